@@ -1,0 +1,2 @@
+//! The `hokku` command.
+fn main() {}
