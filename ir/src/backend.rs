@@ -1,0 +1,173 @@
+//! What a back end delivers and what the runtime needs to know of it.
+
+use crate::exit::{SyscallKind, Trap};
+use crate::guest::GuestAddr;
+use crate::key::CpuMode;
+use crate::ops::Op;
+use crate::region::{BlockId, Region};
+
+/// Turns regions into bytes of one host's machine code.
+///
+/// Code is position-independent but for the places that [`Compiled::relocations`] lists, so it can be assembled and tested on any host.
+///
+/// # The agreement between host code and runtime
+/// * While a thread is in host code, guest registers are where the back end pins them and the rest of [`crate::CpuState`] is in
+///   memory at the state pointer. All blocks agree, so any block of any region can jump to any other.
+/// * Host code is entered through [`StubId::Enter`] and comes back through its end with `exit_reason` and the rest set, everything
+///   in [`crate::CpuState`] up to date (the x87 unit as `x87_in_host` says).
+pub trait Backend: Send + Sync {
+    /// Name of the host processor, as in `--help` and filetests.
+    fn name(&self) -> &'static str;
+
+    /// The code that all regions of `mode` share.
+    fn stubs(&self, mode: CpuMode) -> Stubs;
+
+    /// Compiles `region`. Never fails: an op that the back end cannot lower becomes a [`Callout`].
+    fn compile(&self, region: &Region) -> Compiled;
+
+    /// The four bytes to write at `site` (their host address) so that the jump there leads to `target`; `None` where it does not reach.
+    /// Sites are four-byte aligned, so that the write is atomic.
+    fn branch_word(&self, site: u64, target: u64) -> Option<u32>;
+}
+
+/// Pieces of shared code that regions jump to and the runtime enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StubId {
+    /// `extern "C" fn(state: *mut CpuState, code: *const u8)`: loads guest registers, runs `code`, returns when the guest leaves.
+    Enter,
+    /// Where an unlinked exit goes: `exit_site` is set; saves the registers, reason `Link`.
+    LeaveLink,
+    /// Computed jump: the target is in the back end's target register; looks in the jump cache, else reason `Indirect`.
+    Indirect,
+    /// `exit_site` is set; saves the registers, reason `Syscall`.
+    LeaveSyscall,
+    /// `exit_site` is set; saves the registers, reason `Trap`.
+    LeaveTrap,
+    /// Where the fault handler sends a thread that faulted in region code: saves the registers, reason `Fault`; `rip` is kept.
+    LeaveFault,
+    /// The same for a fault in a string instruction, whose count is in another register.
+    LeaveFaultString,
+    /// Return address of the empty shadow stack: a `Return` that finds nothing; treats the target as `Indirect`.
+    ReturnMiss,
+    /// Calls `callout_fn(context, state, site)` with guest state in memory, then goes on in the code or leaves (`Fault`).
+    Callout,
+}
+
+/// Shared code and where its pieces start.
+#[derive(Clone, Debug)]
+pub struct Stubs {
+    /// Machine code; position-independent.
+    pub code: Vec<u8>,
+    /// Offset of each stub in `code`.
+    pub entries: Vec<(StubId, u32)>,
+}
+
+/// A region's host code and all that the runtime must know of it. Offsets are from the start of `code`.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// Machine code, to be placed at a 16-byte boundary.
+    pub code: Vec<u8>,
+    /// Where each block starts.
+    pub blocks: Vec<BlockEntry>,
+    /// Direct exits, unlinked at first.
+    pub links: Vec<Link>,
+    /// Jumps inside the region that close a loop; the runtime can send them to their stub to make a thread leave.
+    pub back_edges: Vec<Link>,
+    /// Syscall and trap exits.
+    pub stops: Vec<Stop>,
+    /// Host instructions that may fault, in order of offset.
+    pub faults: Vec<FaultSite>,
+    /// Ops that the runtime evaluates.
+    pub callouts: Vec<Callout>,
+    /// Places where code lands after a guest `ret`, which validate the guest address: offset of each.
+    pub return_pads: Vec<ReturnPad>,
+    /// Places that depend on where the code is put.
+    pub relocations: Vec<Relocation>,
+    /// Host instructions in `code`, for the golden counts.
+    pub host_instructions: u32,
+}
+
+/// Where a block's host code starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockEntry {
+    /// The block.
+    pub block: BlockId,
+    /// Its guest address.
+    pub pc: GuestAddr,
+    /// Offset of its code.
+    pub offset: u32,
+}
+
+/// A jump that can be redirected by writing the four bytes at `site` ([`Backend::branch_word`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Offset of the four bytes; a multiple of four.
+    pub site: u32,
+    /// Offset of the stub to which the jump leads while unlinked; its host address (start of the stub) is `exit_site` when it leaves.
+    pub stub: u32,
+    /// Where the guest goes.
+    pub target: GuestAddr,
+}
+
+/// A syscall or trap exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Offset of its stub, whose host address is `exit_site`.
+    pub stub: u32,
+    /// What stops.
+    pub kind: StopKind,
+    /// Address of the guest instruction.
+    pub at: GuestAddr,
+    /// Address after it.
+    pub next: GuestAddr,
+}
+
+/// What stops at a [`Stop`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// A system call.
+    Syscall(SyscallKind),
+    /// An exception.
+    Trap(Trap),
+}
+
+/// A host instruction that may fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultSite {
+    /// Offset of the host instruction.
+    pub offset: u32,
+    /// The guest instruction it belongs to.
+    pub pc: GuestAddr,
+    /// [`StubId::LeaveFault`] or [`StubId::LeaveFaultString`].
+    pub leave: StubId,
+}
+
+/// An op that the runtime evaluates: its value operands are numbered 0, 1, ... as places in `callout_args`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Callout {
+    /// Offset of the return address of the callout, whose host address is `exit_site` meanwhile.
+    pub offset: u32,
+    /// The op, operands renumbered.
+    pub op: Op,
+    /// The guest instruction it belongs to.
+    pub pc: GuestAddr,
+}
+
+/// A landing place after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnPad {
+    /// Offset of the pad.
+    pub offset: u32,
+    /// The guest address that it stands for.
+    pub pc: GuestAddr,
+}
+
+/// Four bytes at `offset` that hold the distance from the byte after them to a stub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Offset of the four bytes.
+    pub offset: u32,
+    /// Where the distance leads.
+    pub stub: StubId,
+}

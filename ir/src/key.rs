@@ -1,0 +1,53 @@
+//! Names of translated code.
+
+use crate::guest::GuestAddr;
+use crate::operand::Width;
+
+/// The word size that guest code runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CpuMode {
+    /// 32-bit protected mode, flat segments: x86 Haiku and BeOS programs.
+    Protected32,
+    /// 64-bit mode: x86_64 Haiku programs.
+    Long64,
+}
+
+impl CpuMode {
+    /// Width of an address, of a stack slot and of `size_t`.
+    pub fn word(self) -> Width {
+        match self {
+            CpuMode::Protected32 => Width::W32,
+            CpuMode::Long64 => Width::W64,
+        }
+    }
+
+    /// Number of general registers: 8 or 16.
+    pub fn gpr_count(self) -> usize {
+        match self {
+            CpuMode::Protected32 => 8,
+            CpuMode::Long64 => 16,
+        }
+    }
+}
+
+/// All that a region's code was specialised for: two guest states with equal keys may run the same code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockKey {
+    /// Address of the first guest instruction.
+    pub pc: GuestAddr,
+    /// Word size.
+    pub mode: CpuMode,
+    /// x87 top of stack, for back ends that resolve stack positions when they translate; `None` where the host tracks it itself.
+    pub x87_top: Option<u8>,
+    /// Whether memory accesses must follow x86's total store order (design D9).
+    pub ordered: bool,
+    /// Whether the trap flag was set: one instruction, then a trap.
+    pub single_step: bool,
+}
+
+impl BlockKey {
+    /// The key of ordinary code at `pc`: unordered memory, no single step, x87 top left to the host.
+    pub fn new(pc: GuestAddr, mode: CpuMode) -> Self {
+        BlockKey { pc, mode, x87_top: None, ordered: false, single_step: false }
+    }
+}
