@@ -21,6 +21,7 @@ pub mod key;
 pub mod operand;
 pub mod ops;
 pub mod region;
+pub mod softfloat;
 
 pub use exit::{Exit, SyscallKind, Target, Trap};
 pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};

@@ -1,0 +1,48 @@
+//! Conversions between the float formats.
+
+use super::arith::exactly;
+use super::env::FloatEnv;
+use super::format::{Class, F80, Format, Unpacked};
+use super::nan::propagate_one;
+use super::round::round_to_precision;
+
+/// `a` in the SSE format `R`: `cvtss2sd`, `cvtsd2ss`.
+#[inline]
+pub fn convert<A: Format, R: Format>(a: A, env: &mut FloatEnv) -> R {
+    let a = a.unpack(env.denormals_are_zero);
+    if !a.is_nan_or_refused() {
+        env.raise(a.denormal_flag());
+    }
+    convert_unpacked(&a, env)
+}
+
+/// A single or double from memory as the x87 loads it: `fld m32fp`, `fld m64fp`.
+///
+/// Not for the memory operands of arithmetic: pass those to the operation as they are.
+#[inline]
+pub fn load<A: Format>(a: A, env: &mut FloatEnv) -> F80 {
+    let a = a.unpack(false);
+    if !a.is_nan() {
+        env.raise(a.denormal_flag());
+    }
+    convert_unpacked(&a, env)
+}
+
+/// `a` as the x87 stores it: `fst m32fp`, `fst m64fp`.
+///
+/// Raises C1 where it rounds up in magnitude. `fstp m80fp` moves bits and needs no function.
+#[inline]
+pub fn store<R: Format>(a: F80, env: &mut FloatEnv) -> R {
+    let a = a.unpack(false);
+    convert_unpacked(&a, env)
+}
+
+#[inline]
+fn convert_unpacked<R: Format>(a: &Unpacked, env: &mut FloatEnv) -> R {
+    match a.class {
+        Class::Finite => round_to_precision(exactly(a), R::PRECISION, env),
+        Class::Zero => R::zero(a.negative),
+        Class::Infinite => R::infinity(a.negative),
+        Class::QuietNan | Class::SignalingNan | Class::Refused => propagate_one(a, env),
+    }
+}

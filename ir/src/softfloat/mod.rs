@@ -1,0 +1,31 @@
+//! x86 floating point, bit for bit, in integer arithmetic: what the evaluator means by a float operation on any host.
+//!
+//! [`F32`], [`F64`] and [`F80`] hold raw bits. Operations are generic over formats; the *result* format chooses the
+//! rules: [`F32`] and [`F64`] follow SSE (first NaN wins, flush-to-zero), [`F80`] follows the x87 (larger NaN wins,
+//! precision control, C1). `add::<F80, F32, F80>` is therefore `fadd m32fp`.
+//!
+//! **Exceptions.** Each operation reads modes and masks from its [`FloatEnv`] and adds to `env.flags`. It always
+//! returns a result; [`FloatEnv::settle`] says whether the instruction faults instead of delivering it.
+//! Source: Intel SDM vol. 1, chapters 4, 8, 11 and appendix D; where it is silent, what processors do (`hokku-tests`).
+
+mod arith;
+mod compare;
+mod convert;
+mod env;
+mod fma;
+mod format;
+mod integer;
+mod integral;
+mod nan;
+mod root;
+mod round;
+
+pub use arith::{add, div, mul, sub};
+pub use compare::{Predicate, Relation, cmp, compare_quiet, compare_signaling, max, min};
+pub use convert::{convert, load, store};
+pub use env::{Exceptions, FloatEnv, Precision, Rounding, Settled};
+pub use fma::{MulAdd, fma};
+pub use format::{F32, F64, F80, Format};
+pub use integer::{from_i32, from_i64, from_u32, from_u64, to_i16, to_i32, to_i64, to_u32, to_u64};
+pub use integral::{Inexact, round_to_integral};
+pub use root::sqrt;

@@ -1,0 +1,8 @@
+//! `hokku_ir::softfloat` against the processor: result bits and exception flags, in every mode.
+//!
+//! Debug builds run a sample; release builds (`cargo test --release -p hokku-tests --test softfloat`) run millions.
+#![cfg(target_arch = "x86_64")]
+
+mod cases;
+mod native_sse;
+mod sse;
