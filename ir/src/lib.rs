@@ -22,6 +22,7 @@ pub mod operand;
 pub mod ops;
 pub mod region;
 pub mod softfloat;
+pub mod text;
 
 pub use exit::{Exit, SyscallKind, Target, Trap};
 pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};

@@ -8,20 +8,14 @@ use super::round::{Exact, round, shift_right_jam};
 /// `a + b`: `addss`, `addsd`, `fadd`.
 #[inline]
 pub fn add<A: Format, B: Format, R: Format>(a: A, b: B, env: &mut FloatEnv) -> R {
-    let (a, b) = (
-        a.unpack(env.denormals_are_zero),
-        b.unpack(env.denormals_are_zero),
-    );
+    let (a, b) = (a.unpack(env.denormals_are_zero), b.unpack(env.denormals_are_zero));
     add_unpacked(&a, &b, env)
 }
 
 /// `a - b`: `subss`, `subsd`, `fsub`, and with the operands exchanged `fsubr`.
 #[inline]
 pub fn sub<A: Format, B: Format, R: Format>(a: A, b: B, env: &mut FloatEnv) -> R {
-    let (a, mut b) = (
-        a.unpack(env.denormals_are_zero),
-        b.unpack(env.denormals_are_zero),
-    );
+    let (a, mut b) = (a.unpack(env.denormals_are_zero), b.unpack(env.denormals_are_zero));
     // A NaN keeps its sign.
     b.negative ^= !b.is_nan();
     add_unpacked(&a, &b, env)
@@ -50,11 +44,7 @@ pub(crate) fn sum(a: &Unpacked, b: &Unpacked) -> Option<Exact> {
     if a.negative == b.negative {
         let (sum, carry) = large.overflowing_add(small);
         // The jammed bit 0 stays sticky when the sum moves down one place.
-        let sum = if carry {
-            sum >> 1 | sum & 1 | 1 << 127
-        } else {
-            sum
-        };
+        let sum = if carry { sum >> 1 | sum & 1 | 1 << 127 } else { sum };
         return Some(Exact {
             negative: a.negative,
             exponent: a.exponent + i32::from(carry),
@@ -88,31 +78,20 @@ fn add_special<R: Format>(a: &Unpacked, b: &Unpacked, env: &mut FloatEnv) -> R {
 /// A finite non-zero operand as a result that may still need rounding.
 #[inline]
 pub(crate) fn exactly(u: &Unpacked) -> Exact {
-    Exact {
-        negative: u.negative,
-        exponent: u.exponent,
-        high: u.significand,
-        low: 0,
-    }
+    Exact { negative: u.negative, exponent: u.exponent, high: u.significand, low: 0 }
 }
 
 /// `a * b`: `mulss`, `mulsd`, `fmul`.
 #[inline]
 pub fn mul<A: Format, B: Format, R: Format>(a: A, b: B, env: &mut FloatEnv) -> R {
-    let (a, b) = (
-        a.unpack(env.denormals_are_zero),
-        b.unpack(env.denormals_are_zero),
-    );
+    let (a, b) = (a.unpack(env.denormals_are_zero), b.unpack(env.denormals_are_zero));
     let negative = a.negative ^ b.negative;
     if !(a.is_finite_nonzero() && b.is_finite_nonzero()) {
         return mul_special(&a, &b, negative, env);
     }
     env.raise(a.denormal_flag() | b.denormal_flag());
     let product = u128::from(a.significand) * u128::from(b.significand);
-    round(
-        Exact::normalised(negative, a.exponent + b.exponent + 1, product),
-        env,
-    )
+    round(Exact::normalised(negative, a.exponent + b.exponent + 1, product), env)
 }
 
 #[cold]
@@ -126,20 +105,13 @@ fn mul_special<R: Format>(a: &Unpacked, b: &Unpacked, negative: bool, env: &mut 
         return invalid(env);
     }
     env.raise(a.denormal_flag() | b.denormal_flag());
-    if infinite {
-        R::infinity(negative)
-    } else {
-        R::zero(negative)
-    }
+    if infinite { R::infinity(negative) } else { R::zero(negative) }
 }
 
 /// `a / b`: `divss`, `divsd`, `fdiv`, and with the operands exchanged `fdivr`.
 #[inline]
 pub fn div<A: Format, B: Format, R: Format>(a: A, b: B, env: &mut FloatEnv) -> R {
-    let (a, b) = (
-        a.unpack(env.denormals_are_zero),
-        b.unpack(env.denormals_are_zero),
-    );
+    let (a, b) = (a.unpack(env.denormals_are_zero), b.unpack(env.denormals_are_zero));
     let negative = a.negative ^ b.negative;
     if !(a.is_finite_nonzero() && b.is_finite_nonzero()) {
         return div_special(&a, &b, negative, env);
@@ -169,15 +141,7 @@ pub fn div<A: Format, B: Format, R: Format>(a: A, b: B, env: &mut FloatEnv) -> R
             _ => 1 << 63 | 1,
         }
     };
-    round(
-        Exact {
-            negative,
-            exponent: exponent - i32::from(smaller),
-            high,
-            low,
-        },
-        env,
-    )
+    round(Exact { negative, exponent: exponent - i32::from(smaller), high, low }, env)
 }
 
 #[cold]

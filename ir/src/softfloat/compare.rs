@@ -32,16 +32,8 @@ pub fn compare_signaling<A: Format, B: Format>(a: A, b: B, env: &mut FloatEnv) -
 
 /// Compares and returns the operands taken apart too.
 #[inline]
-fn relate<A: Format, B: Format>(
-    a: A,
-    b: B,
-    signaling: bool,
-    env: &mut FloatEnv,
-) -> (Relation, Unpacked, Unpacked) {
-    let (a, b) = (
-        a.unpack(env.denormals_are_zero),
-        b.unpack(env.denormals_are_zero),
-    );
+fn relate<A: Format, B: Format>(a: A, b: B, signaling: bool, env: &mut FloatEnv) -> (Relation, Unpacked, Unpacked) {
+    let (a, b) = (a.unpack(env.denormals_are_zero), b.unpack(env.denormals_are_zero));
     if a.is_nan_or_refused() || b.is_nan_or_refused() {
         if signaling || loud(a.class) || loud(b.class) {
             env.raise(Exceptions::INVALID);
@@ -66,11 +58,7 @@ fn order(a: &Unpacked, b: &Unpacked) -> Relation {
         (false, false) if a.negative != b.negative => sign_order(a.negative),
         (false, false) => {
             let magnitude = magnitude(a).cmp(&magnitude(b));
-            if a.negative {
-                magnitude.reverse()
-            } else {
-                magnitude
-            }
+            if a.negative { magnitude.reverse() } else { magnitude }
         }
     };
     match ordering {
@@ -82,21 +70,13 @@ fn order(a: &Unpacked, b: &Unpacked) -> Relation {
 
 /// How a non-zero value of this sign relates to zero.
 fn sign_order(negative: bool) -> Ordering {
-    if negative {
-        Ordering::Less
-    } else {
-        Ordering::Greater
-    }
+    if negative { Ordering::Less } else { Ordering::Greater }
 }
 
 /// A key that orders finite non-zero values and infinities by magnitude.
 #[inline]
 fn magnitude(u: &Unpacked) -> (i32, u64) {
-    if u.class == Class::Infinite {
-        (i32::MAX, 0)
-    } else {
-        (u.exponent, u.significand)
-    }
+    if u.class == Class::Infinite { (i32::MAX, 0) } else { (u.exponent, u.significand) }
 }
 
 /// The 32 predicates of `vcmpss` and its relatives; the first 8 are those of SSE `cmpss`.
@@ -125,10 +105,8 @@ impl Predicate {
     pub const fn holds(self, relation: Relation) -> bool {
         // One bit each for less, equal, greater, unordered, by predicate number modulo 16.
         const TRUTH: [u8; 16] = [
-            0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100,
-            0b0111, // eq lt le unord neq nlt nle ord
-            0b1010, 0b1001, 0b1011, 0b0000, 0b0101, 0b0110, 0b0100,
-            0b1111, // eq_u nge ngt false neq_o ge gt true
+            0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100, 0b0111, // eq lt le unord neq nlt nle ord
+            0b1010, 0b1001, 0b1011, 0b0000, 0b0101, 0b0110, 0b0100, 0b1111, // eq_u nge ngt false neq_o ge gt true
         ];
         let bit = match relation {
             Relation::Less => 0,
@@ -165,9 +143,5 @@ fn choose<F: Format>(a: F, b: F, first_if: Relation, env: &mut FloatEnv) -> F {
     let (relation, x, y) = relate(a, b, true, env);
     let (chosen, u) = if relation == first_if { (a, x) } else { (b, y) };
     // A denormal that counts as zero is delivered as zero.
-    if u.class == Class::Zero {
-        F::zero(u.negative)
-    } else {
-        chosen
-    }
+    if u.class == Class::Zero { F::zero(u.negative) } else { chosen }
 }

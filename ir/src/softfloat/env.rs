@@ -146,9 +146,7 @@ impl Settled {
     /// Whether an SSE instruction, or an x87 one that stores to memory, writes its destination.
     #[must_use]
     pub const fn delivers(self) -> bool {
-        self.unmasked
-            .intersection(Exceptions::ALL.difference(Exceptions::PRECISION))
-            .is_empty()
+        self.unmasked.intersection(Exceptions::ALL.difference(Exceptions::PRECISION)).is_empty()
     }
 }
 
@@ -194,10 +192,7 @@ impl FloatEnv {
         if flags.intersects(Exceptions::BEFORE.difference(self.masked)) {
             flags &= Exceptions::BEFORE;
         }
-        Settled {
-            flags,
-            unmasked: flags.difference(self.masked).intersection(Exceptions::ALL),
-        }
+        Settled { flags, unmasked: flags.difference(self.masked).intersection(Exceptions::ALL) }
     }
 
     #[inline]

@@ -23,14 +23,7 @@ pub enum MulAdd {
 /// `nan_order` ranks the operands `[a, b, c]` for NaN results: the first NaN in the order of the instruction's operands
 /// wins, and that order differs between the 132, 213 and 231 forms.
 #[inline]
-pub fn fma<R: Format>(
-    signs: MulAdd,
-    a: R,
-    b: R,
-    c: R,
-    nan_order: [usize; 3],
-    env: &mut FloatEnv,
-) -> R {
+pub fn fma<R: Format>(signs: MulAdd, a: R, b: R, c: R, nan_order: [usize; 3], env: &mut FloatEnv) -> R {
     let daz = env.denormals_are_zero;
     let (a, b, mut c) = (a.unpack(daz), b.unpack(daz), c.unpack(daz));
     let minus_product = matches!(signs, MulAdd::NegativeAdd | MulAdd::NegativeSub);
@@ -59,15 +52,8 @@ pub fn fma<R: Format>(
     let small = shift_right_jam(small, distance);
     if negative == c.negative {
         let (sum, carry) = large.overflowing_add(small);
-        let sum = if carry {
-            sum >> 1 | sum & 1 | 1 << 127
-        } else {
-            sum
-        };
-        return round(
-            Exact::normalised(sign, exponent + i32::from(carry), sum),
-            env,
-        );
+        let sum = if carry { sum >> 1 | sum & 1 | 1 << 127 } else { sum };
+        return round(Exact::normalised(sign, exponent + i32::from(carry), sum), env);
     }
     match large - small {
         0 => R::zero(env.rounding == Rounding::Down),
@@ -87,32 +73,19 @@ fn propagate<R: Format>(operands: &[Unpacked; 3], nan_order: [usize; 3], env: &m
     if operands.iter().any(|u| u.class == Class::SignalingNan) {
         env.raise(Exceptions::INVALID);
     }
-    match nan_order
-        .iter()
-        .map(|&i| &operands[i % 3])
-        .find(|u| u.is_nan())
-    {
+    match nan_order.iter().map(|&i| &operands[i % 3]).find(|u| u.is_nan()) {
         Some(nan) => quiet(nan),
         None => R::default_nan(),
     }
 }
 
 fn infinity_times_zero(a: &Unpacked, b: &Unpacked) -> bool {
-    matches!(
-        (a.class, b.class),
-        (Class::Infinite, Class::Zero) | (Class::Zero, Class::Infinite)
-    )
+    matches!((a.class, b.class), (Class::Infinite, Class::Zero) | (Class::Zero, Class::Infinite))
 }
 
 /// No NaNs, and not all three finite and non-zero. `c` has the sign with which it is added.
 #[cold]
-fn special<R: Format>(
-    a: &Unpacked,
-    b: &Unpacked,
-    c: &Unpacked,
-    negative: bool,
-    env: &mut FloatEnv,
-) -> R {
+fn special<R: Format>(a: &Unpacked, b: &Unpacked, c: &Unpacked, negative: bool, env: &mut FloatEnv) -> R {
     let infinite = a.class == Class::Infinite || b.class == Class::Infinite;
     let clash = infinite && c.class == Class::Infinite && c.negative != negative;
     if infinity_times_zero(a, b) || clash {
@@ -129,14 +102,6 @@ fn special<R: Format>(
         Class::Zero if !zero_product => round(product(a, b, negative), env),
         Class::Zero if negative == c.negative => R::zero(negative),
         Class::Zero => R::zero(env.rounding == Rounding::Down),
-        _ => round(
-            Exact {
-                negative: c.negative,
-                exponent: c.exponent,
-                high: c.significand,
-                low: 0,
-            },
-            env,
-        ),
+        _ => round(Exact { negative: c.negative, exponent: c.exponent, high: c.significand, low: 0 }, env),
     }
 }

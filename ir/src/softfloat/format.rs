@@ -24,29 +24,17 @@ pub struct F80 {
 
 impl F80 {
     /// Positive zero.
-    pub const ZERO: Self = Self {
-        significand: 0,
-        sign_exponent: 0,
-    };
+    pub const ZERO: Self = Self { significand: 0, sign_exponent: 0 };
     /// One.
-    pub const ONE: Self = Self {
-        significand: 1 << 63,
-        sign_exponent: 0x3fff,
-    };
+    pub const ONE: Self = Self { significand: 1 << 63, sign_exponent: 0x3fff };
     /// The default NaN, which the manual calls "real indefinite".
-    pub const INDEFINITE: Self = Self {
-        significand: 3 << 62,
-        sign_exponent: 0xffff,
-    };
+    pub const INDEFINITE: Self = Self { significand: 3 << 62, sign_exponent: 0xffff };
 
     /// The value whose ten bytes in memory are `bytes`.
     #[must_use]
     pub const fn from_le_bytes(bytes: [u8; 10]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j] = bytes;
-        Self {
-            significand: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            sign_exponent: u16::from_le_bytes([i, j]),
-        }
+        Self { significand: u64::from_le_bytes([a, b, c, d, e, f, g, h]), sign_exponent: u16::from_le_bytes([i, j]) }
     }
 
     /// The ten bytes in memory.
@@ -60,19 +48,13 @@ impl F80 {
     /// `fchs`: the other sign, NaNs and refused encodings included.
     #[must_use]
     pub const fn negate(self) -> Self {
-        Self {
-            sign_exponent: self.sign_exponent ^ 0x8000,
-            ..self
-        }
+        Self { sign_exponent: self.sign_exponent ^ 0x8000, ..self }
     }
 
     /// `fabs`: the positive sign, NaNs and refused encodings included.
     #[must_use]
     pub const fn abs(self) -> Self {
-        Self {
-            sign_exponent: self.sign_exponent & 0x7fff,
-            ..self
-        }
+        Self { sign_exponent: self.sign_exponent & 0x7fff, ..self }
     }
 
     /// Whether the sign bit is set.
@@ -122,28 +104,18 @@ impl Unpacked {
     /// Whether no ordinary operation takes the value as a number.
     #[inline]
     pub(crate) fn is_nan_or_refused(&self) -> bool {
-        matches!(
-            self.class,
-            Class::QuietNan | Class::SignalingNan | Class::Refused
-        )
+        matches!(self.class, Class::QuietNan | Class::SignalingNan | Class::Refused)
     }
 
     /// DE, if the operand calls for it.
     #[inline]
     pub(crate) fn denormal_flag(&self) -> Exceptions {
-        if self.denormal {
-            Exceptions::DENORMAL
-        } else {
-            Exceptions::empty()
-        }
+        if self.denormal { Exceptions::DENORMAL } else { Exceptions::empty() }
     }
 }
 
 /// A floating-point format by its raw bits: [`F32`], [`F64`] or [`F80`].
-#[expect(
-    private_interfaces,
-    reason = "the unpacked form is the arithmetic's own"
-)]
+#[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
 pub trait Format: Copy + Eq + std::fmt::Debug {
     /// Significand bits, the leading one included.
     const PRECISION: u32;
@@ -196,12 +168,7 @@ pub trait Format: Copy + Eq + std::fmt::Debug {
 
 /// Takes apart an IEEE encoding with `FRACTION` fraction bits, given its fields.
 #[inline]
-fn unpack_ieee<F: Format>(
-    negative: bool,
-    biased: u32,
-    fraction: u64,
-    denormals_are_zero: bool,
-) -> Unpacked {
+fn unpack_ieee<F: Format>(negative: bool, biased: u32, fraction: u64, denormals_are_zero: bool) -> Unpacked {
     let aligned = fraction << (64 - F::PRECISION);
     let mut u = Unpacked {
         class: Class::Finite,
@@ -241,10 +208,7 @@ fn nan_or_infinity(significand: u64) -> Class {
     }
 }
 
-#[expect(
-    private_interfaces,
-    reason = "the unpacked form is the arithmetic's own"
-)]
+#[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
 impl Format for F32 {
     const PRECISION: u32 = 24;
     const MAX_EXPONENT: i32 = 127;
@@ -263,10 +227,7 @@ impl Format for F32 {
     }
 }
 
-#[expect(
-    private_interfaces,
-    reason = "the unpacked form is the arithmetic's own"
-)]
+#[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
 impl Format for F64 {
     const PRECISION: u32 = 53;
     const MAX_EXPONENT: i32 = 1023;
@@ -285,10 +246,7 @@ impl Format for F64 {
     }
 }
 
-#[expect(
-    private_interfaces,
-    reason = "the unpacked form is the arithmetic's own"
-)]
+#[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
 impl Format for F80 {
     const PRECISION: u32 = 64;
     const MAX_EXPONENT: i32 = 16383;
@@ -327,10 +285,7 @@ impl Format for F80 {
 
     #[inline]
     fn pack(negative: bool, biased: u32, significand: u64) -> Self {
-        Self {
-            significand,
-            sign_exponent: u16::from(negative) << 15 | biased as u16,
-        }
+        Self { significand, sign_exponent: u16::from(negative) << 15 | biased as u16 }
     }
 
     #[inline]

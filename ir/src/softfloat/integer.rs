@@ -18,34 +18,21 @@ struct Whole {
 fn whole<A: Format>(a: A, rounding: Rounding, env: &FloatEnv) -> Whole {
     let a = a.unpack(env.denormals_are_zero);
     let negative = a.negative;
-    let exactly = |magnitude| Whole {
-        negative,
-        magnitude,
-        inexact: false,
-        up: false,
-    };
+    let exactly = |magnitude| Whole { negative, magnitude, inexact: false, up: false };
     match a.class {
         Class::Zero => exactly(0),
         Class::Finite if a.exponent < 64 => {
             // Integer part in the upper half, fraction in the lower.
             let (integer, fraction) = match a.exponent {
                 63 => (a.significand, 0),
-                0..63 => (
-                    a.significand >> (63 - a.exponent),
-                    a.significand << (a.exponent + 1),
-                ),
+                0..63 => (a.significand >> (63 - a.exponent), a.significand << (a.exponent + 1)),
                 -1 => (0, a.significand),
                 _ => (0, 1),
             };
             let (half, rest) = (fraction >> 63 != 0, fraction << 1 != 0);
             let up = rounding.rounds_up(negative, integer & 1 != 0, half, rest);
             let magnitude = u128::from(integer) + u128::from(up);
-            Whole {
-                negative,
-                magnitude,
-                inexact: half | rest,
-                up,
-            }
+            Whole { negative, magnitude, inexact: half | rest, up }
         }
         _ => exactly(u128::MAX),
     }
@@ -62,11 +49,7 @@ impl Whole {
         }
         report(self.inexact, self.up, env);
         let magnitude = self.magnitude as u64 as i64;
-        Some(if self.negative {
-            magnitude.wrapping_neg()
-        } else {
-            magnitude
-        })
+        Some(if self.negative { magnitude.wrapping_neg() } else { magnitude })
     }
 
     /// The value as an unsigned number of `bits` bits, or `None` with IE if it does not fit.
@@ -86,9 +69,7 @@ impl Whole {
 /// What does not fit becomes the "integer indefinite" `i16::MIN`, with IE. Denormal operands raise no DE.
 #[inline]
 pub fn to_i16<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> i16 {
-    whole(a, rounding, env)
-        .signed(16, env)
-        .map_or(i16::MIN, |v| v as i16)
+    whole(a, rounding, env).signed(16, env).map_or(i16::MIN, |v| v as i16)
 }
 
 /// `a` as a 32-bit integer: `cvtss2si`, `cvtps2dq`, `fist m32int`; with [`Rounding::Zero`] the `cvtt` forms, `fisttp`.
@@ -96,9 +77,7 @@ pub fn to_i16<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> i16 {
 /// What does not fit becomes the "integer indefinite" `i32::MIN`, with IE. Denormal operands raise no DE.
 #[inline]
 pub fn to_i32<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> i32 {
-    whole(a, rounding, env)
-        .signed(32, env)
-        .map_or(i32::MIN, |v| v as i32)
+    whole(a, rounding, env).signed(32, env).map_or(i32::MIN, |v| v as i32)
 }
 
 /// `a` as a 64-bit integer: `cvtss2si r64`, `fistp m64int`; with [`Rounding::Zero`] the `cvtt` forms, `fisttp`.
@@ -112,17 +91,13 @@ pub fn to_i64<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> i64 {
 /// `a` as an unsigned 32-bit integer (`vcvtss2usi`); what does not fit becomes `u32::MAX`, with IE.
 #[inline]
 pub fn to_u32<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> u32 {
-    whole(a, rounding, env)
-        .unsigned(32, env)
-        .map_or(u32::MAX, |v| v as u32)
+    whole(a, rounding, env).unsigned(32, env).map_or(u32::MAX, |v| v as u32)
 }
 
 /// `a` as an unsigned 64-bit integer (`vcvtss2usi`); what does not fit becomes `u64::MAX`, with IE.
 #[inline]
 pub fn to_u64<A: Format>(a: A, rounding: Rounding, env: &mut FloatEnv) -> u64 {
-    whole(a, rounding, env)
-        .unsigned(64, env)
-        .unwrap_or(u64::MAX)
+    whole(a, rounding, env).unsigned(64, env).unwrap_or(u64::MAX)
 }
 
 /// `v` in format `R`: `cvtsi2ss`, `cvtdq2pd`, `fild` (exact; precision control does not apply).
@@ -155,11 +130,6 @@ fn from_magnitude<R: Format>(negative: bool, magnitude: u64, env: &mut FloatEnv)
         return R::zero(false);
     }
     let shift = magnitude.leading_zeros();
-    let exact = Exact {
-        negative,
-        exponent: 63 - shift as i32,
-        high: magnitude << shift,
-        low: 0,
-    };
+    let exact = Exact { negative, exponent: 63 - shift as i32, high: magnitude << shift, low: 0 };
     round_to_precision(exact, R::PRECISION, env)
 }

@@ -18,12 +18,7 @@ pub enum Inexact {
 ///
 /// `rounding` is the immediate's mode or `env.rounding`. A result of zero keeps the sign.
 #[inline]
-pub fn round_to_integral<F: Format>(
-    a: F,
-    rounding: Rounding,
-    inexact: Inexact,
-    env: &mut FloatEnv,
-) -> F {
+pub fn round_to_integral<F: Format>(a: F, rounding: Rounding, inexact: Inexact, env: &mut FloatEnv) -> F {
     let u = a.unpack(env.denormals_are_zero);
     match u.class {
         Class::Finite => {}
@@ -40,12 +35,7 @@ pub fn round_to_integral<F: Format>(
     let (kept, unit, half, rest) = match u.exponent {
         0.. => {
             let unit = 1u64 << (63 - u.exponent);
-            (
-                u.significand & !(unit - 1),
-                unit,
-                u.significand & unit >> 1 != 0,
-                u.significand & ((unit >> 1) - 1) != 0,
-            )
+            (u.significand & !(unit - 1), unit, u.significand & unit >> 1 != 0, u.significand & ((unit >> 1) - 1) != 0)
         }
         -1 => (0, 0, true, u.significand << 1 != 0),
         _ => (0, 0, false, true),

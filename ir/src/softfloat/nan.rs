@@ -48,9 +48,7 @@ pub(crate) fn propagate<R: Format>(a: &Unpacked, b: &Unpacked, env: &mut FloatEn
         (Class::QuietNan, Class::SignalingNan) => quiet(a),
         (Class::SignalingNan, Class::QuietNan) => quiet(b),
         // The larger significand wins; between equal ones the positive sign.
-        _ if a.significand != b.significand => {
-            quiet(if a.significand > b.significand { a } else { b })
-        }
+        _ if a.significand != b.significand => quiet(if a.significand > b.significand { a } else { b }),
         _ => quiet(if a.negative { b } else { a }),
     }
 }

@@ -20,12 +20,7 @@ impl Exact {
     pub(crate) fn normalised(negative: bool, exponent: i32, significand: u128) -> Self {
         let shift = significand.leading_zeros();
         let significand = significand << shift;
-        Self {
-            negative,
-            exponent: exponent - shift as i32,
-            high: (significand >> 64) as u64,
-            low: significand as u64,
-        }
+        Self { negative, exponent: exponent - shift as i32, high: (significand >> 64) as u64, low: significand as u64 }
     }
 }
 
@@ -62,25 +57,11 @@ fn cut(rounding: Rounding, negative: bool, high: u64, low: u64, precision: u32) 
     } else {
         let unit = 1u64 << drop;
         let half = unit >> 1;
-        (
-            high & !(unit - 1),
-            high & half != 0,
-            high & (half - 1) != 0 || low != 0,
-            unit,
-        )
+        (high & !(unit - 1), high & half != 0, high & (half - 1) != 0 || low != 0, unit)
     };
     let up = rounding.rounds_up(negative, kept & unit != 0, half, rest);
-    let (significand, carry) = if up {
-        kept.overflowing_add(unit)
-    } else {
-        (kept, false)
-    };
-    Cut {
-        significand,
-        carry,
-        inexact: half | rest,
-        up,
-    }
+    let (significand, carry) = if up { kept.overflowing_add(unit) } else { (kept, false) };
+    Cut { significand, carry, inexact: half | rest, up }
 }
 
 /// Rounds to `R` under the rules and the precision control in `env`.
@@ -93,12 +74,7 @@ pub(crate) fn round<R: Format>(exact: Exact, env: &mut FloatEnv) -> R {
 /// As [`round`], with `precision` significand bits whatever the precision control says.
 #[inline]
 pub(crate) fn round_to_precision<R: Format>(exact: Exact, precision: u32, env: &mut FloatEnv) -> R {
-    let Exact {
-        negative,
-        exponent,
-        high,
-        low,
-    } = exact;
+    let Exact { negative, exponent, high, low } = exact;
     let c = cut(env.rounding, negative, high, low, precision);
     let rounded_exponent = exponent + i32::from(c.carry);
     let significand = c.significand | u64::from(c.carry) << 63;
@@ -111,11 +87,7 @@ pub(crate) fn round_to_precision<R: Format>(exact: Exact, precision: u32, env: &
     report(c.inexact, c.up, env);
     // A tiny value may have rounded up to the smallest normal one; that is not tiny (tininess is found after rounding),
     // and its denormal rounding agrees, so there is nothing more to do.
-    R::pack(
-        negative,
-        (rounded_exponent + R::MAX_EXPONENT) as u32,
-        significand,
-    )
+    R::pack(negative, (rounded_exponent + R::MAX_EXPONENT) as u32, significand)
 }
 
 /// Raises PE, and C1 with it.
@@ -131,19 +103,8 @@ pub(crate) fn report(inexact: bool, up: bool, env: &mut FloatEnv) {
 
 /// The result of a value that is tiny after rounding.
 #[cold]
-fn underflow<R: Format>(
-    exact: Exact,
-    precision: u32,
-    rounded_exponent: i32,
-    c: &Cut,
-    env: &mut FloatEnv,
-) -> R {
-    let Exact {
-        negative,
-        exponent,
-        high,
-        low,
-    } = exact;
+fn underflow<R: Format>(exact: Exact, precision: u32, rounded_exponent: i32, c: &Cut, env: &mut FloatEnv) -> R {
+    let Exact { negative, exponent, high, low } = exact;
     if !env.masks(Exceptions::UNDERFLOW) {
         env.raise(Exceptions::UNDERFLOW);
         if R::X87 {
@@ -152,11 +113,7 @@ fn underflow<R: Format>(
             if biased <= 0 {
                 return R::zero(negative);
             }
-            return R::pack(
-                negative,
-                biased as u32,
-                c.significand | u64::from(c.carry) << 63,
-            );
+            return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
         }
     } else if !R::X87 && env.flush_to_zero {
         env.raise(Exceptions::UNDERFLOW | Exceptions::PRECISION);
@@ -164,13 +121,7 @@ fn underflow<R: Format>(
     }
     let shift = (1 - R::MAX_EXPONENT - exponent) as u32;
     let wide = shift_right_jam(u128::from(high) << 64 | u128::from(low), shift);
-    let c = cut(
-        env.rounding,
-        negative,
-        (wide >> 64) as u64,
-        wide as u64,
-        precision,
-    );
+    let c = cut(env.rounding, negative, (wide >> 64) as u64, wide as u64, precision);
     if c.inexact {
         env.raise(Exceptions::UNDERFLOW);
     }
@@ -180,32 +131,18 @@ fn underflow<R: Format>(
 
 /// The result of a value that is too large after rounding.
 #[cold]
-fn overflow<R: Format>(
-    negative: bool,
-    precision: u32,
-    rounded_exponent: i32,
-    c: &Cut,
-    env: &mut FloatEnv,
-) -> R {
+fn overflow<R: Format>(negative: bool, precision: u32, rounded_exponent: i32, c: &Cut, env: &mut FloatEnv) -> R {
     env.raise(Exceptions::OVERFLOW);
     if R::X87 && !env.masks(Exceptions::OVERFLOW) {
         report(c.inexact, c.up, env);
         let biased = rounded_exponent - UNMASKED_ADJUST + R::MAX_EXPONENT;
         if biased < R::TOP as i32 {
-            return R::pack(
-                negative,
-                biased as u32,
-                c.significand | u64::from(c.carry) << 63,
-            );
+            return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
         }
         return R::infinity(negative);
     }
     // To infinity wherever the mode would move away from zero.
     let up = env.rounding.rounds_up(negative, true, true, true);
     report(true, up, env);
-    if up {
-        R::infinity(negative)
-    } else {
-        R::pack(negative, R::TOP - 1, u64::MAX << (64 - precision))
-    }
+    if up { R::infinity(negative) } else { R::pack(negative, R::TOP - 1, u64::MAX << (64 - precision)) }
 }
