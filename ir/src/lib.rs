@@ -20,9 +20,11 @@ pub mod guest;
 pub mod key;
 pub mod operand;
 pub mod ops;
+pub mod passes;
 pub mod region;
 pub mod softfloat;
 pub mod text;
+pub mod verify;
 
 pub use exit::{Exit, SyscallKind, Target, Trap};
 pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};

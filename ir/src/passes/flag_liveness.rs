@@ -1,0 +1,162 @@
+use crate::exit::{Exit, Target};
+use crate::guest::FlagSet;
+use crate::ops::{Effects, Op};
+use crate::region::{Block, Region, Value};
+
+/// Which status flags a guest fault handler may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultsSee {
+    /// All flags as the processor would have them: for hosts whose own instructions keep them anyway.
+    ExactFlags,
+    /// Flags may be missing that no instruction would have read.
+    LiveFlags,
+}
+
+/// Narrows every `set_flags` to the flags that may still be read, and removes those that set none.
+///
+/// Exits that leave the region read all flags. Where `faults_see` asks for exact flags, so does every op that may fault.
+pub fn flag_liveness(region: &mut Region, faults_see: FaultsSee) {
+    let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
+    let mut needed = vec![FlagSet::empty(); region.value_count as usize];
+    loop {
+        let mut changed = false;
+        for n in (0..region.blocks.len()).rev() {
+            let block = &region.blocks[n];
+            let live = block_live_in(block, live_out(block, &live_in), faults_see, &mut needed, &mut |_, _| {});
+            changed |= live != live_in[n];
+            live_in[n] = live;
+        }
+        if !changed {
+            break;
+        }
+    }
+    for n in 0..region.blocks.len() {
+        let out = live_out(&region.blocks[n], &live_in);
+        let mut narrowed = Vec::new();
+        block_live_in(&region.blocks[n], out, faults_see, &mut needed, &mut |at, set| narrowed.push((at, set)));
+        let block = &mut region.blocks[n];
+        for (at, live) in narrowed {
+            if let Op::SetFlags { set, .. } = &mut block.insts[at].op {
+                *set = live;
+            }
+        }
+        block.insts.retain(|i| !matches!(i.op, Op::SetFlags { set, .. } if set.is_empty()));
+    }
+}
+
+fn live_out(block: &Block, live_in: &[FlagSet]) -> FlagSet {
+    let at = |to: &Target| match to {
+        Target::Block(b) => live_in[b.0 as usize],
+        Target::Guest(_) => FlagSet::STATUS,
+    };
+    match &block.exit {
+        Exit::Jump { to } => at(to),
+        Exit::Branch { taken, next, .. } => at(taken) | at(next),
+        _ => FlagSet::STATUS,
+    }
+}
+
+/// Walks `block` backwards from `live`; tells `narrow` which flags each `set_flags` must still set.
+fn block_live_in(
+    block: &Block,
+    mut live: FlagSet,
+    faults_see: FaultsSee,
+    needed: &mut [FlagSet],
+    narrow: &mut dyn FnMut(usize, FlagSet),
+) -> FlagSet {
+    for inst in &block.insts {
+        needed[inst.value.0 as usize] = FlagSet::empty();
+    }
+    for (n, inst) in block.insts.iter().enumerate().rev() {
+        let result = needed[inst.value.0 as usize];
+        let mut need = |v: Value, set: FlagSet| needed[v.0 as usize] |= set;
+        match inst.op {
+            Op::SetFlags { set, v } => {
+                narrow(n, set & live);
+                need(v, set & live);
+                live -= set;
+            }
+            Op::GetFlags {} => live |= result,
+            Op::Condition { cc, f } => need(f, cc.reads()),
+            Op::Adc { f, .. }
+            | Op::AdcFlags { f, .. }
+            | Op::Sbb { f, .. }
+            | Op::SbbFlags { f, .. }
+            | Op::RotlCarry { f, .. }
+            | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
+            Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
+            Op::ShlFlags { f, .. }
+            | Op::ShrFlags { f, .. }
+            | Op::SarFlags { f, .. }
+            | Op::ShldFlags { f, .. }
+            | Op::ShrdFlags { f, .. }
+            | Op::RotlFlags { f, .. }
+            | Op::RotrFlags { f, .. } => need(f, result),
+            Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
+            Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } => need(f, FlagSet::STATUS),
+            Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
+            Op::MergeFlags { set, a, b } => {
+                need(a, result & set);
+                need(b, result - set);
+            }
+            _ => {
+                let fx = inst.op.effects();
+                let reads = fx.contains(Effects::reads_state) && writes_or_reads_flags_itself(&inst.op);
+                if reads || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags) {
+                    live = FlagSet::STATUS;
+                }
+            }
+        }
+    }
+    live
+}
+
+/// Ops that act on the status flags in guest state without a flags value: they may leave them as they were.
+fn writes_or_reads_flags_itself(op: &Op) -> bool {
+    matches!(op, Op::String { .. } | Op::CompareExchangePair { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::testing::after;
+
+    fn run(faults_see: FaultsSee, block: &str) -> Vec<String> {
+        after(|r| flag_liveness(r, faults_see), block)
+    }
+
+    const TWO_ADDS: &str = "%1 = get_gpr rax, w64\n%2 = add_flags w64, %1, %1\nset_flags {cpazso}, %2\ninsn 0x1001, #1\n\
+        %4 = load i8, unaligned, [w64 + %1]\n%5 = inc_flags w64, %1\nset_flags {pazso}, %5\njump 0x10";
+
+    #[test]
+    fn overwritten_flags_are_not_set() {
+        let lines = run(FaultsSee::LiveFlags, TWO_ADDS);
+        assert!(lines.contains(&"set_flags {c}, %2".to_string()), "{lines:?}");
+        assert!(lines.contains(&"set_flags {pazso}, %5".to_string()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_fault_sees_all_flags_where_they_must_be_exact() {
+        let lines = run(FaultsSee::ExactFlags, TWO_ADDS);
+        assert!(lines.contains(&"set_flags {cpazso}, %2".to_string()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_loop_keeps_what_its_next_round_reads() {
+        let lines = run(
+            FaultsSee::LiveFlags,
+            "%1 = get_flags \n%2 = condition b, %1\n%3 = get_gpr rax, w64\n%4 = sub_flags w64, %3, %3\nset_flags {cpazso}, %4\nbranch %2, b0, b0",
+        );
+        assert!(lines.contains(&"set_flags {c}, %4".to_string()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_count_of_zero_keeps_older_flags() {
+        let lines = run(
+            FaultsSee::LiveFlags,
+            "%1 = get_gpr rax, w64\n%2 = get_gpr rcx, w8\n%3 = add_flags w64, %1, %1\nset_flags {cpazso}, %3\n\
+             %5 = get_flags \n%6 = shl_flags w64, %1, %2, %5\nset_flags {cpazso}, %6\njump 0x10",
+        );
+        assert!(lines.contains(&"set_flags {cpazso}, %3".to_string()), "{lines:?}");
+    }
+}
