@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::exit::Trap;
 use crate::guest::{FlagSet, Gpr, Seg};
 use crate::region::Value;
 
@@ -87,6 +88,18 @@ kinds! {
     AtomicOp {
         /// The operand itself.
         Xchg "xchg", Add "add", Sub "sub", And "and", Or "or", Xor "xor",
+        /// Zero minus the old value; the operand is ignored.
+        Neg "neg",
+    }
+
+    /// Traps that an instruction raises only under a condition: [`Op::TrapIf`](crate::ops::Op::TrapIf).
+    CheckedTrap {
+        /// [`Trap::Overflow`](crate::exit::Trap::Overflow).
+        Overflow "overflow",
+        /// [`Trap::Bound`](crate::exit::Trap::Bound).
+        Bound "bound",
+        /// [`Trap::Protection`](crate::exit::Trap::Protection).
+        Protection "protection",
     }
 
     /// Which accesses a fence orders, as the instruction of that name.
@@ -223,6 +236,17 @@ kinds! {
 
     /// Whether an image is written or read.
     StateDirection { Save "save", Load "load" }
+}
+
+impl CheckedTrap {
+    /// The trap as an exit names it.
+    pub fn trap(self) -> Trap {
+        match self {
+            CheckedTrap::Overflow => Trap::Overflow,
+            CheckedTrap::Bound => Trap::Bound,
+            CheckedTrap::Protection => Trap::Protection,
+        }
+    }
 }
 
 impl Width {

@@ -204,6 +204,10 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     rdtsc = Rdtsc {} -> Type::I64, [volatile];
     /// `XGETBV` with ecx zero: I64 mask of state components.
     xgetbv = Xgetbv {} -> Type::I64, [reads_state];
+    /// The word that `RDTSCP` and `RDPID` give: the processor's number, I32.
+    get_tsc_aux = GetTscAux {} -> Type::I32, [volatile];
+    /// Raises `trap` where I8 `c` is not zero (`INTO`, `BOUND`, selector checks); the state is that before the instruction.
+    trap_if = TrapIf { trap: CheckedTrap, c: Value } -> Type::Void, [may_fault];
     /// `PAUSE`: a spin loop runs.
     pause = Pause {} -> Type::Void, [volatile];
 
