@@ -1,7 +1,7 @@
 //! Conversions between the float formats.
 
 use super::arith::exactly;
-use super::env::FloatEnv;
+use super::env::{Exceptions, FloatEnv};
 use super::format::{Class, F80, Format, Unpacked};
 use super::nan::propagate_one;
 use super::round::round_to_precision;
@@ -34,7 +34,14 @@ pub fn load<A: Format>(a: A, env: &mut FloatEnv) -> F80 {
 #[inline]
 pub fn store<R: Format>(a: F80, env: &mut FloatEnv) -> R {
     let a = a.unpack(false);
-    convert_unpacked(&a, env)
+    let before = env.flags;
+    let result = convert_unpacked(&a, env);
+    let range = (env.flags - env.masked) & (Exceptions::OVERFLOW | Exceptions::UNDERFLOW);
+    if !range.is_empty() {
+        // Nothing is stored, so nothing was rounded.
+        env.flags = before | range;
+    }
+    result
 }
 
 #[inline]

@@ -143,10 +143,29 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Whether an SSE instruction, or an x87 one that stores to memory, writes its destination.
+    /// Whether an SSE instruction writes its destination: nothing is unmasked.
     #[must_use]
-    pub const fn delivers(self) -> bool {
-        self.unmasked.intersection(Exceptions::ALL.difference(Exceptions::PRECISION)).is_empty()
+    pub const fn writes_vector(self) -> bool {
+        self.unmasked.is_empty()
+    }
+
+    /// Whether x87 arithmetic writes registers, pushes or pops. After unmasked overflow or underflow it does so, with
+    /// the exponent moved by 24576 toward the middle (by the operation).
+    #[must_use]
+    pub const fn writes_register(self) -> bool {
+        !self.unmasked.intersects(Exceptions::BEFORE)
+    }
+
+    /// Whether an x87 load pushes: it does so after an unmasked denormal exception too.
+    #[must_use]
+    pub const fn pushes(self) -> bool {
+        !self.unmasked.contains(Exceptions::INVALID)
+    }
+
+    /// Whether an x87 store writes memory and pops: only an unmasked precision exception lets it.
+    #[must_use]
+    pub const fn writes_memory(self) -> bool {
+        self.unmasked.difference(Exceptions::PRECISION).is_empty()
     }
 }
 
@@ -180,12 +199,8 @@ impl FloatEnv {
     /// Ends an instruction: takes the flags of all its lanes and says what becomes visible.
     ///
     /// An unmasked invalid, denormal or divide-by-zero exception hides overflow, underflow, precision and C1, since
-    /// the operation was never carried out. What then happens to the result:
-    /// * SSE: any unmasked exception leaves the destination alone and raises `#XM`.
-    /// * x87 arithmetic: an unmasked one of [`Exceptions::BEFORE`] leaves the registers alone; unmasked overflow or
-    ///   underflow delivers the result with its exponent moved by 24576 toward the middle, which is what the
-    ///   operation returned. The fault comes with the next waiting x87 instruction.
-    /// * x87 stores to memory: any unmasked exception but precision cancels store and pop.
+    /// the operation was never carried out. An SSE instruction with unmasked exceptions raises `#XM`; for the x87 they
+    /// stay pending until the next waiting instruction. Whether the result is written is what [`Settled`] tells.
     #[inline]
     pub fn settle(&mut self) -> Settled {
         let mut flags = std::mem::take(&mut self.flags);

@@ -57,6 +57,12 @@ impl F80 {
         Self { sign_exponent: self.sign_exponent & 0x7fff, ..self }
     }
 
+    /// The same value, a pseudo-denormal as the normal value that it is.
+    pub(crate) const fn canonical(self) -> Self {
+        let pseudo_denormal = self.sign_exponent & 0x7fff == 0 && self.significand >> 63 != 0;
+        Self { sign_exponent: self.sign_exponent | pseudo_denormal as u16, ..self }
+    }
+
     /// Whether the sign bit is set.
     #[must_use]
     pub const fn is_negative(self) -> bool {

@@ -9,7 +9,10 @@
 //! Source: Intel SDM vol. 1, chapters 4, 8, 11 and appendix D; where it is silent, what processors do (`hokku-tests`).
 
 mod arith;
+mod bcd;
+mod classify;
 mod compare;
+mod constants;
 mod convert;
 mod env;
 mod fma;
@@ -17,15 +20,22 @@ mod format;
 mod integer;
 mod integral;
 mod nan;
+mod remainder;
 mod root;
 mod round;
+mod scale;
 
 pub use arith::{add, div, mul, sub};
+pub use bcd::{from_bcd, to_bcd};
+pub use classify::{Kind, classify};
 pub use compare::{Predicate, Relation, cmp, compare_quiet, compare_signaling, max, min};
+pub use constants::{Constant, constant};
 pub use convert::{convert, load, store};
 pub use env::{Exceptions, FloatEnv, Precision, Rounding, Settled};
 pub use fma::{MulAdd, fma};
 pub use format::{F32, F64, F80, Format};
 pub use integer::{from_i32, from_i64, from_u32, from_u64, to_i16, to_i32, to_i64, to_u32, to_u64};
 pub use integral::{Inexact, round_to_integral};
+pub use remainder::{Quotient, Remainder, remainder};
 pub use root::sqrt;
+pub use scale::{Extracted, extract, scale};

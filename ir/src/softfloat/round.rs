@@ -108,11 +108,13 @@ fn underflow<R: Format>(exact: Exact, precision: u32, rounded_exponent: i32, c: 
     if !env.masks(Exceptions::UNDERFLOW) {
         env.raise(Exceptions::UNDERFLOW);
         if R::X87 {
-            report(c.inexact, c.up, env);
             let biased = rounded_exponent + UNMASKED_ADJUST + R::MAX_EXPONENT;
             if biased <= 0 {
+                // `fscale` alone gets here.
+                env.raise(Exceptions::PRECISION);
                 return R::zero(negative);
             }
+            report(c.inexact, c.up, env);
             return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
         }
     } else if !R::X87 && env.flush_to_zero {
@@ -134,11 +136,13 @@ fn underflow<R: Format>(exact: Exact, precision: u32, rounded_exponent: i32, c: 
 fn overflow<R: Format>(negative: bool, precision: u32, rounded_exponent: i32, c: &Cut, env: &mut FloatEnv) -> R {
     env.raise(Exceptions::OVERFLOW);
     if R::X87 && !env.masks(Exceptions::OVERFLOW) {
-        report(c.inexact, c.up, env);
         let biased = rounded_exponent - UNMASKED_ADJUST + R::MAX_EXPONENT;
         if biased < R::TOP as i32 {
+            report(c.inexact, c.up, env);
             return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
         }
+        // `fscale` alone gets here.
+        report(true, true, env);
         return R::infinity(negative);
     }
     // To infinity wherever the mode would move away from zero.

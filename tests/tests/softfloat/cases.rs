@@ -21,11 +21,7 @@ impl Rng {
 
 /// How many cases a test runs: `release` of them in release builds, a fraction in debug builds.
 pub(crate) fn count(release: u64) -> u64 {
-    if cfg!(debug_assertions) {
-        release / 20
-    } else {
-        release
-    }
+    if cfg!(debug_assertions) { release / 20 } else { release }
 }
 
 /// Sign, biased exponent and fraction of an interesting value of a format with those field widths.
@@ -86,10 +82,7 @@ pub(crate) fn f64(rng: &mut Rng) -> F64 {
 pub(crate) fn f80(rng: &mut Rng) -> F80 {
     let (s, e, f) = fields(rng, 15, 63);
     let leading = u64::from(e != 0) ^ u64::from(rng.below(16) == 0);
-    F80 {
-        significand: leading << 63 | f,
-        sign_exponent: (s << 15 | e) as u16,
-    }
+    F80 { significand: leading << 63 | f, sign_exponent: (s << 15 | e) as u16 }
 }
 
 pub(crate) fn f32_pair(rng: &mut Rng) -> (F32, F32) {
@@ -104,11 +97,7 @@ pub(crate) fn f32_pair(rng: &mut Rng) -> (F32, F32) {
 
 pub(crate) fn f64_pair(rng: &mut Rng) -> (F64, F64) {
     let a = f64(rng);
-    let b = if rng.below(4) == 0 {
-        F64(near(rng, a.0, 52) ^ (rng.next() & 1) << 63)
-    } else {
-        f64(rng)
-    };
+    let b = if rng.below(4) == 0 { F64(near(rng, a.0, 52) ^ (rng.next() & 1) << 63) } else { f64(rng) };
     if rng.next() & 1 == 0 { (a, b) } else { (b, a) }
 }
 
@@ -135,11 +124,7 @@ pub(crate) struct Differences {
 
 impl Differences {
     pub(crate) fn of(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            cases: 0,
-            found: 0,
-        }
+        Self { name: name.into(), cases: 0, found: 0 }
     }
 
     /// Compares what the processor did with what we did; `input` describes the case.
@@ -153,11 +138,7 @@ impl Differences {
         if native != ours {
             self.found += 1;
             if self.found <= 6 {
-                eprintln!(
-                    "{}: {}\n  processor {native:x?}\n  ours      {ours:x?}",
-                    self.name,
-                    input()
-                );
+                eprintln!("{}: {}\n  processor {native:x?}\n  ours      {ours:x?}", self.name, input());
             }
         }
     }
@@ -165,10 +146,6 @@ impl Differences {
     /// Ends the test.
     pub(crate) fn finish(self) {
         assert!(self.cases > 0, "{}: no cases ran", self.name);
-        assert_eq!(
-            self.found, 0,
-            "{}: {} of {} cases differ",
-            self.name, self.found, self.cases
-        );
+        assert_eq!(self.found, 0, "{}: {} of {} cases differ", self.name, self.found, self.cases);
     }
 }

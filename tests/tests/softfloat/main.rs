@@ -5,4 +5,6 @@
 
 mod cases;
 mod native_sse;
+mod native_x87;
 mod sse;
+mod x87;

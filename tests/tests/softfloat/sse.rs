@@ -1,8 +1,7 @@
 //! SSE scalar operations with all exceptions masked: every rounding mode with and without FTZ and DAZ.
 
 use hokku_ir::softfloat::{
-    self as sf, Exceptions, F32, F64, FloatEnv, Format, Inexact, MulAdd, Predicate, Relation,
-    Rounding,
+    self as sf, Exceptions, F32, F64, FloatEnv, Format, Inexact, MulAdd, Predicate, Relation, Rounding,
 };
 
 use crate::cases::{self, Differences, Rng, count};
@@ -62,11 +61,9 @@ fn binary<A: Lane, R: Lane>(name: &str, native: Native2, ours: impl Fn(A, A, &mu
         let (bits, raised) = native(a.bits(), b.bits(), mode);
         let mut env = FloatEnv::from_mxcsr(mode);
         let result = ours(a, b, &mut env);
-        differences.check(
-            &(R::from_bits(bits), raised),
-            &(result, flags(&env)),
-            || format!("a {a:x?} b {b:x?} mxcsr {mode:#x}"),
-        );
+        differences.check(&(R::from_bits(bits), raised), &(result, flags(&env)), || {
+            format!("a {a:x?} b {b:x?} mxcsr {mode:#x}")
+        });
     }
     differences.finish();
 }
@@ -111,12 +108,8 @@ fn minimum_and_maximum() {
 
 #[test]
 fn float_to_float() {
-    binary::<F32, F64>("cvtss2sd", native::cvtss2sd, |_, b, env| {
-        sf::convert(b, env)
-    });
-    binary::<F64, F32>("cvtsd2ss", native::cvtsd2ss, |_, b, env| {
-        sf::convert(b, env)
-    });
+    binary::<F32, F64>("cvtss2sd", native::cvtss2sd, |_, b, env| sf::convert(b, env));
+    binary::<F64, F32>("cvtsd2ss", native::cvtsd2ss, |_, b, env| sf::convert(b, env));
 }
 
 /// The bits that `comiss` sets in EFLAGS: ZF, PF, CF.
@@ -131,18 +124,10 @@ fn eflags(relation: Relation) -> F64 {
 
 #[test]
 fn comparison() {
-    binary::<F32, F64>("comiss", native::comiss, |a, b, env| {
-        eflags(sf::compare_signaling(a, b, env))
-    });
-    binary::<F32, F64>("ucomiss", native::ucomiss, |a, b, env| {
-        eflags(sf::compare_quiet(a, b, env))
-    });
-    binary::<F64, F64>("comisd", native::comisd, |a, b, env| {
-        eflags(sf::compare_signaling(a, b, env))
-    });
-    binary::<F64, F64>("ucomisd", native::ucomisd, |a, b, env| {
-        eflags(sf::compare_quiet(a, b, env))
-    });
+    binary::<F32, F64>("comiss", native::comiss, |a, b, env| eflags(sf::compare_signaling(a, b, env)));
+    binary::<F32, F64>("ucomiss", native::ucomiss, |a, b, env| eflags(sf::compare_quiet(a, b, env)));
+    binary::<F64, F64>("comisd", native::comisd, |a, b, env| eflags(sf::compare_signaling(a, b, env)));
+    binary::<F64, F64>("ucomisd", native::ucomisd, |a, b, env| eflags(sf::compare_quiet(a, b, env)));
 }
 
 #[test]
@@ -179,9 +164,7 @@ fn to_integer<A: Lane>(name: &str, native: Native1, ours: impl Fn(A, &mut FloatE
         let mode = mxcsr(&mut rng);
         let mut env = FloatEnv::from_mxcsr(mode);
         let ours = (ours(a, &mut env), flags(&env));
-        differences.check(&native(a.bits(), mode), &ours, || {
-            format!("a {a:x?} mxcsr {mode:#x}")
-        });
+        differences.check(&native(a.bits(), mode), &ours, || format!("a {a:x?} mxcsr {mode:#x}"));
     }
     differences.finish();
 }
@@ -220,33 +203,22 @@ fn integer_to_float() {
             let v = match rng.below(4) {
                 0 => shifted,
                 1 => shifted.wrapping_neg(),
-                2 => (1u64 << rng.below(64))
-                    .wrapping_add(rng.below(9))
-                    .wrapping_sub(4),
+                2 => (1u64 << rng.below(64)).wrapping_add(rng.below(9)).wrapping_sub(4),
                 _ => shifted & !(u64::MAX >> rng.below(64)),
             };
             let mode = mxcsr(&mut rng);
             let (bits, raised) = native(v, mode);
             let mut env = FloatEnv::from_mxcsr(mode);
             let ours = ours(v, &mut env);
-            differences.check(&(R::from_bits(bits), raised), &(ours, flags(&env)), || {
-                format!("v {v:#x} mxcsr {mode:#x}")
-            });
+            differences
+                .check(&(R::from_bits(bits), raised), &(ours, flags(&env)), || format!("v {v:#x} mxcsr {mode:#x}"));
         }
         differences.finish();
     }
-    all::<F32>("cvtsi2ss r32", native::cvtsi2ss32, |v, env| {
-        sf::from_i32(v as i32, env)
-    });
-    all::<F32>("cvtsi2ss r64", native::cvtsi2ss64, |v, env| {
-        sf::from_i64(v as i64, env)
-    });
-    all::<F64>("cvtsi2sd r32", native::cvtsi2sd32, |v, env| {
-        sf::from_i32(v as i32, env)
-    });
-    all::<F64>("cvtsi2sd r64", native::cvtsi2sd64, |v, env| {
-        sf::from_i64(v as i64, env)
-    });
+    all::<F32>("cvtsi2ss r32", native::cvtsi2ss32, |v, env| sf::from_i32(v as i32, env));
+    all::<F32>("cvtsi2ss r64", native::cvtsi2ss64, |v, env| sf::from_i64(v as i64, env));
+    all::<F64>("cvtsi2sd r32", native::cvtsi2sd32, |v, env| sf::from_i32(v as i32, env));
+    all::<F64>("cvtsi2sd r64", native::cvtsi2sd64, |v, env| sf::from_i64(v as i64, env));
 }
 
 #[test]
@@ -260,12 +232,7 @@ fn round_to_integral() {
     }
     use Inexact::{Report, Suppress};
     all::<F32>(&[
-        (
-            "roundss 0",
-            native::roundss_0,
-            Some(Rounding::Nearest),
-            Report,
-        ),
+        ("roundss 0", native::roundss_0, Some(Rounding::Nearest), Report),
         ("roundss 1", native::roundss_1, Some(Rounding::Down), Report),
         ("roundss 2", native::roundss_2, Some(Rounding::Up), Report),
         ("roundss 3", native::roundss_3, Some(Rounding::Zero), Report),
@@ -273,12 +240,7 @@ fn round_to_integral() {
         ("roundss 12", native::roundss_12, None, Suppress),
     ]);
     all::<F64>(&[
-        (
-            "roundsd 0",
-            native::roundsd_0,
-            Some(Rounding::Nearest),
-            Report,
-        ),
+        ("roundsd 0", native::roundsd_0, Some(Rounding::Nearest), Report),
         ("roundsd 1", native::roundsd_1, Some(Rounding::Down), Report),
         ("roundsd 2", native::roundsd_2, Some(Rounding::Up), Report),
         ("roundsd 3", native::roundsd_3, Some(Rounding::Zero), Report),
@@ -292,28 +254,15 @@ type Native3 = fn(u64, u64, u64, u32) -> (u64, u32);
 #[test]
 fn fused_multiply_add() {
     /// Operands `x` in the instruction's order; `form` says which of them are multiplied and added.
-    fn all<F: Lane>(
-        name: &str,
-        native: Native3,
-        signs: MulAdd,
-        form: [usize; 3],
-        nan_order: [usize; 3],
-    ) {
+    fn all<F: Lane>(name: &str, native: Native3, signs: MulAdd, form: [usize; 3], nan_order: [usize; 3]) {
         let mut rng = Rng(4);
         let mut differences = Differences::of(name);
         for _ in 0..count(1_000_000) {
             let (a, b) = F::pair(&mut rng);
             let mut env = FloatEnv::default();
             // Often an addend that nearly cancels the product.
-            let c = if rng.below(2) == 0 {
-                sf::mul(a, b, &mut env)
-            } else {
-                F::pair(&mut rng).0
-            };
-            let c = F::from_bits(
-                c.bits()
-                    ^ rng.next() & rng.next() & rng.next() & rng.next() & 0x8000_0000_8000_0003,
-            );
+            let c = if rng.below(2) == 0 { sf::mul(a, b, &mut env) } else { F::pair(&mut rng).0 };
+            let c = F::from_bits(c.bits() ^ rng.next() & rng.next() & rng.next() & rng.next() & 0x8000_0000_8000_0003);
             let x = match rng.below(2) {
                 0 => [a, b, c],
                 _ => [c, a, b],
@@ -321,12 +270,9 @@ fn fused_multiply_add() {
             let mode = mxcsr(&mut rng);
             let (bits, raised) = native(x[0].bits(), x[1].bits(), x[2].bits(), mode);
             let mut env = FloatEnv::from_mxcsr(mode);
-            let ours = sf::fma(
-                signs, x[form[0]], x[form[1]], x[form[2]], nan_order, &mut env,
-            );
-            differences.check(&(F::from_bits(bits), raised), &(ours, flags(&env)), || {
-                format!("{x:x?} mxcsr {mode:#x}")
-            });
+            let ours = sf::fma(signs, x[form[0]], x[form[1]], x[form[2]], nan_order, &mut env);
+            differences
+                .check(&(F::from_bits(bits), raised), &(ours, flags(&env)), || format!("{x:x?} mxcsr {mode:#x}"));
         }
         differences.finish();
     }
@@ -334,88 +280,16 @@ fn fused_multiply_add() {
         return;
     }
     use MulAdd::{Add, NegativeAdd, NegativeSub, Sub};
-    all::<F32>(
-        "vfmadd132ss",
-        native::vfmadd132ss,
-        Add,
-        [0, 2, 1],
-        [0, 1, 2],
-    );
-    all::<F32>(
-        "vfmadd213ss",
-        native::vfmadd213ss,
-        Add,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F32>(
-        "vfmadd231ss",
-        native::vfmadd231ss,
-        Add,
-        [1, 2, 0],
-        [0, 1, 2],
-    );
-    all::<F32>(
-        "vfmsub213ss",
-        native::vfmsub213ss,
-        Sub,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F32>(
-        "vfnmadd213ss",
-        native::vfnmadd213ss,
-        NegativeAdd,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F32>(
-        "vfnmsub213ss",
-        native::vfnmsub213ss,
-        NegativeSub,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfmadd132sd",
-        native::vfmadd132sd,
-        Add,
-        [0, 2, 1],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfmadd213sd",
-        native::vfmadd213sd,
-        Add,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfmadd231sd",
-        native::vfmadd231sd,
-        Add,
-        [1, 2, 0],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfmsub213sd",
-        native::vfmsub213sd,
-        Sub,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfnmadd213sd",
-        native::vfnmadd213sd,
-        NegativeAdd,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
-    all::<F64>(
-        "vfnmsub213sd",
-        native::vfnmsub213sd,
-        NegativeSub,
-        [1, 0, 2],
-        [0, 1, 2],
-    );
+    all::<F32>("vfmadd132ss", native::vfmadd132ss, Add, [0, 2, 1], [0, 1, 2]);
+    all::<F32>("vfmadd213ss", native::vfmadd213ss, Add, [1, 0, 2], [0, 1, 2]);
+    all::<F32>("vfmadd231ss", native::vfmadd231ss, Add, [1, 2, 0], [0, 1, 2]);
+    all::<F32>("vfmsub213ss", native::vfmsub213ss, Sub, [1, 0, 2], [0, 1, 2]);
+    all::<F32>("vfnmadd213ss", native::vfnmadd213ss, NegativeAdd, [1, 0, 2], [0, 1, 2]);
+    all::<F32>("vfnmsub213ss", native::vfnmsub213ss, NegativeSub, [1, 0, 2], [0, 1, 2]);
+    all::<F64>("vfmadd132sd", native::vfmadd132sd, Add, [0, 2, 1], [0, 1, 2]);
+    all::<F64>("vfmadd213sd", native::vfmadd213sd, Add, [1, 0, 2], [0, 1, 2]);
+    all::<F64>("vfmadd231sd", native::vfmadd231sd, Add, [1, 2, 0], [0, 1, 2]);
+    all::<F64>("vfmsub213sd", native::vfmsub213sd, Sub, [1, 0, 2], [0, 1, 2]);
+    all::<F64>("vfnmadd213sd", native::vfnmadd213sd, NegativeAdd, [1, 0, 2], [0, 1, 2]);
+    all::<F64>("vfnmsub213sd", native::vfnmsub213sd, NegativeSub, [1, 0, 2], [0, 1, 2]);
 }
