@@ -115,7 +115,7 @@ mod tests {
     use crate::passes::testing::after;
 
     fn run(block: &str) -> Vec<String> {
-        after(|r| state_forwarding(r), block)
+        after(state_forwarding, block)
     }
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
         let lines =
             run("%1 = get_gpr rax, w64\n%2 = add_flags w64, %1, %1\nset_flags {cpazso}, %2\n%4 = inc_flags w64, %1\n\
             set_flags {pazso}, %4\n%6 = get_flags \n%7 = adc w64, %1, %1, %6\nset_gpr rax, w64, %7\njump b0");
-        assert!(lines.contains(&"%9 = merge_flags {pazso}, %4, %2".into()), "{lines:?}");
-        assert!(lines.contains(&"%7 = adc w64, %1, %1, %9".into()), "{lines:?}");
+        assert!(lines.contains(&"%12 = merge_flags {pazso}, %4, %2".into()), "{lines:?}");
+        assert!(lines.contains(&"%7 = adc w64, %1, %1, %12".into()), "{lines:?}");
     }
 
     #[test]

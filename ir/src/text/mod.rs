@@ -59,7 +59,7 @@ block b6 0x100b
         let printed = print::region(&region);
         assert_eq!(parse::region(&printed).unwrap(), region);
         assert_eq!(region.blocks.len(), 7);
-        assert_eq!(region.value_count, 14);
+        assert_eq!(region.value_count, 20);
         assert!(matches!(region.blocks[1].exit, Exit::Call { ret_block: Some(BlockId(0)), .. }));
         assert_eq!(printed.lines().next(), text.lines().next());
         assert!(printed.contains("%3 = load i32, unaligned, [w64 fs: + %1 + %2 * 8 - 0x10]"), "{printed}");

@@ -45,6 +45,9 @@ pub fn region(text: &str) -> Result<Region, ParseError> {
     reader.finish().map_err(|message| ParseError { line: last, message })
 }
 
+/// Stands for the value of an op without result until all written numbers are known.
+const UNNUMBERED: Value = Value(u32::MAX);
+
 struct Reader {
     key: Option<BlockKey>,
     blocks: Vec<Block>,
@@ -101,8 +104,10 @@ impl Reader {
             (None, ty) if ty != Type::Void => return Err(format!("{name} gives a value: write `%n = {name} ...`")),
             _ => {}
         }
-        let value = value.unwrap_or(Value(self.next));
-        self.next = self.next.max(value.0 + 1);
+        let value = value.unwrap_or(UNNUMBERED);
+        if value != UNNUMBERED {
+            self.next = self.next.max(value.0 + 1);
+        }
         insts.push(Inst { value, op });
         self.open = Some((pc, insts));
         Ok(())
@@ -112,8 +117,12 @@ impl Reader {
         if self.open.is_some() { Err(format!("block b{} has no exit", self.blocks.len())) } else { Ok(()) }
     }
 
-    fn finish(self) -> Parsed<Region> {
+    fn finish(mut self) -> Parsed<Region> {
         self.no_open_block()?;
+        for inst in self.blocks.iter_mut().flat_map(|b| &mut b.insts).filter(|i| i.value == UNNUMBERED) {
+            inst.value = Value(self.next);
+            self.next += 1;
+        }
         let key = self.key.ok_or("a text starts with `region ADDRESS MODE`")?;
         for block in &self.blocks {
             let mut wrong = None;
