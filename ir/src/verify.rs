@@ -151,6 +151,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::String { .. }
         | Op::Cpuid {}
         | Op::Rdtsc {}
+        | Op::GetTscAux {}
         | Op::Xgetbv {}
         | Op::Pause {}
         | Op::VecConst { .. }
@@ -167,7 +168,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::X87GetStatus {}
         | Op::X87GetControl {} => vec![],
         Op::SetGpr { w, .. } => vec![w.ty()],
-        Op::SetGprHigh { .. } | Op::X87Cmov { .. } => vec![I8],
+        Op::SetGprHigh { .. } | Op::X87Cmov { .. } | Op::TrapIf { .. } => vec![I8],
         Op::SetFlags { .. } | Op::Condition { .. } | Op::FlagsToInt { .. } => vec![Flags],
         Op::SetSystemFlags { .. } | Op::SetMxcsr { .. } | Op::IntToFlags { .. } => vec![I32],
         Op::SetSegmentBase { .. } => vec![I64],
