@@ -14,6 +14,7 @@
 
 pub mod parse;
 pub mod print;
+pub mod reference;
 
 #[cfg(test)]
 mod tests {
