@@ -1,0 +1,5 @@
+/* assert() */
+#pragma once
+
+void __assert_fail(const char* condition, const char* file, int line) __attribute__((noreturn));
+#define assert(condition) ((condition) ? (void)0 : __assert_fail(#condition, __FILE__, __LINE__))
