@@ -1,1 +1,25 @@
-//! Placeholder head; replaced as the crate grows.
+//! Runs translated guest code: guest memory, translation cache, dispatcher, threads, faults and ELF images.
+//!
+//! The crate knows no guest system: what a system call or an exception means is the business of a [`Personality`]. It knows no guest
+//! instruction either: `frontend` makes IR of them, and a back end host code of that.
+//!
+//! # Invariants
+//! * `unsafe` stands in [`host`] alone, and what depends on the host's processor in `host/<architecture>`.
+//! * Code memory is never writable and executable in one mapping.
+//! * Guest memory is reached through [`GuestMemory`]: a bad guest address is an error value, never a crash of the host process.
+//! * Whatever a guest does, guest state is exact whenever the personality sees it.
+#![deny(unsafe_code)]
+
+mod dispatcher;
+pub mod guest_memory;
+pub mod host;
+pub mod personality;
+pub mod team;
+pub mod thread;
+
+pub use guest_memory::{
+    Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
+};
+pub use personality::{FaultKind, GuestFault, Personality, Resume};
+pub use team::{Engine, StartError, Team, TeamConfig};
+pub use thread::{Thread, ThreadHandle};

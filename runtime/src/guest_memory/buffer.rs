@@ -1,0 +1,42 @@
+//! Guest memory lent to a host system call.
+
+use hokku_ir::GuestAddr;
+
+use super::{Access, GuestMemory, MemoryFault};
+
+/// A checked range of guest memory for a host call: the pointer may be passed to the kernel, which reports a fault instead of crashing.
+///
+/// Not to be dereferenced: another guest thread may unmap the range at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct HostBuffer {
+    pointer: *mut u8,
+    len: usize,
+}
+
+impl HostBuffer {
+    /// Host address of the first byte.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.pointer
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl GuestMemory {
+    /// Checks that the guest may do `access` with `len` bytes at `at`, and makes the memory ready for the host's kernel to do it.
+    pub fn host_buffer(&self, at: GuestAddr, len: u64, access: Access) -> Result<HostBuffer, MemoryFault> {
+        self.check(at, len, access)?;
+        if access == Access::Write && len > 0 {
+            self.drop_code(at.0..at.0 + len);
+        }
+        Ok(HostBuffer { pointer: at.0 as *mut u8, len: len as usize })
+    }
+}

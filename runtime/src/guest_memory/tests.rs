@@ -1,0 +1,133 @@
+use std::sync::Mutex;
+
+use hokku_ir::{CpuMode, GuestAddr};
+
+use super::*;
+
+/// A process has room for one 32-bit address space at a time.
+static WINDOW: Mutex<()> = Mutex::new(());
+
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+fn somewhere(memory: &GuestMemory, len: u64, prot: Prot) -> GuestAddr {
+    let place = Placement::Lowest { low: GuestAddr(0x2_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+    memory.map_anonymous(place, len, prot, false).expect("mapping")
+}
+
+#[test]
+fn integers_and_strings_come_back() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, 2 * PAGE_SIZE, RW);
+    memory.write_u64(at, 0x1122_3344_5566_7788).unwrap();
+    assert_eq!(memory.read_u32(at.offset(4)), Ok(0x1122_3344));
+    assert_eq!(memory.read_u16(at), Ok(0x7788));
+    let text = at.offset(PAGE_SIZE - 3);
+    memory.write_bytes(text, b"across\0").unwrap();
+    assert_eq!(memory.read_c_string(text, 100), Ok(b"across".to_vec()));
+    assert_eq!(memory.read_c_string(text, 4), Ok(b"acro".to_vec()));
+    assert_eq!(memory.update_u32(at, |v| v + 1), Ok(0x5566_7788));
+    assert_eq!(memory.read_u32(at), Ok(0x5566_7789));
+    assert_eq!(memory.compare_exchange_16(at, [0x1122_3344_5566_7789, 0], [1, 2]), Ok([0x1122_3344_5566_7789, 0]));
+    assert_eq!(memory.read_u64(at.offset(8)), Ok(2));
+}
+
+#[test]
+fn faults_name_the_first_bad_byte() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, 2 * PAGE_SIZE, RW);
+    let second = at.offset(PAGE_SIZE);
+    memory.protect(second, PAGE_SIZE, Prot::READ).unwrap();
+    let fault = MemoryFault { address: second, access: Access::Write, cause: FaultCause::Protection };
+    assert_eq!(memory.write_bytes(at.offset(PAGE_SIZE - 2), &[1, 2, 3]), Err(fault));
+    assert_eq!(memory.store(at.offset(PAGE_SIZE - 2), 4, 7), Err(fault));
+    memory.unmap(second, PAGE_SIZE).unwrap();
+    let fault = MemoryFault { address: second, access: Access::Read, cause: FaultCause::Unmapped };
+    assert_eq!(memory.load(at.offset(PAGE_SIZE - 2), 4), Err(fault));
+    assert_eq!(memory.read_bytes(at, &mut [0; 5000]), Err(fault));
+    let wild = GuestAddr(u64::MAX - 1);
+    let fault = MemoryFault { address: wild, access: Access::Read, cause: FaultCause::Unmapped };
+    assert_eq!(memory.read_u64(wild), Err(fault));
+    assert_eq!(memory.compare_exchange(wild, 4, 0, 0).map_err(|f| f.address), Err(wild));
+}
+
+#[test]
+fn a_truncated_file_is_a_bus_error() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let file = rustix::fs::memfd_create("empty", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let place = Placement::Lowest { low: GuestAddr(0x3_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+    use std::os::fd::AsFd;
+    let at = memory.map_file(place, PAGE_SIZE, RW, file.as_fd(), 0, true).unwrap();
+    let fault = MemoryFault { address: at, access: Access::Read, cause: FaultCause::Bus };
+    assert_eq!(memory.read_u8(at), Err(fault));
+}
+
+#[test]
+fn write_only_and_execute_only_memory_can_be_read() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, PAGE_SIZE, Prot::EXECUTE);
+    assert_eq!(memory.read_u8(at), Ok(0));
+    assert!(memory.write_u8(at, 1).is_err());
+    memory.protect(at, PAGE_SIZE, Prot::WRITE).unwrap();
+    memory.write_u8(at, 1).unwrap();
+    assert_eq!(memory.read_u8(at), Ok(1));
+    memory.protect(at, PAGE_SIZE, Prot::empty()).unwrap();
+    assert!(memory.read_u8(at).is_err());
+}
+
+#[test]
+fn the_32_bit_window_is_complete() {
+    let _one = WINDOW.lock().unwrap_or_else(|e| e.into_inner());
+    let memory = GuestMemory::new(CpuMode::Protected32).unwrap();
+    for at in [LOWEST, GuestAddr(0x0804_8000), GuestAddr(0x8000_0000), GuestAddr(0xffff_f000)] {
+        memory.map_anonymous(Placement::Exactly(at), PAGE_SIZE, RW, false).unwrap();
+        memory.write_word(at, at.0).unwrap();
+        assert_eq!(memory.read_word(at), Ok(at.0));
+    }
+    assert!(memory.load(GuestAddr(0xffff_fffe), 4).is_err(), "the page behind the window is a guard");
+    assert_eq!(memory.map_anonymous(Placement::Exactly(HIGHEST_32), PAGE_SIZE, RW, false), Err(MapError::BadRange));
+    drop(memory);
+    drop(GuestMemory::new(CpuMode::Protected32).expect("the window is free again"));
+}
+
+#[test]
+fn bad_ranges_are_errors() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let anonymous = |place, len| memory.map_anonymous(place, len, RW, false);
+    assert_eq!(anonymous(Placement::Replace(GuestAddr(0)), PAGE_SIZE), Err(MapError::BadRange));
+    assert_eq!(anonymous(Placement::Replace(GuestAddr(0x10001)), PAGE_SIZE), Err(MapError::BadRange));
+    assert_eq!(anonymous(Placement::Replace(LOWEST), 0), Err(MapError::BadRange));
+    assert_eq!(anonymous(Placement::Replace(LOWEST), u64::MAX), Err(MapError::BadRange));
+    assert_eq!(anonymous(Placement::Replace(GuestAddr(u64::MAX - 0xfff)), PAGE_SIZE), Err(MapError::BadRange));
+    let at = somewhere(&memory, PAGE_SIZE, RW);
+    assert_eq!(anonymous(Placement::Exactly(at), PAGE_SIZE), Err(MapError::Occupied));
+    assert_eq!(memory.protect(at, 4 * PAGE_SIZE, Prot::READ), Err(MapError::Unmapped));
+    assert_eq!(memory.find_free(u64::MAX, LOWEST, HIGHEST_64, PAGE_SIZE), Err(MapError::NoSpace));
+}
+
+#[test]
+fn the_hosts_own_mappings_are_never_replaced() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let other = GuestMemory::new(CpuMode::Long64).unwrap();
+    let low = GuestAddr(0x5_0000_0000);
+    let place = Placement::Lowest { low, high: HIGHEST_64, align: PAGE_SIZE };
+    let first = memory.map_anonymous(place, PAGE_SIZE, RW, false).unwrap();
+    memory.write_u32(first, 77).unwrap();
+    assert_eq!(other.map_anonymous(Placement::Exactly(first), PAGE_SIZE, RW, false), Err(MapError::Occupied));
+    let second = other.map_anonymous(place, PAGE_SIZE, RW, false).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(memory.read_u32(first), Ok(77));
+}
+
+#[test]
+fn translated_pages_are_given_back_when_they_are_written() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, PAGE_SIZE, RW | Prot::EXECUTE);
+    let ticket = memory.protect_code(at.offset(5)).unwrap();
+    assert!(memory.code_ticket_holds(at, ticket));
+    memory.write_u8(at, 1).unwrap();
+    assert!(!memory.code_ticket_holds(at, ticket));
+    let again = memory.protect_code(at).unwrap();
+    assert_ne!(ticket, again);
+    memory.host_buffer(at, 8, Access::Write).unwrap();
+    assert!(!memory.is_code_page(at));
+}

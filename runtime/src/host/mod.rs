@@ -1,0 +1,22 @@
+//! All code of the runtime that touches the host directly: memory maps, signals, entry to host code. The only place with `unsafe`.
+//!
+//! What depends on the host's processor stands in `x86_64`; hosts without a JIT back end use `portable`, which serves the interpreter.
+#![allow(
+    unsafe_code,
+    reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
+)]
+
+pub(crate) mod interrupt;
+pub(crate) mod mapping;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64 as arch;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) mod portable;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use portable as arch;
+
+pub use mapping::PAGE_SIZE;

@@ -1,0 +1,81 @@
+//! The handler of fault signals: SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
+//!
+//! A fault in an access routine ([`super::guest_access`]) becomes its error return. Any other one is a bug of hokku: a line says where, and the
+//! handler that was there before hokku's takes over.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+use std::sync::Once;
+
+use super::guest_access::{self, HostFault};
+
+const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
+
+static INSTALL: Once = Once::new();
+/// What handled each of [`SIGNALS`] before; written once, before the handlers are there.
+static mut PREVIOUS: [MaybeUninit<libc::sigaction>; SIGNALS.len()] = [const { MaybeUninit::uninit() }; SIGNALS.len()];
+
+thread_local! {
+    static LAST_FAULT: Cell<HostFault> = const { Cell::new(HostFault { address: 0, bus: false }) };
+}
+
+/// The fault that the latest failing access routine of this thread met.
+pub(crate) fn last_fault() -> HostFault {
+    LAST_FAULT.get()
+}
+
+/// Installs the handlers; once per process.
+pub(crate) fn install() {
+    INSTALL.call_once(|| {
+        for (i, &signal) in SIGNALS.iter().enumerate() {
+            // SAFETY: `sigaction` is plain data for which zero is valid; the handler has the signature that SA_SIGINFO asks for. `PREVIOUS`
+            // is written here alone, before the handler that reads the entry can run.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
+                action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+                libc::sigfillset(&raw mut action.sa_mask);
+                let failed = libc::sigaction(signal, &raw const action, (&raw mut PREVIOUS[i]).cast());
+                assert_eq!(failed, 0, "installing the handler of signal {signal}");
+            }
+        }
+    });
+}
+
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a siginfo and the interrupted thread's context, valid and ours until we return.
+    let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
+    let registers = &mut context.uc_mcontext.gregs;
+    let pc = registers[libc::REG_RIP as usize] as u64;
+    // SAFETY: the signals handled here carry an address.
+    let address = unsafe { info.si_addr() } as u64;
+    let synchronous = info.si_code > 0;
+    if synchronous && (signal == libc::SIGSEGV || signal == libc::SIGBUS) {
+        if let Some(fixup) = guest_access::fixup(pc) {
+            LAST_FAULT.set(HostFault { address, bus: signal == libc::SIGBUS });
+            registers[libc::REG_RIP as usize] = fixup as i64;
+            return;
+        }
+    }
+    give_up(signal, pc, address);
+}
+
+/// Says what happened and hands the signal to its previous handler, which the faulting instruction meets when it runs again.
+fn give_up(signal: c_int, pc: u64, address: u64) {
+    let mut line = [0u8; 128];
+    let len = {
+        use std::io::Write;
+        let mut at: &mut [u8] = &mut line;
+        let _ =
+            writeln!(at, "hokku: internal error: signal {signal} at host address {pc:#x}, memory address {address:#x}");
+        128 - at.len()
+    };
+    if let Some(i) = SIGNALS.iter().position(|&s| s == signal) {
+        // SAFETY: `write` and `sigaction` may be called in a handler; the entry was filled before this handler was installed.
+        unsafe {
+            libc::write(2, line.as_ptr().cast(), len);
+            libc::sigaction(signal, (&raw const PREVIOUS[i]).cast(), std::ptr::null_mut());
+        }
+    }
+}

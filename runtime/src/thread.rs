@@ -1,0 +1,133 @@
+//! Guest threads: each is a host thread.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use hokku_ir::CpuState;
+
+use crate::team::{StartError, Team};
+
+/// A guest thread, owned by the host thread that runs it.
+pub struct Thread {
+    /// Its registers: of record while it is outside guest code (the x87 unit after [`Thread::sync_x87`]).
+    pub cpu: Box<CpuState>,
+    /// The team that it belongs to.
+    pub team: Arc<Team>,
+    /// The personality's own data.
+    pub local: Box<dyn Any + Send>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What other threads see of a guest thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The host's thread id; zero once the thread has ended.
+    tid: AtomicI32,
+    /// Whether the personality is to be called.
+    pub(crate) interrupted: AtomicBool,
+}
+
+/// Names a guest thread from any other thread; may outlive it.
+#[derive(Clone, Debug)]
+pub struct ThreadHandle {
+    pub(crate) shared: Arc<Shared>,
+    id: i32,
+}
+
+impl ThreadHandle {
+    /// The host's thread id, which is also the guest's.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Whether the thread has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.shared.tid.load(Ordering::SeqCst) != 0
+    }
+
+    /// Makes the thread leave guest code soon and call [`crate::Personality::interrupted`]. A host call that it blocks in returns `EINTR`.
+    pub fn interrupt(&self) {
+        self.shared.interrupted.store(true, Ordering::SeqCst);
+        crate::host::interrupt::send(self.shared.tid.load(Ordering::SeqCst));
+    }
+}
+
+/// The living threads of a team.
+#[derive(Debug, Default)]
+pub(crate) struct ThreadList {
+    threads: Mutex<Vec<ThreadHandle>>,
+}
+
+impl ThreadList {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<ThreadHandle>> {
+        self.threads.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
+        self.lock().clone()
+    }
+}
+
+impl Thread {
+    pub(crate) fn attach(team: &Arc<Team>, cpu: CpuState, local: Box<dyn Any + Send>) -> Result<Thread, StartError> {
+        crate::host::interrupt::install();
+        let tid = rustix::thread::gettid().as_raw_nonzero().get();
+        let shared = Arc::new(Shared { tid: AtomicI32::new(tid), interrupted: AtomicBool::new(false) });
+        team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id: tid });
+        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared })
+    }
+
+    /// The name of this thread for others.
+    pub fn handle(&self) -> ThreadHandle {
+        ThreadHandle { shared: Arc::clone(&self.shared), id: self.shared.tid.load(Ordering::SeqCst) }
+    }
+
+    /// Whether an interrupt waits to be delivered: host calls that may block for long should not be made then.
+    pub fn is_interrupted(&self) -> bool {
+        self.shared.interrupted.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let mut threads = self.team.threads.lock();
+        threads.retain(|t| !Arc::ptr_eq(&t.shared, &self.shared));
+        // Under the list's lock, so that nobody signals a thread id that the host may give away again.
+        self.shared.tid.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Bytes of a guest thread's host stack: the guest has its own.
+const HOST_STACK: usize = 512 << 10;
+
+pub(crate) fn spawn(
+    team: &Arc<Team>,
+    cpu: CpuState,
+    local: Box<dyn Any + Send>,
+    name: &str,
+    body: impl FnOnce(&mut Thread) + Send + 'static,
+) -> Result<ThreadHandle, StartError> {
+    let (report, started) = mpsc::channel();
+    let team = Arc::clone(team);
+    let run = move || match Thread::attach(&team, cpu, local) {
+        Ok(mut thread) => {
+            // The starter waits for exactly one report; it cannot be gone.
+            let _ = report.send(Ok(thread.handle()));
+            body(&mut thread);
+        }
+        Err(error) => {
+            let _ = report.send(Err(error));
+        }
+    };
+    // Interior zero bytes cannot be part of a host thread's name.
+    let name = name.split('\0').next().unwrap_or_default().to_owned();
+    std::thread::Builder::new()
+        .name(name)
+        .stack_size(HOST_STACK)
+        .spawn(run)
+        .map_err(|error| StartError::Host { what: "start a host thread", error })?;
+    started.recv().unwrap_or_else(|_| {
+        Err(StartError::Host { what: "start a host thread", error: std::io::ErrorKind::Interrupted.into() })
+    })
+}
