@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod eval;
 pub mod exit;
 pub mod guest;
 pub mod key;
