@@ -173,6 +173,13 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::Cpuid {} => effect!(m.cpuid()),
         Op::Rdtsc {} => m.system.rdtsc(),
         Op::Xgetbv {} => m.system.xcr0(),
+        Op::GetTscAux {} => m.cpu.tsc_aux.into(),
+        Op::TrapIf { trap, c } => {
+            if int(c) as u8 != 0 {
+                return Err(EvalFault::Trap(trap.trap()));
+            }
+            return Ok(());
+        }
         Op::Pause {} => effect!(m.system.pause()),
         _ => return Err(EvalFault::Unevaluated),
     };

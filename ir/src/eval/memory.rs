@@ -102,6 +102,7 @@ pub(super) fn combine(op: AtomicOp, w: Width, old: u64, v: u64) -> u64 {
         AtomicOp::And => old & v,
         AtomicOp::Or => old | v,
         AtomicOp::Xor => old ^ v,
+        AtomicOp::Neg => old.wrapping_neg(),
     };
     new & w.mask()
 }

@@ -70,6 +70,8 @@ pub enum EvalFault {
     Memory(MemoryFault),
     /// #GP(0): misaligned vector access, reserved bits, bad selector.
     Protection,
+    /// What a `trap_if` op raised.
+    Trap(Trap),
     /// #DE.
     Divide,
     /// #XM, with the unmasked exceptions.
