@@ -24,6 +24,7 @@ mod remainder;
 mod root;
 mod round;
 mod scale;
+mod transcendental;
 
 pub use arith::{add, div, mul, sub};
 pub use bcd::{from_bcd, to_bcd};
@@ -39,3 +40,6 @@ pub use integral::{Inexact, round_to_integral};
 pub use remainder::{Quotient, Remainder, remainder};
 pub use root::sqrt;
 pub use scale::{Extracted, extract, scale};
+pub use transcendental::{
+    SineCosine, arctangent, cosine, exp2_minus_1, log2_plus_1_times, log2_times, sine, sine_cosine, tangent,
+};

@@ -107,17 +107,21 @@ fn underflow<R: Format>(exact: Exact, precision: u32, rounded_exponent: i32, c: 
     let Exact { negative, exponent, high, low } = exact;
     if !env.masks(Exceptions::UNDERFLOW) {
         env.raise(Exceptions::UNDERFLOW);
-        if R::X87 {
-            let biased = rounded_exponent + UNMASKED_ADJUST + R::MAX_EXPONENT;
-            if biased <= 0 {
-                // `fscale` alone gets here.
-                env.raise(Exceptions::PRECISION);
-                return R::zero(negative);
-            }
+        if !R::X87 {
+            // Not delivered; PE says whether the precision alone would have lost anything.
             report(c.inexact, c.up, env);
-            return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
+            return R::zero(negative);
         }
-    } else if !R::X87 && env.flush_to_zero {
+        let biased = rounded_exponent + UNMASKED_ADJUST + R::MAX_EXPONENT;
+        if biased <= 0 {
+            // `fscale` alone gets here.
+            env.raise(Exceptions::PRECISION);
+            return R::zero(negative);
+        }
+        report(c.inexact, c.up, env);
+        return R::pack(negative, biased as u32, c.significand | u64::from(c.carry) << 63);
+    }
+    if !R::X87 && env.flush_to_zero {
         env.raise(Exceptions::UNDERFLOW | Exceptions::PRECISION);
         return R::zero(negative);
     }
@@ -135,7 +139,12 @@ fn underflow<R: Format>(exact: Exact, precision: u32, rounded_exponent: i32, c: 
 #[cold]
 fn overflow<R: Format>(negative: bool, precision: u32, rounded_exponent: i32, c: &Cut, env: &mut FloatEnv) -> R {
     env.raise(Exceptions::OVERFLOW);
-    if R::X87 && !env.masks(Exceptions::OVERFLOW) {
+    if !env.masks(Exceptions::OVERFLOW) {
+        if !R::X87 {
+            // Not delivered, as above.
+            report(c.inexact, c.up, env);
+            return R::infinity(negative);
+        }
         let biased = rounded_exponent - UNMASKED_ADJUST + R::MAX_EXPONENT;
         if biased < R::TOP as i32 {
             report(c.inexact, c.up, env);

@@ -21,7 +21,7 @@ impl Rng {
 
 /// How many cases a test runs: `release` of them in release builds, a fraction in debug builds.
 pub(crate) fn count(release: u64) -> u64 {
-    if cfg!(debug_assertions) { release / 20 } else { release }
+    if cfg!(debug_assertions) { release / 4 } else { release }
 }
 
 /// Sign, biased exponent and fraction of an interesting value of a format with those field widths.

@@ -7,4 +7,6 @@ mod cases;
 mod native_sse;
 mod native_x87;
 mod sse;
+mod transcendental;
+mod unmasked;
 mod x87;

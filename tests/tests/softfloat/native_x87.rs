@@ -74,4 +74,6 @@ x87! {
     fldz = "fldz"; fld1 = "fld1"; fldl2t = "fldl2t"; fldl2e = "fldl2e"; fldpi = "fldpi"; fldlg2 = "fldlg2"; fldln2 = "fldln2";
     fbld = "fbld tbyte ptr [rdi]"; fbstp = "fbstp tbyte ptr [rdi]"; fxam = "fxam"; fscale = "fscale"; fxtract = "fxtract";
     fprem = "fprem"; fprem1 = "fprem1";
+    f2xm1 = "f2xm1"; fyl2x = "fyl2x"; fyl2xp1 = "fyl2xp1"; fpatan = "fpatan";
+    fsin = "fsin"; fcos = "fcos"; fsincos = "fsincos"; fptan = "fptan";
 }

@@ -1,0 +1,63 @@
+//! Power series in fixed point: arguments in units of `2^-128`, sums in units of `2^-127`.
+//!
+//! Each function's remainder is below `2^-126` for arguments up to its stated limit.
+
+use super::wide::multiply_high;
+
+/// 1 in units of `2^-127`.
+const ONE: u128 = 1 << 127;
+
+/// `1 / 1!, 1 / 2!, ...`
+const FACTORIALS: [u128; 34] = {
+    let mut table = [ONE; 34];
+    let mut k = 1;
+    while k < table.len() {
+        table[k] = table[k - 1] / (k as u128 + 1);
+        k += 1;
+    }
+    table
+};
+
+/// `1, 1/3, 1/5, ...`
+const ODD: [u128; 26] = {
+    let mut table = [ONE; 26];
+    let mut k = 0;
+    while k < table.len() {
+        table[k] = ONE / (2 * k as u128 + 1);
+        k += 1;
+    }
+    table
+};
+
+/// Horner's rule: `sum (±x)^k coefficients[k]`. With alternating signs every partial sum is positive.
+fn horner<'a>(x: u128, alternate: bool, coefficients: impl DoubleEndedIterator<Item = &'a u128>) -> u128 {
+    coefficients.rev().fold(0, |sum, &coefficient| {
+        let product = multiply_high(x, sum);
+        if alternate { coefficient - product } else { coefficient + product }
+    })
+}
+
+/// `(e^x - 1) / x`, or with `negative` `(1 - e^-x) / x`. `x <= ln 2`.
+pub(super) fn exponential(x: u128, negative: bool) -> u128 {
+    horner(x, negative, FACTORIALS[..32].iter())
+}
+
+/// `sin(x) / x` from `x^2`, which is at most `(π/4)^2`.
+pub(super) fn sine(square: u128) -> u128 {
+    horner(square, true, FACTORIALS.iter().step_by(2))
+}
+
+/// `cos(x)` from `x^2`, which is at most `(π/4)^2`.
+pub(super) fn cosine(square: u128) -> u128 {
+    ONE - multiply_high(square, horner(square, true, FACTORIALS.iter().skip(1).step_by(2)))
+}
+
+/// `artanh(x) / x` from `x^2`, which is at most 0.0295.
+pub(super) fn area_tangent(square: u128) -> u128 {
+    horner(square, false, ODD.iter())
+}
+
+/// `atan(x) / x` from `x^2`, which is at most 1/256.
+pub(super) fn arctangent(square: u128) -> u128 {
+    horner(square, true, ODD[..17].iter())
+}
