@@ -5,7 +5,8 @@
 //! precision control, C1). `add::<F80, F32, F80>` is therefore `fadd m32fp`.
 //!
 //! **Exceptions.** Each operation reads modes and masks from its [`FloatEnv`] and adds to `env.flags`. It always
-//! returns a result; [`FloatEnv::settle`] says whether the instruction faults instead of delivering it.
+//! returns a result; [`FloatEnv::settle`] says whether the instruction faults instead of delivering it. A packed
+//! instruction runs its lanes through one environment and settles once.
 //! Source: Intel SDM vol. 1, chapters 4, 8, 11 and appendix D; where it is silent, what processors do (`hokku-tests`).
 
 mod arith;
@@ -15,6 +16,7 @@ mod compare;
 mod constants;
 mod convert;
 mod env;
+mod estimate;
 mod fma;
 mod format;
 mod integer;
@@ -24,6 +26,8 @@ mod remainder;
 mod root;
 mod round;
 mod scale;
+#[cfg(test)]
+mod tests;
 mod transcendental;
 
 pub use arith::{add, div, mul, sub};
@@ -33,6 +37,7 @@ pub use compare::{Predicate, Relation, cmp, compare_quiet, compare_signaling, ma
 pub use constants::{Constant, constant};
 pub use convert::{convert, load, store};
 pub use env::{Exceptions, FloatEnv, Precision, Rounding, Settled};
+pub use estimate::{reciprocal_estimate, reciprocal_root_estimate};
 pub use fma::{MulAdd, fma};
 pub use format::{F32, F64, F80, Format};
 pub use integer::{from_i32, from_i64, from_u32, from_u64, to_i16, to_i32, to_i64, to_u32, to_u64};

@@ -293,3 +293,14 @@ fn fused_multiply_add() {
     all::<F64>("vfnmadd213sd", native::vfnmadd213sd, NegativeAdd, [1, 0, 2], [0, 1, 2]);
     all::<F64>("vfnmsub213sd", native::vfnmsub213sd, NegativeSub, [1, 0, 2], [0, 1, 2]);
 }
+
+/// What the manual leaves open, we do as Intel's processors.
+#[test]
+fn estimates() {
+    let intel = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("GenuineIntel"));
+    if !intel {
+        return;
+    }
+    binary::<F32, F32>("rcpss", native::rcpss, |_, b, _| sf::reciprocal_estimate(b));
+    binary::<F32, F32>("rsqrtss", native::rsqrtss, |_, b, _| sf::reciprocal_root_estimate(b));
+}
