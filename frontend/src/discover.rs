@@ -1,0 +1,139 @@
+//! Region discovery: translates instructions along direct jumps and finds where blocks start.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+
+use hokku_ir::{BlockKey, Exit, GuestAddr, Inst, Num, Target, Trap};
+
+use crate::decode::{CodeSource, Decoded, Reader};
+use crate::dispatch::translator;
+use crate::emit::{Emitter, Step};
+use crate::insn::Insn;
+
+/// How large a region may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Blocks that discovery starts.
+    pub max_blocks: usize,
+    /// Guest instructions.
+    pub max_instructions: usize,
+    /// Bytes between the region's first instruction and a jump target that it follows.
+    pub max_distance: u64,
+}
+
+impl Default for Limits {
+    /// For code that runs for the first time: a small function with its loops.
+    fn default() -> Self {
+        Limits { max_blocks: 32, max_instructions: 256, max_distance: 16 << 10 }
+    }
+}
+
+impl Limits {
+    /// One block: no jump is followed.
+    pub fn single_block() -> Self {
+        Limits { max_blocks: 1, ..Limits::default() }
+    }
+
+    /// One instruction.
+    pub fn single_instruction() -> Self {
+        Limits { max_blocks: 1, max_instructions: 1, max_distance: 0 }
+    }
+}
+
+/// One translated instruction.
+pub(crate) struct Piece {
+    /// Its ops' places in [`Found::insts`]; value numbers are contiguous from the first op's.
+    pub(crate) insts: Range<usize>,
+    /// Number of code bytes.
+    pub(crate) len: u8,
+    /// How it goes on.
+    pub(crate) step: Step,
+    /// The address after it.
+    pub(crate) next: GuestAddr,
+}
+
+/// What discovery finds.
+pub(crate) struct Found {
+    /// Ops of all instructions, in the order of discovery.
+    pub(crate) insts: Vec<Inst>,
+    /// Instructions by address.
+    pub(crate) pieces: BTreeMap<GuestAddr, Piece>,
+    /// Addresses where blocks start; those without a piece were beyond the limits.
+    pub(crate) leaders: BTreeSet<GuestAddr>,
+}
+
+/// Translates the instructions of the region at `key.pc`, nearest first.
+pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Found {
+    let limits = if key.single_step { &Limits::single_instruction() } else { limits };
+    let mut reader = Reader::new(code, key.mode);
+    let mut emitter = Emitter::new(key.mode);
+    let mut pieces = BTreeMap::new();
+    let mut leaders = BTreeSet::from([key.pc]);
+    let mut queue = VecDeque::from([key.pc]);
+    while let Some(leader) = queue.pop_front() {
+        let mut at = leader;
+        loop {
+            if pieces.contains_key(&at) {
+                leaders.insert(at);
+                break;
+            }
+            if pieces.len() >= limits.max_instructions.max(1) {
+                break;
+            }
+            let piece = translate_at(&mut reader, &mut emitter, key, at);
+            let (step, next) = (piece.step, piece.next);
+            pieces.insert(at, piece);
+            let Step::End(exit) = step else {
+                at = next;
+                continue;
+            };
+            for target in follow(&exit).into_iter().flatten() {
+                let near = target.0.abs_diff(key.pc.0) <= limits.max_distance;
+                if near && leaders.len() < limits.max_blocks && leaders.insert(target) {
+                    queue.push_back(target);
+                }
+            }
+            break;
+        }
+    }
+    Found { insts: emitter.take(), pieces, leaders }
+}
+
+/// The guest addresses where a region goes on after `exit`, the likelier to be laid out next first.
+fn follow(exit: &Exit) -> [Option<GuestAddr>; 2] {
+    let guest = |t: &Target| match t {
+        Target::Guest(at) => Some(*at),
+        Target::Block(_) => None,
+    };
+    match exit {
+        Exit::Jump { to } => [guest(to), None],
+        Exit::Branch { taken, next, .. } => [guest(next), guest(taken)],
+        Exit::Call { ret, .. } | Exit::IndirectCall { ret, .. } => [Some(*ret), None],
+        Exit::Indirect { .. } | Exit::Return { .. } | Exit::Syscall { .. } | Exit::Trap { .. } => [None, None],
+    }
+}
+
+/// Decodes and translates the instruction at `at`.
+fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: GuestAddr) -> Piece {
+    let decoded = reader.decode(at);
+    let (start, len) = (e.insts().len(), decoded.len());
+    e.insn(at, Num(len));
+    let trap = |trap: Trap, next: GuestAddr| (Step::End(Exit::Trap { trap, at, next }), next);
+    let (step, next) = match decoded {
+        Decoded::Unreadable(len) => trap(Trap::Fetch, at.offset(u64::from(len))),
+        Decoded::Invalid(len) => trap(Trap::InvalidOpcode, at.offset(u64::from(len))),
+        Decoded::Instruction(raw) => {
+            let insn = Insn { raw, mode: key.mode };
+            let next = insn.next();
+            match translator(insn.code()).map(|translate| translate(e, &insn)) {
+                Some(Ok(Step::Next)) if key.single_step => trap(Trap::Debug, next),
+                Some(Ok(step)) => (step, next),
+                None | Some(Err(_)) => {
+                    e.truncate_to(start + 1);
+                    trap(Trap::Untranslated, next)
+                }
+            }
+        }
+    };
+    Piece { insts: start..e.insts().len(), len, step, next }
+}

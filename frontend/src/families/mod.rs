@@ -1,0 +1,14 @@
+//! Translators of instructions, by family.
+
+pub(crate) mod arith;
+pub(crate) mod atomic;
+pub(crate) mod bcd;
+pub(crate) mod bit;
+pub(crate) mod control;
+pub(crate) mod logic;
+pub(crate) mod mov;
+pub(crate) mod mul_div;
+pub(crate) mod shift;
+pub(crate) mod stack;
+pub(crate) mod string;
+pub(crate) mod system;

@@ -1,0 +1,143 @@
+//! How code is cut into regions and blocks, and what each kind of bad code becomes.
+
+use hokku_frontend::{Limits, translate};
+use hokku_ir::verify::verify;
+use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Op, Region, Target, Trap};
+
+const START: u64 = 0x1000;
+
+fn region_of(mode: CpuMode, limits: &Limits, code: &[u8]) -> Region {
+    let key = BlockKey::new(GuestAddr(START), mode);
+    let region = translate(&(GuestAddr(START), code), key, limits);
+    verify(&region).unwrap();
+    region
+}
+
+fn region(code: &[u8]) -> Region {
+    region_of(CpuMode::Long64, &Limits::default(), code)
+}
+
+/// Offsets of the blocks from the start, in order.
+fn blocks(region: &Region) -> Vec<u64> {
+    region.blocks.iter().map(|b| b.pc.0 - START).collect()
+}
+
+/// Number of guest instructions of each block.
+fn instructions(region: &Region) -> Vec<usize> {
+    let count = |b: &hokku_ir::Block| b.insts.iter().filter(|i| matches!(i.op, Op::Insn { .. })).count();
+    region.blocks.iter().map(count).collect()
+}
+
+fn trap(region: &Region) -> (Trap, u64, u64) {
+    match region.blocks.last().unwrap().exit {
+        Exit::Trap { trap, at, next } => (trap, at.0 - START, next.0 - START),
+        exit => panic!("no trap: {exit:?}"),
+    }
+}
+
+#[test]
+fn a_loop_becomes_blocks_of_one_region() {
+    // xor eax,eax; l: add eax,ecx; dec ecx; jnz l; ret
+    let region = region(&[0x31, 0xc0, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xfa, 0xc3]);
+    assert_eq!(blocks(&region), [0, 2, 8]);
+    assert_eq!(instructions(&region), [1, 3, 1]);
+    assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Block(hokku_ir::BlockId(1)) });
+    assert!(matches!(
+        region.blocks[1].exit,
+        Exit::Branch { taken: Target::Block(hokku_ir::BlockId(1)), next: Target::Block(hokku_ir::BlockId(2)), .. }
+    ));
+    assert!(matches!(region.blocks[2].exit, Exit::Return { .. }));
+    assert_eq!(region.ranges, [(GuestAddr(START), 9)]);
+}
+
+#[test]
+fn a_jump_into_the_middle_of_an_instruction_makes_an_overlapping_block() {
+    // jz +1 (into the immediate below, which reads as nop nop nop ret); mov eax, 0xc3909090; ret
+    let region = region(&[0x74, 0x01, 0xb8, 0x90, 0x90, 0x90, 0xc3, 0xc3]);
+    assert_eq!(blocks(&region), [0, 2, 3]);
+    assert_eq!(instructions(&region), [1, 2, 4]);
+    assert_eq!(region.ranges, [(GuestAddr(START), 8)]);
+}
+
+#[test]
+fn a_call_goes_on_at_its_return_block() {
+    // call +1000h; ret
+    let region = region(&[0xe8, 0, 0x10, 0, 0, 0xc3]);
+    assert_eq!(blocks(&region), [0, 5]);
+    let Exit::Call { to, ret, ret_block } = region.blocks[0].exit else { panic!("no call") };
+    assert_eq!((to, ret), (Target::Guest(GuestAddr(0x2005)), GuestAddr(START + 5)));
+    assert_eq!(ret_block, Some(hokku_ir::BlockId(1)));
+}
+
+#[test]
+fn a_call_to_the_next_instruction_is_a_push() {
+    // call $+5; pop ebx; ret
+    let region = region_of(CpuMode::Protected32, &Limits::default(), &[0xe8, 0, 0, 0, 0, 0x5b, 0xc3]);
+    assert_eq!((blocks(&region), instructions(&region)), (vec![0], vec![3]));
+}
+
+#[test]
+fn limits_end_a_region_with_a_jump_out() {
+    let code = [0x90; 64];
+    let limits = Limits { max_instructions: 10, ..Limits::default() };
+    let region = region_of(CpuMode::Long64, &limits, &code);
+    assert_eq!(region.blocks.len(), 1);
+    assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Guest(GuestAddr(START + 10)) });
+    // jz +2; nop; nop; ret: neither side is followed.
+    let region = region_of(CpuMode::Long64, &Limits::single_block(), &[0x74, 2, 0x90, 0x90, 0xc3]);
+    assert!(matches!(
+        region.blocks[0].exit,
+        Exit::Branch { taken: Target::Guest(GuestAddr(0x1004)), next: Target::Guest(GuestAddr(0x1002)), .. }
+    ));
+}
+
+#[test]
+fn unreadable_code_traps_where_it_is_reached() {
+    // nop; mov eax, imm32 cut after two bytes of the immediate
+    let region = region(&[0x90, 0xb8, 1, 2]);
+    assert_eq!(trap(&region), (Trap::Fetch, 1, 4));
+    assert_eq!(region.ranges, [(GuestAddr(START), 5)]);
+    let key = BlockKey::new(GuestAddr(0x9000), CpuMode::Long64);
+    let nowhere = translate(&(GuestAddr(START), &[0x90][..]), key, &Limits::default());
+    assert!(matches!(nowhere.blocks[0].exit, Exit::Trap { trap: Trap::Fetch, next: GuestAddr(0x9000), .. }));
+}
+
+#[test]
+fn bad_code_is_an_invalid_opcode() {
+    let long = [[0x66; 14].as_slice(), &[0x90, 0x90]].concat();
+    for code in [&[0x0f, 0x0b][..], &[0x06], &[0xf0, 0x90], &[0xf0, 0x01, 0xc8], &[0x0f, 0x04]] {
+        let mut padded = code.to_vec();
+        padded.extend([0x90; 15]);
+        assert_eq!(trap(&region(&padded)).0, Trap::InvalidOpcode, "{code:x?}");
+    }
+    // Fifteen bytes are an instruction, sixteen are not.
+    let mut code = long;
+    code.push(0xc3);
+    assert_eq!(instructions(&region(&code)), [3]);
+    code.insert(0, 0x66);
+    code.insert(0, 0x66);
+    code.extend([0x90; 15]);
+    assert_eq!(trap(&region(&code)).0, Trap::InvalidOpcode);
+}
+
+#[test]
+fn an_instruction_without_translator_is_named_by_its_trap() {
+    // vpaddd ymm0, ymm1, ymm2
+    assert_eq!(trap(&region(&[0xc5, 0xf5, 0xfe, 0xc2, 0x90])), (Trap::Untranslated, 0, 4));
+}
+
+#[test]
+fn single_step_is_one_instruction_and_a_debug_trap() {
+    let key = BlockKey { single_step: true, ..BlockKey::new(GuestAddr(START), CpuMode::Long64) };
+    let region = translate(&(GuestAddr(START), &[0x90, 0x90, 0xc3][..]), key, &Limits::default());
+    assert_eq!((instructions(&region), trap(&region)), (vec![1], (Trap::Debug, 0, 1)));
+}
+
+#[test]
+fn addresses_of_32_bit_code_wrap() {
+    let start = 0xffff_fffe;
+    let key = BlockKey::new(GuestAddr(start), CpuMode::Protected32);
+    // jmp +0 at the very end of the address space leads to zero.
+    let region = translate(&(GuestAddr(start), &[0xeb, 0x00][..]), key, &Limits::default());
+    assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Guest(GuestAddr(0)) });
+}
