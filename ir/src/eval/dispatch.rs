@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, effective};
 use super::string::StringInsn;
-use super::{EvalFault, Machine, Val, bcd, flags, int, shift, state};
+use super::{EvalFault, Machine, Val, bcd, flags, fp, int, shift, state, vector, vector_float};
 use crate::guest::FlagSet;
 use crate::operand::{Type, Width};
 use crate::ops::Op;
@@ -181,6 +181,46 @@ pub(super) fn step<M: Memory + ?Sized>(
             return Ok(());
         }
         Op::Pause {} => effect!(m.system.pause()),
+
+        // ---- SSE scalars
+        Op::FpArith { op, ty, a, b } => fp::scalar_arith(m.cpu, op, ty, int(a), int(b))?,
+        Op::FpSqrt { ty, a } => fp::scalar_sqrt(m.cpu, ty, int(a))?,
+        Op::FpCompareFlags { ty, signalling, a, b } => {
+            bits(fp::compare_flags(m.cpu, ty, signalling.0, int(a), int(b))?)
+        }
+        Op::FpCompareMask { ty, predicate, a, b } => fp::compare_mask(m.cpu, ty, predicate.0, int(a), int(b))?,
+        Op::FpToInt { ty, w, round, v } => fp::to_int(m.cpu, ty, w, round, int(v))?,
+        Op::IntToFp { w, ty, v } => fp::from_int(m.cpu, w, ty, int(v))?,
+        Op::FpConvert { from, to, v } => fp::convert(m.cpu, from, to, int(v))?,
+
+        // ---- Vectors
+        Op::VecBinary { op, ty, a, b } => wide!(
+            values[dst] = match vector::binary(op, ty, wide(a), wide(b)) {
+                Some(result) => result,
+                None => vector_float::binary(m.cpu, op, ty, wide(a), wide(b))?,
+            }
+        ),
+        Op::VecUnary { op, ty, a } => wide!(values[dst] = vector_float::unary(m.cpu, op, ty, wide(a))?),
+        Op::VecFromMmxInts { to, v } => wide!(values[dst] = vector_float::from_mmx_ints(m.cpu, to, int(v))?),
+        Op::VecToMmxInts { from, round, v } => vector_float::to_mmx_ints(m.cpu, from, round, wide(v))?,
+        Op::VecShiftBy { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), int(n))),
+        Op::VecShiftImm { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), n.0.into())),
+        Op::VecShuffleImm { op, ty, a, b, imm } => {
+            wide!(values[dst] = vector_float::shuffle(op, ty, wide(a), wide(b), imm.0))
+        }
+        Op::VecCompare { lane, predicate, ty, a, b } => {
+            wide!(values[dst] = vector_float::compare(m.cpu, lane, predicate.0, ty, wide(a), wide(b))?)
+        }
+        Op::VecMask { op, ty, a } => vector::mask(op, ty, wide(a)),
+        Op::VecExtract { w, ty, a, lane } => vector::extract(w, ty, wide(a), lane.0),
+        Op::VecInsert { w, ty, a, lane, v } => {
+            wide!(values[dst] = vector::insert(w, ty, wide(a), lane.0, int(v)))
+        }
+        Op::VecHalf { high, a } => wide(a).0[usize::from(high.0)],
+        Op::VecJoin { low, high } => wide!(values[dst] = Val([int(low), int(high), 0, 0])),
+        Op::VecConst { ty, bit } => {
+            wide!(values[dst] = vector::by_words(ty, |_| if bit.0 { u64::MAX } else { 0 }))
+        }
         _ => return Err(EvalFault::Unevaluated),
     };
     values[dst.0 as usize].0[0] = result;

@@ -14,6 +14,7 @@ pub mod cpuid;
 mod dispatch;
 mod flags;
 mod flat;
+mod fp;
 mod int;
 mod memory;
 mod shift;
@@ -22,6 +23,8 @@ mod string;
 mod system;
 #[cfg(test)]
 mod testing;
+mod vector;
+mod vector_float;
 
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
@@ -78,7 +81,7 @@ pub enum EvalFault {
     SimdFloat(Exceptions),
     /// #MF, with the unmasked exceptions that an earlier x87 instruction left pending.
     X87Float(Exceptions),
-    /// The op is of a family that the evaluator lacks so far: floats and vectors.
+    /// The op is of a family that the evaluator lacks so far: x87.
     Unevaluated,
 }
 

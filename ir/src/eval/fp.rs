@@ -1,0 +1,235 @@
+//! SSE scalar floating point: [`crate::softfloat`] under `mxcsr`.
+
+use super::EvalFault;
+use super::flags::when;
+use super::int::signed;
+use crate::guest::{CpuState, FlagSet};
+use crate::operand::{FpOp, FpRound, Type, Width};
+use crate::softfloat::{self as soft, Exceptions, F32, F64, FloatEnv, Format, Predicate, Relation, Rounding};
+
+/// A float that fits a word.
+pub(super) trait Scalar: Format {
+    /// The value whose bits are the low bits of `v`.
+    fn from_word(v: u64) -> Self;
+    /// The bits, zero-extended.
+    fn word(self) -> u64;
+}
+
+impl Scalar for F32 {
+    fn from_word(v: u64) -> Self {
+        F32(v as u32)
+    }
+    fn word(self) -> u64 {
+        self.0.into()
+    }
+}
+
+impl Scalar for F64 {
+    fn from_word(v: u64) -> Self {
+        F64(v)
+    }
+    fn word(self) -> u64 {
+        self.0
+    }
+}
+
+/// Runs one instruction's arithmetic by `mxcsr`'s modes and accumulates its exception flags; #XM where one is unmasked.
+pub(super) fn under_mxcsr<R>(cpu: &mut CpuState, f: impl FnOnce(&mut FloatEnv) -> R) -> Result<R, EvalFault> {
+    let mut env = FloatEnv::from_mxcsr(cpu.mxcsr);
+    let result = f(&mut env);
+    let settled = env.settle();
+    cpu.mxcsr |= u32::from((settled.flags & Exceptions::ALL).bits());
+    if settled.writes_vector() { Ok(result) } else { Err(EvalFault::SimdFloat(settled.unmasked)) }
+}
+
+/// `a op b` in one format.
+pub(super) fn arith<F: Format>(op: FpOp, a: F, b: F, env: &mut FloatEnv) -> F {
+    match op {
+        FpOp::Add => soft::add(a, b, env),
+        FpOp::Sub => soft::sub(a, b, env),
+        FpOp::Mul => soft::mul(a, b, env),
+        FpOp::Div => soft::div(a, b, env),
+        FpOp::Min => soft::min(a, b, env),
+        FpOp::Max => soft::max(a, b, env),
+    }
+}
+
+/// The rounding mode that `round` means under `env`.
+pub(super) fn rounding(round: FpRound, env: &FloatEnv) -> Rounding {
+    match round {
+        FpRound::Current => env.rounding,
+        FpRound::Truncate => Rounding::Zero,
+    }
+}
+
+/// `fp_arith`.
+pub(super) fn scalar_arith(cpu: &mut CpuState, op: FpOp, ty: Type, a: u64, b: u64) -> Result<u64, EvalFault> {
+    fn of<F: Scalar>(op: FpOp, a: u64, b: u64, env: &mut FloatEnv) -> u64 {
+        arith(op, F::from_word(a), F::from_word(b), env).word()
+    }
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => of::<F32>(op, a, b, env),
+        _ => of::<F64>(op, a, b, env),
+    })
+}
+
+/// `fp_sqrt`.
+pub(super) fn scalar_sqrt(cpu: &mut CpuState, ty: Type, a: u64) -> Result<u64, EvalFault> {
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => soft::sqrt(F32::from_word(a), env).word(),
+        _ => soft::sqrt(F64::from_word(a), env).word(),
+    })
+}
+
+/// The status flags that tell `relation`, as `COMIS` and `FCOMI` set them.
+pub(super) fn relation_flags(relation: Relation) -> FlagSet {
+    let unordered = relation == Relation::Unordered;
+    when(unordered || relation == Relation::Equal, FlagSet::ZF)
+        | when(unordered, FlagSet::PF)
+        | when(unordered || relation == Relation::Less, FlagSet::CF)
+}
+
+/// `fp_compare_flags`.
+pub(super) fn compare_flags(
+    cpu: &mut CpuState,
+    ty: Type,
+    signalling: bool,
+    a: u64,
+    b: u64,
+) -> Result<FlagSet, EvalFault> {
+    fn of<F: Scalar>(signalling: bool, a: u64, b: u64, env: &mut FloatEnv) -> Relation {
+        let (a, b) = (F::from_word(a), F::from_word(b));
+        if signalling { soft::compare_signaling(a, b, env) } else { soft::compare_quiet(a, b, env) }
+    }
+    let relation = under_mxcsr(cpu, |env| match ty {
+        Type::F32 => of::<F32>(signalling, a, b, env),
+        _ => of::<F64>(signalling, a, b, env),
+    })?;
+    Ok(relation_flags(relation))
+}
+
+/// All ones where `predicate` holds, else zero.
+pub(super) fn mask_where<F: Scalar>(predicate: Predicate, a: u64, b: u64, env: &mut FloatEnv) -> u64 {
+    if soft::cmp(predicate, F::from_word(a), F::from_word(b), env) { u64::MAX } else { 0 }
+}
+
+/// `fp_compare_mask`.
+pub(super) fn compare_mask(cpu: &mut CpuState, ty: Type, imm: u8, a: u64, b: u64) -> Result<u64, EvalFault> {
+    let predicate = Predicate::from_imm(imm);
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => mask_where::<F32>(predicate, a, b, env) & Width::W32.mask(),
+        _ => mask_where::<F64>(predicate, a, b, env),
+    })
+}
+
+/// `fp_to_int`.
+pub(super) fn to_int(cpu: &mut CpuState, ty: Type, w: Width, round: FpRound, v: u64) -> Result<u64, EvalFault> {
+    fn of<F: Scalar>(w: Width, round: FpRound, v: u64, env: &mut FloatEnv) -> u64 {
+        let (v, rounding) = (F::from_word(v), rounding(round, env));
+        match w {
+            Width::W64 => soft::to_i64(v, rounding, env) as u64,
+            _ => soft::to_i32(v, rounding, env) as u32 as u64,
+        }
+    }
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => of::<F32>(w, round, v, env),
+        _ => of::<F64>(w, round, v, env),
+    })
+}
+
+/// `int_to_fp`.
+pub(super) fn from_int(cpu: &mut CpuState, w: Width, ty: Type, v: u64) -> Result<u64, EvalFault> {
+    let v = signed(w, v);
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => soft::from_i64::<F32>(v, env).word(),
+        _ => soft::from_i64::<F64>(v, env).word(),
+    })
+}
+
+/// `fp_convert`.
+pub(super) fn convert(cpu: &mut CpuState, from: Type, to: Type, v: u64) -> Result<u64, EvalFault> {
+    under_mxcsr(cpu, |env| match (from, to) {
+        (Type::F32, Type::F64) => soft::convert::<F32, F64>(F32::from_word(v), env).word(),
+        (Type::F64, Type::F32) => soft::convert::<F64, F32>(F64::from_word(v), env).word(),
+        _ => v,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Val;
+    use super::super::testing::Case;
+    use super::*;
+    use crate::operand::{Flag, Num};
+    use crate::ops::Op;
+    use crate::region::Value;
+
+    const A: Value = Value(0);
+    const B: Value = Value(1);
+
+    fn f32s(v: f32) -> Val {
+        Val::int(v.to_bits().into())
+    }
+
+    fn f64s(v: f64) -> Val {
+        Val::int(v.to_bits())
+    }
+
+    #[test]
+    fn inexact_division_sets_its_flag() {
+        let mut case = Case::new();
+        let op = Op::FpArith { op: FpOp::Div, ty: Type::F64, a: A, b: B };
+        assert_eq!(case.eval(op, &[f64s(1.0), f64s(3.0)]), Ok(f64s(1.0 / 3.0)));
+        assert_eq!(case.cpu.mxcsr, 0x1fa0);
+    }
+
+    #[test]
+    fn unmasked_exception_faults_with_its_flag_set() {
+        let mut case = Case::new();
+        case.cpu.mxcsr = 0x1f80 & !(1 << 9);
+        let op = Op::FpArith { op: FpOp::Div, ty: Type::F32, a: A, b: B };
+        assert_eq!(case.eval(op, &[f32s(1.0), f32s(0.0)]), Err(EvalFault::SimdFloat(Exceptions::DIVIDE_BY_ZERO)));
+        assert_eq!(case.cpu.mxcsr & 0x3f, 4);
+    }
+
+    #[test]
+    fn min_gives_the_second_of_equal_zeros() {
+        let mut case = Case::new();
+        let op = Op::FpArith { op: FpOp::Min, ty: Type::F32, a: A, b: B };
+        assert_eq!(case.eval(op, &[f32s(0.0), f32s(-0.0)]), Ok(f32s(-0.0)));
+        assert_eq!(case.eval(op, &[f32s(f32::NAN), f32s(2.0)]), Ok(f32s(2.0)));
+        assert_eq!(case.cpu.mxcsr & 1, 1);
+    }
+
+    #[test]
+    fn comparisons() {
+        let mut case = Case::new();
+        let ucomis = Op::FpCompareFlags { ty: Type::F64, signalling: Flag(false), a: A, b: B };
+        let mut flags = |a, b| case.eval(ucomis, &[f64s(a), f64s(b)]).map(|v| v.low() as u32);
+        assert_eq!(flags(1.0, 2.0), Ok(FlagSet::CF.bits()));
+        assert_eq!(flags(2.0, 1.0), Ok(0));
+        assert_eq!(flags(0.0, -0.0), Ok(FlagSet::ZF.bits()));
+        assert_eq!(flags(f64::NAN, 1.0), Ok((FlagSet::ZF | FlagSet::PF | FlagSet::CF).bits()));
+        assert_eq!(case.cpu.mxcsr, 0x1f80);
+        let comis = Op::FpCompareFlags { ty: Type::F64, signalling: Flag(true), a: A, b: B };
+        assert!(case.eval(comis, &[f64s(f64::NAN), f64s(1.0)]).is_ok());
+        assert_eq!(case.cpu.mxcsr, 0x1f81);
+        let unord = Op::FpCompareMask { ty: Type::F32, predicate: Num(3), a: A, b: B };
+        assert_eq!(case.eval(unord, &[f32s(f32::NAN), f32s(1.0)]), Ok(Val::int(0xffff_ffff)));
+    }
+
+    #[test]
+    fn conversions() {
+        let mut case = Case::new();
+        let op = |round, w| Op::FpToInt { ty: Type::F64, w, round, v: A };
+        assert_eq!(case.eval(op(FpRound::Current, Width::W32), &[f64s(-2.5)]), Ok(Val::int(0xffff_fffe)));
+        assert_eq!(case.eval(op(FpRound::Truncate, Width::W64), &[f64s(-2.7)]), Ok(Val::int(-2i64 as u64)));
+        assert_eq!(case.eval(op(FpRound::Current, Width::W32), &[f64s(1e10)]), Ok(Val::int(0x8000_0000)));
+        let op = Op::IntToFp { w: Width::W32, ty: Type::F32, v: A };
+        assert_eq!(case.eval(op, &[Val::int(0x5_ffff_ffff)]), Ok(f32s(-1.0)));
+        let op = Op::FpConvert { from: Type::F32, to: Type::F64, v: A };
+        assert_eq!(case.eval(op, &[f32s(0.1)]), Ok(f64s(f64::from(0.1f32))));
+        let op = Op::FpSqrt { ty: Type::F32, a: A };
+        assert_eq!(case.eval(op, &[f32s(2.0)]), Ok(f32s(2f32.sqrt())));
+    }
+}

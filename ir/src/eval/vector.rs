@@ -1,0 +1,322 @@
+//! Vector integer operations: lane by lane, on the words that the type has. Source: Intel SDM vol. 2, the instructions of the same names.
+
+use super::Val;
+use super::int::signed;
+use super::memory::{bytes, words};
+use crate::operand::{MaskOp, Type, VecBin, VecShift, Width};
+
+/// Applies `f` to each word of `ty`; words beyond are zero.
+pub(super) fn by_words(ty: Type, f: impl Fn(usize) -> u64) -> Val {
+    let count = ty.bytes() as usize / 8;
+    Val(std::array::from_fn(|i| if i < count { f(i) } else { 0 }))
+}
+
+/// Applies `f` to the lanes of width `w` of both operands, zero-extended; keeps the low bits of its result.
+fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) -> u64) -> Val {
+    by_words(ty, |i| {
+        (0..64).step_by(w.bits() as usize).fold(0, |word, shift| {
+            let lane = |v: Val| v.0[i] >> shift & w.mask();
+            word | (f(lane(a), lane(b)) & w.mask()) << shift
+        })
+    })
+}
+
+/// As [`by_lanes`] with signed lanes.
+fn by_signed_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(i64, i64) -> i64) -> Val {
+    by_lanes(ty, w, a, b, |x, y| f(signed(w, x), signed(w, y)) as u64)
+}
+
+/// `v` cut to what a signed lane of width `w` holds.
+fn saturate_signed(w: Width, v: i64) -> i64 {
+    let top = (w.mask() >> 1) as i64;
+    v.clamp(-top - 1, top)
+}
+
+/// `v` cut to what an unsigned lane of width `w` holds.
+fn saturate_unsigned(w: Width, v: i64) -> i64 {
+    v.clamp(0, w.mask() as i64)
+}
+
+/// All ones where `on`.
+fn mask_of(on: bool) -> u64 {
+    if on { u64::MAX } else { 0 }
+}
+
+/// The integer ones among `vec_binary`; `None` for those on floats.
+pub(super) fn binary(op: VecBin, ty: Type, a: Val, b: Val) -> Option<Val> {
+    use VecBin as V;
+    use Width::{W8, W16, W32, W64};
+    let lanes = |w, f: fn(u64, u64) -> u64| by_lanes(ty, w, a, b, f);
+    let signed_lanes = |w, f: fn(i64, i64) -> i64| by_signed_lanes(ty, w, a, b, f);
+    let add_s = |w| by_signed_lanes(ty, w, a, b, |x, y| saturate_signed(w, x + y));
+    let sub_s = |w| by_signed_lanes(ty, w, a, b, |x, y| saturate_signed(w, x - y));
+    let add_u = |w: Width| by_lanes(ty, w, a, b, |x, y| (x + y).min(w.mask()));
+    let equal = |w| by_lanes(ty, w, a, b, |x, y| mask_of(x == y));
+    let greater = |w| by_lanes(ty, w, a, b, |x, y| mask_of(signed(w, x) > signed(w, y)));
+    let whole = |f: fn(u64, u64) -> u64| by_lanes(ty, W64, a, b, f);
+    let low = |w| unpack(ty, w, Half::Low, a, b);
+    let high = |w| unpack(ty, w, Half::High, a, b);
+    Some(match op {
+        V::PaddB => lanes(W8, u64::wrapping_add),
+        V::PaddW => lanes(W16, u64::wrapping_add),
+        V::PaddD => lanes(W32, u64::wrapping_add),
+        V::PaddQ => lanes(W64, u64::wrapping_add),
+        V::PaddsB => add_s(W8),
+        V::PaddsW => add_s(W16),
+        V::PaddusB => add_u(W8),
+        V::PaddusW => add_u(W16),
+        V::PsubB => lanes(W8, u64::wrapping_sub),
+        V::PsubW => lanes(W16, u64::wrapping_sub),
+        V::PsubD => lanes(W32, u64::wrapping_sub),
+        V::PsubQ => lanes(W64, u64::wrapping_sub),
+        V::PsubsB => sub_s(W8),
+        V::PsubsW => sub_s(W16),
+        V::PsubusB => lanes(W8, u64::saturating_sub),
+        V::PsubusW => lanes(W16, u64::saturating_sub),
+        V::PmullW => lanes(W16, u64::wrapping_mul),
+        V::PmulhW => signed_lanes(W16, |x, y| (x * y) >> 16),
+        V::PmulhuW => lanes(W16, |x, y| (x * y) >> 16),
+        V::PmuludQ => lanes(W64, |x, y| (x & 0xffff_ffff) * (y & 0xffff_ffff)),
+        V::PmaddWd => lanes(W32, |x, y| {
+            let product = |shift| signed(W16, x >> shift) * signed(W16, y >> shift);
+            (product(0) + product(16)) as u64
+        }),
+        V::PsadBw => {
+            lanes(W64, |x, y| x.to_le_bytes().iter().zip(y.to_le_bytes()).map(|(x, y)| u64::from(x.abs_diff(y))).sum())
+        }
+        V::PavgB => lanes(W8, |x, y| (x + y + 1) >> 1),
+        V::PavgW => lanes(W16, |x, y| (x + y + 1) >> 1),
+        V::PminuB => lanes(W8, u64::min),
+        V::PminsW => signed_lanes(W16, i64::min),
+        V::PmaxuB => lanes(W8, u64::max),
+        V::PmaxsW => signed_lanes(W16, i64::max),
+        V::PcmpeqB => equal(W8),
+        V::PcmpeqW => equal(W16),
+        V::PcmpeqD => equal(W32),
+        V::PcmpgtB => greater(W8),
+        V::PcmpgtW => greater(W16),
+        V::PcmpgtD => greater(W32),
+        V::Pand => whole(|x, y| x & y),
+        V::Pandn => whole(|x, y| !x & y),
+        V::Por => whole(|x, y| x | y),
+        V::Pxor => whole(|x, y| x ^ y),
+        V::PacksswB => pack(ty, W8, saturate_signed, a, b),
+        V::PackssdW => pack(ty, W16, saturate_signed, a, b),
+        V::PackuswB => pack(ty, W8, saturate_unsigned, a, b),
+        V::PunpcklBw => low(W8),
+        V::PunpcklWd => low(W16),
+        V::PunpcklDq => low(W32),
+        V::PunpcklQdq => low(W64),
+        V::PunpckhBw => high(W8),
+        V::PunpckhWd => high(W16),
+        V::PunpckhDq => high(W32),
+        V::PunpckhQdq => high(W64),
+        V::MovHlps => by_words(ty, |i| if i % 2 == 0 { b.0[i + 1] } else { a.0[i] }),
+        V::MovLhps => by_words(ty, |i| if i % 2 == 0 { a.0[i] } else { b.0[i - 1] }),
+        V::AddPs | V::AddPd | V::SubPs | V::SubPd | V::MulPs | V::MulPd => return None,
+        V::DivPs | V::DivPd | V::MinPs | V::MinPd | V::MaxPs | V::MaxPd => return None,
+    })
+}
+
+/// Bytes of the blocks in which packing, unpacking and byte shifts work: a register of 64 or 128 bits.
+fn block(ty: Type) -> usize {
+    (ty.bytes() as usize).min(16)
+}
+
+/// The lane of width `w` at byte `at`.
+fn lane(v: &[u8; 32], w: Width, at: usize) -> u64 {
+    v[at..at + w.bytes() as usize].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Writes the lane of width `w` at byte `at`.
+fn put(v: &mut [u8; 32], w: Width, at: usize, lane: u64) {
+    let size = w.bytes() as usize;
+    v[at..at + size].copy_from_slice(&lane.to_le_bytes()[..size]);
+}
+
+/// Narrows lanes to `to`: those of `a`, then those of `b`.
+fn pack(ty: Type, to: Width, saturate: fn(Width, i64) -> i64, a: Val, b: Val) -> Val {
+    let (size, half) = (to.bytes() as usize, block(ty) / 2);
+    let from = if to == Width::W8 { Width::W16 } else { Width::W32 };
+    let mut out = [0; 32];
+    for start in (0..ty.bytes() as usize).step_by(2 * half) {
+        for (place, source) in [(start, bytes(a)), (start + half, bytes(b))] {
+            for i in (0..half).step_by(size) {
+                let wide = signed(from, lane(&source, from, start + 2 * i));
+                put(&mut out, to, place + i, saturate(to, wide) as u64);
+            }
+        }
+    }
+    Val(words(&out))
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    Low,
+    High,
+}
+
+/// Lanes of one half of `a` and `b` in turn.
+fn unpack(ty: Type, w: Width, which: Half, a: Val, b: Val) -> Val {
+    let (size, half) = (w.bytes() as usize, block(ty) / 2);
+    let (a, b) = (bytes(a), bytes(b));
+    let mut out = [0; 32];
+    for start in (0..ty.bytes() as usize).step_by(2 * half) {
+        let from = match which {
+            Half::Low => start,
+            Half::High => start + half,
+        };
+        for i in (0..half).step_by(size) {
+            put(&mut out, w, start + 2 * i, lane(&a, w, from + i));
+            put(&mut out, w, start + 2 * i + size, lane(&b, w, from + i));
+        }
+    }
+    Val(words(&out))
+}
+
+/// `vec_shift` and `vec_shift_imm` by `n`.
+pub(super) fn shift(op: VecShift, ty: Type, a: Val, n: u64) -> Val {
+    use VecShift as S;
+    use Width::{W16, W32, W64};
+    let small = |w: Width| n < u64::from(w.bits());
+    let left = |w| by_lanes(ty, w, a, a, |x, _| if small(w) { x << n } else { 0 });
+    let right = |w| by_lanes(ty, w, a, a, |x, _| if small(w) { x >> n } else { 0 });
+    let arithmetic = |w: Width| by_signed_lanes(ty, w, a, a, |x, _| x >> n.min(u64::from(w.bits() - 1)));
+    match op {
+        S::PsllW => left(W16),
+        S::PsllD => left(W32),
+        S::PsllQ => left(W64),
+        S::PsrlW => right(W16),
+        S::PsrlD => right(W32),
+        S::PsrlQ => right(W64),
+        S::PsraW => arithmetic(W16),
+        S::PsraD => arithmetic(W32),
+        S::PsllDq | S::PsrlDq => shift_bytes(op, ty, a, n.min(16) as usize),
+    }
+}
+
+fn shift_bytes(op: VecShift, ty: Type, a: Val, n: usize) -> Val {
+    let (from, block) = (bytes(a), block(ty));
+    let mut out = [0; 32];
+    for i in 0..ty.bytes() as usize {
+        let inside = i % block;
+        if op == VecShift::PsllDq && inside >= n {
+            out[i] = from[i - n];
+        } else if op == VecShift::PsrlDq && inside + n < block {
+            out[i] = from[i + n];
+        }
+    }
+    Val(words(&out))
+}
+
+/// `vec_mask`.
+pub(super) fn mask(op: MaskOp, ty: Type, a: Val) -> u64 {
+    let size = match op {
+        MaskOp::Pmovmskb => 1,
+        MaskOp::MovmskPs => 4,
+        MaskOp::MovmskPd => 8,
+    };
+    let a = bytes(a);
+    let tops = a[..ty.bytes() as usize].chunks_exact(size).map(|lane| lane[size - 1] >> 7);
+    tops.enumerate().fold(0, |mask, (i, top)| mask | u64::from(top) << i)
+}
+
+/// `vec_extract`; a lane number beyond the last wraps.
+pub(super) fn extract(w: Width, ty: Type, a: Val, number: u8) -> u64 {
+    lane(&bytes(a), w, lane_offset(w, ty, number))
+}
+
+/// `vec_insert`; a lane number beyond the last wraps.
+pub(super) fn insert(w: Width, ty: Type, a: Val, number: u8, v: u64) -> Val {
+    let mut out = bytes(by_words(ty, |i| a.0[i]));
+    put(&mut out, w, lane_offset(w, ty, number), v);
+    Val(words(&out))
+}
+
+fn lane_offset(w: Width, ty: Type, number: u8) -> usize {
+    usize::from(number) * w.bytes() as usize % ty.bytes().max(8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M64: Type = Type::V64;
+    const X: Type = Type::V128;
+
+    fn v64(op: VecBin, a: u64, b: u64) -> u64 {
+        binary(op, M64, Val::int(a), Val::int(b)).unwrap().low()
+    }
+
+    fn v128(op: VecBin, a: u128, b: u128) -> u128 {
+        binary(op, X, Val::v128(a), Val::v128(b)).unwrap().low128()
+    }
+
+    #[test]
+    fn sums_and_saturation() {
+        assert_eq!(v64(VecBin::PaddB, 0xff01_7f80_0000_00ff, 0x0101_0180_0000_0002), 0x0002_8000_0000_0001);
+        assert_eq!(v64(VecBin::PaddsB, 0x7f80, 0x0180), 0x7f80);
+        assert_eq!(v64(VecBin::PaddusW, 0xffff_0001, 0x0001_0001), 0xffff_0002);
+        assert_eq!(v64(VecBin::PsubsW, 0x8000_7fff, 0x0001_ffff), 0x8000_7fff);
+        assert_eq!(v64(VecBin::PsubusB, 0x0105, 0x0203), 0x0002);
+        assert_eq!(v128(VecBin::PaddQ, 1 << 127 | u128::from(u64::MAX), 1 << 127 | 1), 0);
+    }
+
+    #[test]
+    fn products() {
+        assert_eq!(v64(VecBin::PmulhW, 0x8000_ffff, 0x8000_0001), 0x4000_ffff);
+        assert_eq!(v64(VecBin::PmulhuW, 0x8000_ffff, 0x8000_ffff), 0x4000_fffe);
+        assert_eq!(v64(VecBin::PmullW, 0x0003_ffff, 0x0005_ffff), 0x000f_0001);
+        // The one overflow: 2 * (-32768)^2.
+        assert_eq!(v64(VecBin::PmaddWd, 0x8000_8000, 0x8000_8000), 0x8000_0000);
+        assert_eq!(v64(VecBin::PmuludQ, 0x5_ffff_ffff, 0x7_ffff_ffff), 0xffff_fffe_0000_0001);
+        assert_eq!(v64(VecBin::PsadBw, 0x0100_0000_0000_00ff, 0x0300_0000_0000_0001), 0x100);
+        assert_eq!(v64(VecBin::PavgB, 0xff_01, 0xff_02), 0xff_02);
+    }
+
+    #[test]
+    fn comparisons_and_choices() {
+        assert_eq!(v64(VecBin::PcmpgtB, 0x7f_80, 0x80_7f), 0xff_00);
+        assert_eq!(v64(VecBin::PcmpeqD, 5, 5), u64::MAX);
+        assert_eq!(v64(VecBin::PminsW, 0x8000_0001, 0x0001_8000), 0x8000_8000);
+        assert_eq!(v64(VecBin::PmaxuB, 0x80_01, 0x7f_02), 0x80_02);
+        assert_eq!(v64(VecBin::Pandn, 0xf0, 0xff), 0x0f);
+    }
+
+    #[test]
+    fn packing_and_unpacking() {
+        assert_eq!(v64(VecBin::PacksswB, 0x0100_ff00_0001_ffff, 0x7fff_8000_007f_ff80), 0x7f80_7f80_7f80_01ff);
+        assert_eq!(v64(VecBin::PackuswB, 0x0100_ff00_00ff_ffff, 0), 0xff00_ff00);
+        assert_eq!(v64(VecBin::PackssdW, 0x0000_8000_ffff_0000, 5), 0x0000_0005_7fff_8000);
+        assert_eq!(v64(VecBin::PunpcklBw, 0x44_33_22_11, 0x88_77_66_55), 0x8844_7733_6622_5511);
+        assert_eq!(v64(VecBin::PunpckhDq, 0x2222_2222_1111_1111, 0x4444_4444_3333_3333), 0x4444_4444_2222_2222);
+        let (a, b) = (2 << 64 | 1, 4 << 64 | 3);
+        assert_eq!(v128(VecBin::PunpcklQdq, a, b), 3 << 64 | 1);
+        assert_eq!(v128(VecBin::PunpckhQdq, a, b), 4 << 64 | 2);
+        assert_eq!(v128(VecBin::MovHlps, a, b), 2 << 64 | 4);
+        assert_eq!(v128(VecBin::MovLhps, a, b), 3 << 64 | 1);
+        let [low, high] = [0x0004_0003_0002_0001u128, 0x0008_0007_0006_0005];
+        assert_eq!(v128(VecBin::PackuswB, high << 64 | low, low << 64), 0x0403_0201_0000_0000_0807_0605_0403_0201);
+    }
+
+    #[test]
+    fn shifts() {
+        let shifted = |op, a, n| shift(op, X, Val::v128(a), n).low128();
+        assert_eq!(shifted(VecShift::PsllW, 0x8001_8001, 1), 0x0002_0002);
+        assert_eq!(shifted(VecShift::PsrlD, 1 << 31, 32), 0);
+        assert_eq!(shifted(VecShift::PsraW, 0x8000_4000, u64::MAX), 0xffff_0000);
+        assert_eq!(shifted(VecShift::PsrlQ, 1 << 127, 63), 1 << 64);
+        assert_eq!(shifted(VecShift::PsllDq, 0xff, 15), 0xff << 120);
+        assert_eq!(shifted(VecShift::PsrlDq, 0xff << 120, 1), 0xff << 112);
+        assert_eq!(shifted(VecShift::PsrlDq, u128::MAX, 16), 0);
+    }
+
+    #[test]
+    fn masks_and_lanes() {
+        assert_eq!(mask(MaskOp::Pmovmskb, M64, Val::int(0x80_00_00_80_00_00_00_80)), 0b1001_0001);
+        assert_eq!(mask(MaskOp::MovmskPs, X, Val::v128(1 << 127 | 1 << 31)), 0b1001);
+        assert_eq!(mask(MaskOp::MovmskPd, X, Val::v128(1 << 127)), 0b10);
+        assert_eq!(extract(Width::W16, X, Val::v128(0xabcd << 112), 7), 0xabcd);
+        assert_eq!(insert(Width::W16, M64, Val::int(u64::MAX), 1, 0x5_1234), Val::int(0xffff_ffff_1234_ffff));
+    }
+}
