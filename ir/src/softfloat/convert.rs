@@ -1,8 +1,8 @@
 //! Conversions between the float formats.
 
 use super::arith::exactly;
-use super::env::{Exceptions, FloatEnv};
-use super::format::{Class, F80, Format, Unpacked};
+use super::env::{Exceptions, FloatEnv, Rounding};
+use super::format::{Class, F16, F32, F80, Format, Unpacked};
 use super::nan::propagate_one;
 use super::round::round_to_precision;
 
@@ -14,6 +14,21 @@ pub fn convert<A: Format, R: Format>(a: A, env: &mut FloatEnv) -> R {
         env.raise(a.denormal_flag());
     }
     convert_unpacked(&a, env)
+}
+
+/// A half as a single: `vcvtph2ps`. Denormals convert silently, whatever DAZ says.
+#[inline]
+pub fn from_half(a: F16, env: &mut FloatEnv) -> F32 {
+    convert_unpacked(&a.unpack(false), env)
+}
+
+/// A single as a half: `vcvtps2ph`. `rounding` is the immediate's mode or `env.rounding`; FTZ does not apply.
+#[inline]
+pub fn to_half(a: F32, rounding: Rounding, env: &mut FloatEnv) -> F16 {
+    let mut local = FloatEnv { rounding, flush_to_zero: false, ..*env };
+    let result = convert(a, &mut local);
+    env.flags = local.flags;
+    result
 }
 
 /// A single or double from memory as the x87 loads it: `fld m32fp`, `fld m64fp`.

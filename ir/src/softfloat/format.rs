@@ -2,7 +2,11 @@
 
 use super::env::{Exceptions, FloatEnv, Precision};
 
-/// Bits of an IEEE single, in the low half of a word.
+/// Bits of an IEEE half, which only conversions know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct F16(pub u16);
+
+/// Bits of an IEEE single.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct F32(pub u32);
 
@@ -120,7 +124,7 @@ impl Unpacked {
     }
 }
 
-/// A floating-point format by its raw bits: [`F32`], [`F64`] or [`F80`].
+/// A floating-point format by its raw bits: [`F32`], [`F64`] or [`F80`]; [`F16`] for conversions.
 #[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
 pub trait Format: Copy + Eq + std::fmt::Debug {
     /// Significand bits, the leading one included.
@@ -211,6 +215,25 @@ fn nan_or_infinity(significand: u64) -> Class {
         Class::QuietNan
     } else {
         Class::SignalingNan
+    }
+}
+
+#[expect(private_interfaces, reason = "the unpacked form is the arithmetic's own")]
+impl Format for F16 {
+    const PRECISION: u32 = 11;
+    const MAX_EXPONENT: i32 = 15;
+    const X87: bool = false;
+
+    #[inline]
+    fn unpack(self, denormals_are_zero: bool) -> Unpacked {
+        let Self(bits) = self;
+        let (biased, fraction) = (u32::from(bits >> 10 & 0x1f), u64::from(bits & 0x03ff));
+        unpack_ieee::<Self>(bits >> 15 != 0, biased, fraction, denormals_are_zero)
+    }
+
+    #[inline]
+    fn pack(negative: bool, biased: u32, significand: u64) -> Self {
+        Self(u16::from(negative) << 15 | (biased << 10) as u16 | (significand << 1 >> 54) as u16)
     }
 }
 

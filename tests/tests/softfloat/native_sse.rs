@@ -32,6 +32,8 @@ binary! {
     minsd = "minsd xmm0, xmm1"; maxsd = "maxsd xmm0, xmm1";
     sqrtss = "sqrtss xmm0, xmm1"; sqrtsd = "sqrtsd xmm0, xmm1";
     rcpss = "rcpss xmm0, xmm1"; rsqrtss = "rsqrtss xmm0, xmm1";
+    vcvtph2ps = "vcvtph2ps xmm0, xmm1"; vcvtps2ph_0 = "vcvtps2ph xmm0, xmm1, 0"; vcvtps2ph_1 = "vcvtps2ph xmm0, xmm1, 1";
+    vcvtps2ph_4 = "vcvtps2ph xmm0, xmm1, 4";
     cvtss2sd = "cvtss2sd xmm0, xmm1"; cvtsd2ss = "cvtsd2ss xmm0, xmm1";
     roundss_0 = "roundss xmm0, xmm1, 0"; roundss_1 = "roundss xmm0, xmm1, 1"; roundss_2 = "roundss xmm0, xmm1, 2";
     roundss_3 = "roundss xmm0, xmm1, 3"; roundss_4 = "roundss xmm0, xmm1, 4"; roundss_12 = "roundss xmm0, xmm1, 12";

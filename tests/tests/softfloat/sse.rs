@@ -1,7 +1,7 @@
 //! SSE scalar operations with all exceptions masked: every rounding mode with and without FTZ and DAZ.
 
 use hokku_ir::softfloat::{
-    self as sf, Exceptions, F32, F64, FloatEnv, Format, Inexact, MulAdd, Predicate, Relation, Rounding,
+    self as sf, Exceptions, F16, F32, F64, FloatEnv, Format, Inexact, MulAdd, Predicate, Relation, Rounding,
 };
 
 use crate::cases::{self, Differences, Rng, count};
@@ -292,6 +292,23 @@ fn fused_multiply_add() {
     all::<F64>("vfmsub213sd", native::vfmsub213sd, Sub, [1, 0, 2], [0, 1, 2]);
     all::<F64>("vfnmadd213sd", native::vfnmadd213sd, NegativeAdd, [1, 0, 2], [0, 1, 2]);
     all::<F64>("vfnmsub213sd", native::vfnmsub213sd, NegativeSub, [1, 0, 2], [0, 1, 2]);
+}
+
+#[test]
+fn halves() {
+    if !std::arch::is_x86_feature_detected!("f16c") {
+        return;
+    }
+    // The other lanes hold zeros.
+    binary::<F32, F32>(
+        "vcvtph2ps",
+        |_, b, mode| native::vcvtph2ps(0, b & 0xffff, mode),
+        |_, b, env| sf::from_half(F16(b.0 as u16), env),
+    );
+    let half = |F16(bits): F16| F32(u32::from(bits));
+    binary::<F32, F32>("vcvtps2ph 0", native::vcvtps2ph_0, |_, b, env| half(sf::to_half(b, Rounding::Nearest, env)));
+    binary::<F32, F32>("vcvtps2ph 1", native::vcvtps2ph_1, |_, b, env| half(sf::to_half(b, Rounding::Down, env)));
+    binary::<F32, F32>("vcvtps2ph 4", native::vcvtps2ph_4, |_, b, env| half(sf::to_half(b, env.rounding, env)));
 }
 
 /// What the manual leaves open, we do as Intel's processors.
