@@ -20,16 +20,16 @@ pub enum MulAdd {
 
 /// `±(a * b) ± c` with one rounding.
 ///
-/// `nan_order` ranks the operands `[a, b, c]` for NaN results: the first NaN in the order of the instruction's operands
-/// wins, and that order differs between the 132, 213 and 231 forms.
+/// Among NaNs the first of `a`, `b`, `c` wins. With operands numbered as the instruction lists them, `a, b, c` are for the
+/// 132 forms 1, 3, 2, for 213 2, 1, 3, and for 231 2, 3, 1.
 #[inline]
-pub fn fma<R: Format>(signs: MulAdd, a: R, b: R, c: R, nan_order: [usize; 3], env: &mut FloatEnv) -> R {
+pub fn fma<R: Format>(signs: MulAdd, a: R, b: R, c: R, env: &mut FloatEnv) -> R {
     let daz = env.denormals_are_zero;
     let (a, b, mut c) = (a.unpack(daz), b.unpack(daz), c.unpack(daz));
     let minus_product = matches!(signs, MulAdd::NegativeAdd | MulAdd::NegativeSub);
     let minus_addend = matches!(signs, MulAdd::Sub | MulAdd::NegativeSub);
     if a.is_nan() || b.is_nan() || c.is_nan() {
-        return propagate(&[a, b, c], nan_order, env);
+        return propagate(&[a, b, c], env);
     }
     c.negative ^= minus_addend;
     let negative = a.negative ^ b.negative ^ minus_product;
@@ -69,11 +69,11 @@ fn product(a: &Unpacked, b: &Unpacked, negative: bool) -> Exact {
 }
 
 #[cold]
-fn propagate<R: Format>(operands: &[Unpacked; 3], nan_order: [usize; 3], env: &mut FloatEnv) -> R {
+fn propagate<R: Format>(operands: &[Unpacked; 3], env: &mut FloatEnv) -> R {
     if operands.iter().any(|u| u.class == Class::SignalingNan) {
         env.raise(Exceptions::INVALID);
     }
-    match nan_order.iter().map(|&i| &operands[i % 3]).find(|u| u.is_nan()) {
+    match operands.iter().find(|u| u.is_nan()) {
         Some(nan) => quiet(nan),
         None => R::default_nan(),
     }
