@@ -1,1 +1,3 @@
-//! Placeholder head; replaced as the crate grows.
+//! What hokku's cross-crate tests and benchmarks share.
+
+pub mod bench;

@@ -1,0 +1,5 @@
+//! Benchmarks: the same kernel natively, as a Haiku guest under hokku, and under other translators, as ratios of one run.
+
+pub mod build;
+pub mod measure;
+pub mod report;

@@ -1,0 +1,153 @@
+//! `bench`: times the benchmark kernels under hokku and other translators as ratios to native code.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{fs, io};
+
+use clap::Parser;
+use hokku_tests::bench::build::{self, Flavour};
+use hokku_tests::bench::measure::{self, Job, median};
+use hokku_tests::bench::report::{Latency, Report, Row, Table};
+
+/// Times the benchmark kernels: native, hokku, and qemu-user where it is installed.
+#[derive(Parser)]
+struct Args {
+    /// Kernels to run [default: all]
+    kernels: Vec<String>,
+    /// Flavours to run: x86_64, x86-sse2, x86-x87 [default: all]
+    #[arg(long, value_delimiter = ',')]
+    flavour: Vec<String>,
+    /// Times that each command is run
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Also time hokku's interpreter
+    #[arg(long)]
+    interp: bool,
+    /// Leave other translators out
+    #[arg(long)]
+    no_peers: bool,
+    /// Leave out the latencies (start, system call, ports)
+    #[arg(long)]
+    no_latencies: bool,
+    /// File for the results as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match bench(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: &Args) -> Result<(), String> {
+    let hokku = build::hokku()?;
+    let all = build::kernels()?;
+    if let Some(unknown) = args.kernels.iter().find(|k| !all.contains(k)) {
+        return Err(format!("there is no kernel {unknown}; there are {}", all.join(", ")));
+    }
+    let kernels = if args.kernels.is_empty() { &all } else { &args.kernels };
+    let flavours: Vec<Flavour> = if args.flavour.is_empty() {
+        Flavour::ALL.to_vec()
+    } else {
+        let find = |name: &String| Flavour::ALL.into_iter().find(|f| f.name() == name);
+        args.flavour.iter().map(|n| find(n).ok_or(format!("there is no flavour {n}"))).collect::<Result<_, _>>()?
+    };
+    let mut tables = Vec::new();
+    for flavour in flavours {
+        tables.push(table(args, flavour, kernels, &hokku)?);
+    }
+    let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
+    let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies };
+    print!("{}", report.text());
+    if let Some(file) = &args.json {
+        let json = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
+        fs::write(file, json + "\n").map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn table(args: &Args, flavour: Flavour, kernels: &[String], hokku: &Path) -> Result<Table, String> {
+    let qemu = if flavour == Flavour::X86_64 { "qemu-x86_64" } else { "qemu-i386" };
+    let with_qemu = !args.no_peers && Command::new(qemu).arg("--version").output().is_ok_and(|o| o.status.success());
+    let mut runners = vec!["hokku".to_string()];
+    if args.interp {
+        runners.push("hokku interp".into());
+    }
+    if with_qemu {
+        runners.push(qemu.into());
+    }
+    let mut rows = Vec::new();
+    for kernel in kernels {
+        let Some((root, place)) = flavour.guest(kernel) else { continue };
+        let native = build::native(kernel, flavour)?;
+        let under = |engine: &str| Job::new(hokku, &[&"run", &"--root", &root, &"--engine", &engine, &place]);
+        let mut jobs = vec![Job::new(&native, &[]), under("jit")];
+        if args.interp {
+            jobs.push(under("interp"));
+        }
+        if with_qemu {
+            jobs.push(Job::new(Path::new(qemu), &[&native]));
+        }
+        eprint!("{} {kernel} ... ", flavour.name());
+        let results = measure::interleaved(&jobs, args.rounds);
+        let native_seconds = median(results[0].as_ref().map_err(|e| format!("{kernel}, native: {e}"))?);
+        let ratios: Vec<Option<f64>> =
+            results[1..].iter().map(|r| r.as_ref().ok().map(|times| median(times) / native_seconds)).collect();
+        let failed = |(runner, result): (&String, &Result<Vec<f64>, String>)| {
+            result.as_ref().err().map(|e| format!("{runner}: {e}"))
+        };
+        let errors = runners.iter().zip(&results[1..]).filter_map(failed).collect();
+        eprintln!("{ratios:.2?}");
+        rows.push(Row { kernel: kernel.clone(), native_seconds, ratios, errors });
+    }
+    Ok(Table { flavour: flavour.name().into(), runners, rows })
+}
+
+fn latencies(hokku: &Path, rounds: usize) -> Result<Vec<Latency>, String> {
+    let mut list = Vec::new();
+    for arch in ["x86_64", "x86"] {
+        let job = |program: &str| Job::new(hokku, &[&"run", &"--arch", &arch, &program]);
+        let mut walls: Vec<f64> =
+            (0..rounds.max(10)).map(|_| measure::run(&job("hello")).map(|r| r.wall * 1e6)).collect::<Result<_, _>>()?;
+        walls.sort_by(f64::total_cmp);
+        list.push(Latency { name: format!("{arch}: start to end of hello"), microseconds: median(&walls) });
+        for program in ["syscall_time", "port_time"] {
+            list.push(Latency { name: format!("{arch}: {program}"), microseconds: reported(&job(program))? });
+        }
+    }
+    Ok(list)
+}
+
+/// The figure in nanoseconds that a timing program prints before `ns`, as microseconds.
+fn reported(job: &Job) -> Result<f64, String> {
+    let run = measure::run(job)?;
+    let text = String::from_utf8_lossy(&run.output).into_owned();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words
+        .windows(2)
+        .find(|w| w[1].starts_with("ns"))
+        .and_then(|w| w[0].parse::<f64>().ok())
+        .map(|ns| ns / 1000.0)
+        .ok_or_else(|| format!("{:?} printed no figure: {text}", job.args))
+}
+
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches([' ', '\t', ':']));
+    model.unwrap_or(std::env::consts::ARCH).to_string()
+}
+
+fn commit() -> String {
+    let git = |args: &[&str]| -> io::Result<String> {
+        let output = Command::new("git").args(args).current_dir(build::workspace()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let id = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    let changed = git(&["status", "--porcelain"]).unwrap_or_default();
+    if changed.is_empty() { id } else { format!("{id}-dirty") }
+}
