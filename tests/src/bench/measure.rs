@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A command that does the work once.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Program.
-    pub program: OsString,
+    pub program: PathBuf,
     /// Arguments.
     pub args: Vec<OsString>,
 }
@@ -17,7 +17,7 @@ pub struct Job {
 impl Job {
     /// `program` with `args`.
     pub fn new(program: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Self {
-        Job { program: program.into(), args: args.iter().map(|a| a.as_ref().to_os_string()).collect() }
+        Job { program: program.to_path_buf(), args: args.iter().map(|a| a.as_ref().to_os_string()).collect() }
     }
 }
 
