@@ -33,6 +33,15 @@ impl Flavour {
         }
     }
 
+    /// Folder of the native programs.
+    pub fn native_folder(self) -> &'static str {
+        match self {
+            Flavour::X86_64 => "x86_64",
+            Flavour::Sse2 => "i386-sse2",
+            Flavour::X87 => "i386-x87",
+        }
+    }
+
     /// Folder of the prebuilt guest root, and the kernels' folder in it.
     fn guest_folders(self) -> (&'static str, &'static str) {
         match self {
@@ -48,14 +57,6 @@ impl Flavour {
         let root = workspace().join("tests/guest/prebuilt").join(arch);
         let place = format!("{folder}/{kernel}");
         root.join(&place).is_file().then(|| (root, format!("/{place}")))
-    }
-
-    fn flags(self) -> &'static [&'static str] {
-        match self {
-            Flavour::X86_64 => &["-m64"],
-            Flavour::Sse2 => &["-m32", "-march=i686", "-msse2", "-mfpmath=sse"],
-            Flavour::X87 => &["-m32", "-march=i586", "-mfpmath=387"],
-        }
     }
 }
 
@@ -74,33 +75,15 @@ pub fn kernels() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Compiles `kernel` for this machine's own system and returns the program: 64-bit ones with the C library, 32-bit ones
-/// free-standing, so that no 32-bit libraries are needed.
+/// Builds the native forms of all kernels: static programs with the same options and the same library functions as the guest forms,
+/// so that native code is the code that the guest runs. Returns the folder that holds one folder a flavour.
 ///
 /// # Errors
 /// What the compiler says.
-pub fn native(kernel: &str, flavour: Flavour) -> Result<PathBuf, String> {
-    let top = workspace();
-    let out = target_dir().join("bench").join(flavour.name());
-    fs::create_dir_all(&out).map_err(|e| format!("{}: {e}", out.display()))?;
-    let program = out.join(kernel);
-    let source = |name: &str| top.join("tests/bench/kernels").join(format!("{name}.c"));
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-std=gnu11", "-O2", "-fcf-protection=none", "-fno-stack-protector"]).args(flavour.flags());
-    if flavour == Flavour::X86_64 {
-        gcc.arg(source(kernel)).arg("-lm");
-    } else {
-        let include = Command::new("gcc").arg("-print-file-name=include").output().map_err(|e| format!("gcc: {e}"))?;
-        gcc.args(["-nostdlib", "-nostartfiles", "-static", "-nostdinc", "-isystem"])
-            .arg(String::from_utf8_lossy(&include.stdout).trim())
-            .arg("-I")
-            .arg(top.join("tests/guest/include"))
-            .arg(source(kernel))
-            .arg(source("linux_shim"))
-            .arg(top.join("tests/guest/glue/wide_math.c"));
-    }
-    run(gcc.arg("-o").arg(&program))?;
-    Ok(program)
+pub fn native() -> Result<PathBuf, String> {
+    let out = target_dir().join("bench");
+    run(Command::new("bash").arg(workspace().join("tests/bench/kernels/native.sh")).arg(&out))?;
+    Ok(out)
 }
 
 /// Builds the release form of the `hokku` command and returns it.

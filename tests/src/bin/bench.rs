@@ -57,9 +57,10 @@ fn bench(args: &Args) -> Result<(), String> {
         let find = |name: &String| Flavour::ALL.into_iter().find(|f| f.name() == name);
         args.flavour.iter().map(|n| find(n).ok_or(format!("there is no flavour {n}"))).collect::<Result<_, _>>()?
     };
+    let native = build::native()?;
     let mut tables = Vec::new();
     for flavour in flavours {
-        tables.push(table(args, flavour, kernels, &hokku)?);
+        tables.push(table(args, flavour, kernels, &hokku, &native.join(flavour.native_folder()))?);
     }
     let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
     let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies };
@@ -71,7 +72,7 @@ fn bench(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-fn table(args: &Args, flavour: Flavour, kernels: &[String], hokku: &Path) -> Result<Table, String> {
+fn table(args: &Args, flavour: Flavour, kernels: &[String], hokku: &Path, natives: &Path) -> Result<Table, String> {
     let qemu = if flavour == Flavour::X86_64 { "qemu-x86_64" } else { "qemu-i386" };
     let with_qemu = !args.no_peers && Command::new(qemu).arg("--version").output().is_ok_and(|o| o.status.success());
     let mut runners = vec!["hokku".to_string()];
@@ -84,7 +85,7 @@ fn table(args: &Args, flavour: Flavour, kernels: &[String], hokku: &Path) -> Res
     let mut rows = Vec::new();
     for kernel in kernels {
         let Some((root, place)) = flavour.guest(kernel) else { continue };
-        let native = build::native(kernel, flavour)?;
+        let native = natives.join(kernel);
         let under = |engine: &str| Job::new(hokku, &[&"run", &"--root", &root, &"--engine", &engine, &place]);
         let mut jobs = vec![Job::new(&native, &[]), under("jit")];
         if args.interp {

@@ -1,0 +1,75 @@
+//! Runs the `hokku` command under test.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// No test waits for this; a command that takes as long hangs.
+const HANGS: Duration = Duration::from_secs(120);
+
+/// How the command ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Exit code; `None` where a signal killed hokku itself.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub out: String,
+    /// What it wrote to stderr.
+    pub err: String,
+}
+
+impl Ended {
+    /// Fails unless hokku ended by itself, without a panic.
+    pub fn sound(&self, what: &str) -> &Self {
+        assert!(self.code.is_some(), "{what}: hokku was killed by a signal\n{}", self.err);
+        assert!(!self.err.contains("panicked at"), "{what}: hokku panicked\n{}", self.err);
+        self
+    }
+}
+
+/// The prebuilt guest root for `arch`.
+pub fn root(arch: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guest/prebuilt").join(arch)
+}
+
+/// Runs `hokku` with `args` and nothing on stdin.
+pub fn hokku(args: &[&str]) -> Ended {
+    hokku_with(args, |_| {})
+}
+
+/// Runs `hokku` with `args` after `prepare` has changed how.
+pub fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    prepare(&mut command);
+    let mut child = command.spawn().expect("hokku starts");
+    let out = reader(child.stdout.take().expect("stdout is piped"));
+    let err = reader(child.stderr.take().expect("stderr is piped"));
+    let id = child.id() as i32;
+    let (done, watch) = mpsc::channel::<()>();
+    let watcher = thread::spawn(move || {
+        if watch.recv_timeout(HANGS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // SAFETY: the child has not been waited for, so the id is still its own.
+            unsafe { libc::kill(id, libc::SIGKILL) };
+        }
+    });
+    let out = out.join().expect("the reader ends");
+    let err = err.join().expect("the reader ends");
+    let status = child.wait().expect("hokku can be waited for");
+    drop(done);
+    watcher.join().expect("the watcher ends");
+    assert_ne!(status.signal(), Some(libc::SIGKILL), "hokku {args:?} hangs\n{out}\n{err}");
+    Ended { code: status.code(), out, err }
+}
+
+fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).expect("pipes can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

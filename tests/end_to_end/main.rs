@@ -1,0 +1,4 @@
+//! The `hokku` command from outside: guest programs on both engines and word sizes, bad input, the other subcommands.
+
+mod corrupted;
+mod hokku;
