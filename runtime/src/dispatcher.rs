@@ -1,29 +1,146 @@
-//! The loop that runs a guest thread.
+//! The loop that runs a guest thread: guest code, then what ended it, and again.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
-use hokku_ir::GuestAddr;
+use hokku_ir::eval::{EvalFault, Flow, MemoryFault as EvalMemoryFault, MemoryFaultKind};
+use hokku_ir::guest::eflags;
+use hokku_ir::{BlockKey, GuestAddr, SyscallKind, Trap};
 
+use crate::guest_memory::{Access, FaultCause, MemoryFault};
 use crate::personality::{FaultKind, GuestFault, Resume};
-use crate::thread::Thread;
-
-/// Length of the longest x86 instruction.
-const LONGEST_INSTRUCTION: usize = 15;
+use crate::stats::Stats;
+use crate::thread::{Attention, Thread};
+use crate::translator::LONGEST_INSTRUCTION;
 
 impl Thread {
     /// Runs the guest from `cpu.rip` on until the personality lets the thread leave.
     pub fn run(&mut self) {
-        while self.step() == Resume::Continue {}
+        while self.turn() == Resume::Continue {}
     }
 
-    fn step(&mut self) -> Resume {
-        let personality = std::sync::Arc::clone(&self.team.personality);
-        if self.shared.interrupted.swap(false, Ordering::SeqCst) {
-            return personality.interrupted(self);
+    /// Delivers what is pending, or runs guest code until something happens and deals with that.
+    fn turn(&mut self) -> Resume {
+        let called = self.shared.answer(Attention::all());
+        if called.contains(Attention::INTERRUPT) {
+            Stats::add(&self.team.stats.interrupts, 1);
+            return Arc::clone(&self.team.personality).interrupted(self);
         }
-        let at = GuestAddr(self.cpu.rip);
-        let kind = FaultKind::Untranslated(self.instruction_bytes(at));
-        personality.fault(self, GuestFault { at, kind })
+        let stepping = self.is_single_stepping();
+        let flow = if stepping { self.interpret_instruction() } else { self.interpret() };
+        match flow {
+            Flow::Jump { to } | Flow::Stopped { at: to } if stepping => self.raise(to, FaultKind::Debug),
+            flow => self.ended(flow),
+        }
+    }
+
+    fn ended(&mut self, flow: Flow) -> Resume {
+        match flow {
+            Flow::Jump { .. } | Flow::Stopped { .. } => Resume::Continue,
+            Flow::Syscall { kind, at, next } => self.syscall(kind, at, next),
+            Flow::Trap { trap, at, next } => self.trap(trap, at, next),
+            Flow::Fault { at, fault } => self.fault(at, fault),
+        }
+    }
+
+    /// What the code at `rip` is translated for.
+    pub(crate) fn key(&self) -> BlockKey {
+        BlockKey { single_step: self.is_single_stepping(), ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode) }
+    }
+
+    fn is_single_stepping(&self) -> bool {
+        self.cpu.system_flags & eflags::TF != 0
+    }
+
+    fn syscall(&mut self, kind: SyscallKind, at: GuestAddr, next: GuestAddr) -> Resume {
+        self.cpu.rip = next.0;
+        Stats::add(&self.team.stats.syscalls, 1);
+        Arc::clone(&self.team.personality).syscall(self, kind, at)
+    }
+
+    fn raise(&mut self, at: GuestAddr, kind: FaultKind) -> Resume {
+        Stats::add(&self.team.stats.faults, 1);
+        Arc::clone(&self.team.personality).fault(self, GuestFault { at, kind })
+    }
+
+    fn trap(&mut self, trap: Trap, at: GuestAddr, next: GuestAddr) -> Resume {
+        self.cpu.rip = at.0;
+        let kind = match trap {
+            Trap::InvalidOpcode => FaultKind::InvalidOpcode,
+            Trap::Untranslated => FaultKind::Untranslated(self.instruction_bytes(at)),
+            Trap::Breakpoint => {
+                self.cpu.rip = next.0;
+                FaultKind::Breakpoint
+            }
+            Trap::Debug => {
+                self.cpu.rip = next.0;
+                FaultKind::Debug
+            }
+            Trap::Overflow => FaultKind::Overflow,
+            Trap::Bound => FaultKind::Bound,
+            Trap::Protection => FaultKind::Protection,
+            Trap::Halt => FaultKind::Halt,
+            Trap::Divide => FaultKind::Divide,
+            Trap::Fetch => match self.fetch_fault(at, next) {
+                Some(fault) => FaultKind::Page(fault),
+                // Another thread has made the code accessible meanwhile.
+                None => return Resume::Continue,
+            },
+        };
+        self.raise(at, kind)
+    }
+
+    fn fault(&mut self, at: GuestAddr, fault: EvalFault) -> Resume {
+        self.cpu.rip = at.0;
+        let kind = match fault {
+            EvalFault::Memory(fault) if self.changes_code(&fault) => {
+                let address = fault.at.0;
+                self.team.memory.drop_code(address..address + 1);
+                // The instruction itself is run without keeping its code, so that each turn gets ahead.
+                return match self.interpret_instruction() {
+                    // Another thread has translated the page again meanwhile, or the instruction writes to two such pages.
+                    Flow::Fault { fault: EvalFault::Memory(fault), .. } if self.changes_code(&fault) => {
+                        Resume::Continue
+                    }
+                    flow => self.ended(flow),
+                };
+            }
+            EvalFault::Memory(EvalMemoryFault { kind: MemoryFaultKind::NotCanonical, .. }) => FaultKind::Protection,
+            EvalFault::Memory(fault) => FaultKind::Page(self.page_fault(&fault)),
+            EvalFault::Protection => FaultKind::Protection,
+            EvalFault::Trap(trap) => return self.trap(trap, at, at),
+            EvalFault::Divide => FaultKind::Divide,
+            EvalFault::SimdFloat(_) => FaultKind::SimdFloat,
+            EvalFault::X87Float(_) => FaultKind::X87,
+            EvalFault::Unevaluated => FaultKind::Untranslated(self.instruction_bytes(at)),
+        };
+        self.raise(at, kind)
+    }
+
+    /// Whether a store failed only because the page has translated code.
+    fn changes_code(&self, fault: &EvalMemoryFault) -> bool {
+        let writable = || self.team.memory.protection(fault.at).is_some_and(|p| p.allows(Access::Write));
+        fault.write && fault.kind == MemoryFaultKind::Protected && writable()
+    }
+
+    fn page_fault(&self, fault: &EvalMemoryFault) -> MemoryFault {
+        let access = if fault.write { Access::Write } else { Access::Read };
+        let cause = match fault.kind {
+            MemoryFaultKind::Protected => FaultCause::Protection,
+            // Mapped after all: the fault was that of a file mapping beyond its file's end.
+            _ if self.team.memory.protection(fault.at).is_some() => FaultCause::Bus,
+            _ => FaultCause::Unmapped,
+        };
+        MemoryFault { address: fault.at, access, cause }
+    }
+
+    /// The fault of fetching the instruction at `at`, of which nothing can be read from `unreadable` on.
+    fn fetch_fault(&self, at: GuestAddr, unreadable: GuestAddr) -> Option<MemoryFault> {
+        let len = unreadable.0.wrapping_sub(at.0).wrapping_add(1);
+        self.team.memory.check(at, len, Access::Execute).err().or_else(|| {
+            // Mapped and executable, but a file mapping without a file behind it.
+            let unread = self.team.memory.read_u8(unreadable).err()?;
+            Some(MemoryFault { access: Access::Execute, ..unread })
+        })
     }
 
     /// As many bytes of the instruction at `at` as can be read.

@@ -10,16 +10,25 @@
 //! * Whatever a guest does, guest state is exact whenever the personality sees it.
 #![deny(unsafe_code)]
 
+mod code_cache;
 mod dispatcher;
 pub mod guest_memory;
 pub mod host;
+mod interp;
+mod jit;
 pub mod personality;
+mod processor;
+mod stats;
 pub mod team;
 pub mod thread;
+mod translator;
+mod world;
 
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
 };
 pub use personality::{FaultKind, GuestFault, Personality, Resume};
+pub use processor::Processor;
+pub use stats::{Stats, StatsReport};
 pub use team::{Engine, StartError, Team, TeamConfig};
 pub use thread::{Thread, ThreadHandle};

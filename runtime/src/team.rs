@@ -1,14 +1,20 @@
 //! A guest team: one address space and the threads that run in it.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
 
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState};
 use thiserror::Error;
 
-use crate::guest_memory::{GuestMemory, MapError};
+use crate::code_cache::CodeCache;
+use crate::guest_memory::{CodeOwner, GuestMemory, MapError};
 use crate::personality::Personality;
+use crate::processor::Processor;
+use crate::stats::Stats;
 use crate::thread::{Thread, ThreadHandle, ThreadList};
+use crate::world::{Until, World};
 
 /// How guest code is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +25,13 @@ pub enum Engine {
     Jit,
 }
 
+/// Whether this host has a back end.
+const JIT: bool = false;
+
 impl Engine {
     /// The fastest engine of this host.
     pub fn best() -> Engine {
-        if cfg!(target_arch = "x86_64") { Engine::Jit } else { Engine::Interp }
+        if JIT { Engine::Jit } else { Engine::Interp }
     }
 }
 
@@ -35,6 +44,8 @@ pub struct TeamConfig {
     pub engine: Engine,
     /// Host bytes for translated code; when they are full, all translations are dropped and made anew.
     pub code_cache_bytes: usize,
+    /// The processor that `cpuid` shows.
+    pub processor: CpuModel,
     /// Whether to write `/tmp/perf-PID.map` for Linux's `perf`.
     pub perf_map: bool,
 }
@@ -42,7 +53,7 @@ pub struct TeamConfig {
 impl TeamConfig {
     /// The usual settings for `mode` on `engine`.
     pub fn new(mode: CpuMode, engine: Engine) -> Self {
-        TeamConfig { mode, engine, code_cache_bytes: 64 << 20, perf_map: false }
+        TeamConfig { mode, engine, code_cache_bytes: 64 << 20, processor: CpuModel::X86_64_V1, perf_map: false }
     }
 }
 
@@ -75,22 +86,35 @@ pub struct Team {
     pub engine: Engine,
     /// Its system.
     pub personality: Arc<dyn Personality>,
+    /// Its processor.
+    pub processor: Processor,
+    /// What was done so far.
+    pub stats: Stats,
     pub(crate) threads: ThreadList,
+    pub(crate) code: CodeCache,
+    pub(crate) world: World,
 }
 
 impl Team {
     /// A team without threads.
     pub fn new(config: &TeamConfig, personality: Arc<dyn Personality>) -> Result<Arc<Team>, StartError> {
-        if config.engine == Engine::Jit && Engine::best() != Engine::Jit {
+        if config.engine == Engine::Jit && !JIT {
             return Err(StartError::NoJit);
         }
         let memory = GuestMemory::new(config.mode)?;
-        Ok(Arc::new(Team {
-            memory,
-            mode: config.mode,
-            engine: config.engine,
-            personality,
-            threads: ThreadList::default(),
+        Ok(Arc::new_cyclic(|team: &Weak<Team>| {
+            memory.set_code_owner(team.clone());
+            Team {
+                memory,
+                mode: config.mode,
+                engine: config.engine,
+                personality,
+                processor: Processor::new(config.processor),
+                stats: Stats::default(),
+                threads: ThreadList::default(),
+                code: CodeCache::default(),
+                world: World::default(),
+            }
         }))
     }
 
@@ -120,8 +144,24 @@ impl Team {
         crate::thread::spawn(self, cpu, local, name, body)
     }
 
+    /// Drops all translations: there are too many.
+    pub(crate) fn flush_code(&self) {
+        let _stopped = self.world.stop(&self.threads, Until::CodeIsUnused);
+        self.code.flush(&self.memory);
+        Stats::add(&self.stats.evictions, 1);
+    }
+
     /// The team's living threads.
     pub fn threads(&self) -> Vec<ThreadHandle> {
         self.threads.handles()
+    }
+}
+
+impl CodeOwner for Team {
+    fn drop_code(&self, range: Range<u64>) {
+        let _stopped = self.world.stop(&self.threads, Until::CodeIsQuiet);
+        let dropped = self.code.drop_range(&self.memory, range);
+        Stats::add(&self.stats.invalidations, 1);
+        Stats::add(&self.stats.invalidated_regions, dropped.len() as u64);
     }
 }

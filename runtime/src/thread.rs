@@ -1,12 +1,14 @@
 //! Guest threads: each is a host thread.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use hokku_ir::CpuState;
 
+use crate::interp::Interpreter;
 use crate::team::{StartError, Team};
+use crate::world::PlaceCell;
 
 /// A guest thread, owned by the host thread that runs it.
 pub struct Thread {
@@ -17,6 +19,18 @@ pub struct Thread {
     /// The personality's own data.
     pub local: Box<dyn Any + Send>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) interpreter: Interpreter,
+}
+
+bitflags::bitflags! {
+    /// What a thread is called out of guest code for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Attention: u32 {
+        /// The personality wants it.
+        const INTERRUPT = 1;
+        /// Another thread stops the world.
+        const STOP = 2;
+    }
 }
 
 /// What other threads see of a guest thread.
@@ -24,8 +38,38 @@ pub struct Thread {
 pub(crate) struct Shared {
     /// The host's thread id; zero once the thread has ended.
     tid: AtomicI32,
-    /// Whether the personality is to be called.
-    pub(crate) interrupted: AtomicBool,
+    /// [`Attention`] bits.
+    attention: AtomicU32,
+    pub(crate) place: PlaceCell,
+    /// Return addresses on its shadow stack may lead to dropped code: it is to be emptied.
+    pub(crate) stale_returns: AtomicBool,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Shared {
+            tid: AtomicI32::new(rustix::thread::gettid().as_raw_nonzero().get()),
+            attention: AtomicU32::new(0),
+            place: PlaceCell::default(),
+            stale_returns: AtomicBool::new(false),
+        }
+    }
+
+    /// What the thread is called for.
+    pub(crate) fn attention(&self) -> Attention {
+        Attention::from_bits_retain(self.attention.load(Ordering::SeqCst))
+    }
+
+    /// Takes back the calls in `bits`; gives those that there were.
+    pub(crate) fn answer(&self, bits: Attention) -> Attention {
+        Attention::from_bits_retain(self.attention.fetch_and(!bits.bits(), Ordering::SeqCst)) & bits
+    }
+
+    /// Calls the thread out of guest code and of blocking host calls.
+    pub(crate) fn call(&self, bits: Attention) {
+        self.attention.fetch_or(bits.bits(), Ordering::SeqCst);
+        crate::host::interrupt::send(self.tid.load(Ordering::SeqCst));
+    }
 }
 
 /// Names a guest thread from any other thread; may outlive it.
@@ -48,8 +92,7 @@ impl ThreadHandle {
 
     /// Makes the thread leave guest code soon and call [`crate::Personality::interrupted`]. A host call that it blocks in returns `EINTR`.
     pub fn interrupt(&self) {
-        self.shared.interrupted.store(true, Ordering::SeqCst);
-        crate::host::interrupt::send(self.shared.tid.load(Ordering::SeqCst));
+        self.shared.call(Attention::INTERRUPT);
     }
 }
 
@@ -72,10 +115,11 @@ impl ThreadList {
 impl Thread {
     pub(crate) fn attach(team: &Arc<Team>, cpu: CpuState, local: Box<dyn Any + Send>) -> Result<Thread, StartError> {
         crate::host::interrupt::install();
-        let tid = rustix::thread::gettid().as_raw_nonzero().get();
-        let shared = Arc::new(Shared { tid: AtomicI32::new(tid), interrupted: AtomicBool::new(false) });
-        team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id: tid });
-        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared })
+        let shared = Arc::new(Shared::new());
+        let id = shared.tid.load(Ordering::SeqCst);
+        team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id });
+        let interpreter = Interpreter::default();
+        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared, interpreter })
     }
 
     /// The name of this thread for others.
@@ -83,17 +127,20 @@ impl Thread {
         ThreadHandle { shared: Arc::clone(&self.shared), id: self.shared.tid.load(Ordering::SeqCst) }
     }
 
+    /// Brings the x87 unit's state into `cpu.x87`, where it may be read and changed until the guest runs again.
+    pub fn sync_x87(&mut self) {
+        debug_assert_eq!(self.cpu.host.x87_in_host, 0, "the interpreter keeps the x87 state in memory");
+    }
+
     /// Whether an interrupt waits to be delivered: host calls that may block for long should not be made then.
     pub fn is_interrupted(&self) -> bool {
-        self.shared.interrupted.load(Ordering::SeqCst)
+        self.shared.attention().contains(Attention::INTERRUPT)
     }
 }
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        let mut threads = self.team.threads.lock();
-        threads.retain(|t| !Arc::ptr_eq(&t.shared, &self.shared));
-        // Under the list's lock, so that nobody signals a thread id that the host may give away again.
+        self.team.threads.lock().retain(|t| !Arc::ptr_eq(&t.shared, &self.shared));
         self.shared.tid.store(0, Ordering::SeqCst);
     }
 }

@@ -60,17 +60,6 @@ impl GuestMemory {
         self.writing(|| guest_access::compare_exchange(at.0, bytes, expected, new))
     }
 
-    /// [`Self::compare_exchange`] of 16 bytes at a multiple of 16.
-    pub(crate) fn compare_exchange_16(
-        &self,
-        at: GuestAddr,
-        expected: [u64; 2],
-        new: [u64; 2],
-    ) -> Result<[u64; 2], MemoryFault> {
-        self.check(at, 16, Access::Write)?;
-        self.writing(|| guest_access::compare_exchange_16(at.0, expected, new))
-    }
-
     /// Loads 1, 2, 4 or 8 bytes at `at` as the guest's own instruction would: in one access.
     pub(crate) fn load(&self, at: GuestAddr, bytes: u32) -> Result<u64, MemoryFault> {
         guest_access::load(at.0, bytes).map_err(|fault| self.memory_fault(fault, Access::Read))

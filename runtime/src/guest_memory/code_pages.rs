@@ -35,14 +35,8 @@ impl fmt::Debug for CodePages {
 }
 
 impl CodePages {
-    /// The range is mapped anew: nothing in it is translated.
-    pub(super) fn forget(&mut self, range: Range<u64>) {
-        if !self.tickets.is_empty() {
-            self.tickets.retain(|page, _| !range.contains(page));
-        }
-    }
-
-    fn any(&self, range: &Range<u64>) -> bool {
+    /// Whether a page of `range` has translations.
+    pub(super) fn any(&self, range: &Range<u64>) -> bool {
         if self.tickets.is_empty() {
             return false;
         }
@@ -114,11 +108,6 @@ impl GuestMemory {
             Some(owner) => owner.drop_code(range),
             None => self.release_code(range),
         }
-    }
-
-    /// Whether a store to `at`, which the guest may make, fails because the page has translated code.
-    pub(crate) fn is_code_page(&self, at: GuestAddr) -> bool {
-        self.code_pages().tickets.contains_key(&(at.0 & !(PAGE_SIZE - 1)))
     }
 }
 

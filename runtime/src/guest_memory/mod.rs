@@ -6,6 +6,7 @@
 mod access;
 mod buffer;
 mod code_pages;
+mod evaluated;
 mod range_map;
 mod typed;
 
@@ -226,30 +227,23 @@ impl GuestMemory {
     /// Changes what the guest may do in a range, all of which is mapped.
     pub fn protect(&self, at: GuestAddr, len: u64, prot: Prot) -> Result<(), MapError> {
         let range = self.page_range(at, len)?;
-        if !self.read_ranges().covers(range.clone()) {
-            return Err(MapError::Unmapped);
-        }
-        self.drop_code(range.clone());
-        let mut ranges = self.write_ranges();
+        let mut ranges = self.lock_without_code(range.clone());
         if !ranges.covers(range.clone()) {
             return Err(MapError::Unmapped);
         }
         self.space.protect(range.clone(), host_prot(prot))?;
-        ranges.protect(range.clone(), prot);
-        self.code_pages().forget(range);
+        ranges.protect(range, prot);
         Ok(())
     }
 
     /// Unmaps what is mapped in a range.
     pub fn unmap(&self, at: GuestAddr, len: u64) -> Result<(), MapError> {
         let range = self.page_range(at, len)?;
-        self.drop_code(range.clone());
-        let mut ranges = self.write_ranges();
+        let mut ranges = self.lock_without_code(range.clone());
         for (part, _) in ranges.overlapping(range.clone()) {
             self.space.unmap(part)?;
         }
-        ranges.remove(range.clone());
-        self.code_pages().forget(range);
+        ranges.remove(range);
         Ok(())
     }
 
@@ -301,10 +295,10 @@ impl GuestMemory {
         attributes: Attributes,
         backing: Backing<'_>,
     ) -> Result<GuestAddr, MapError> {
-        if let Placement::Replace(at) = place {
-            self.drop_code(self.page_range(at, len)?);
-        }
-        let mut ranges = self.write_ranges();
+        let mut ranges = match place {
+            Placement::Replace(at) => self.lock_without_code(self.page_range(at, len)?),
+            _ => self.write_ranges(),
+        };
         let mut foreign = RangeMap::default();
         loop {
             let at = match place {
@@ -332,8 +326,7 @@ impl GuestMemory {
             }
             match self.space.map(range.clone(), host_prot(attributes.prot), backing, covered) {
                 Ok(()) => {
-                    ranges.insert(range.clone(), attributes);
-                    self.code_pages().forget(range);
+                    ranges.insert(range, attributes);
                     return Ok(at);
                 }
                 Err(Errno::EXIST) if matches!(place, Placement::Lowest { .. }) => {
@@ -379,6 +372,17 @@ impl GuestMemory {
 
     fn write_ranges(&self) -> RwLockWriteGuard<'_, RangeMap> {
         self.ranges.write().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The ranges, locked for a change of `range`, in which nothing is translated and nothing will be before the lock is given up.
+    fn lock_without_code(&self, range: Range<u64>) -> RwLockWriteGuard<'_, RangeMap> {
+        loop {
+            self.drop_code(range.clone());
+            let ranges = self.write_ranges();
+            if !self.code_pages().any(&range) {
+                return ranges;
+            }
+        }
     }
 
     fn code_pages(&self) -> MutexGuard<'_, CodePages> {

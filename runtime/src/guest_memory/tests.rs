@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use hokku_ir::eval::Memory;
 use hokku_ir::{CpuMode, GuestAddr};
 
 use super::*;
@@ -27,7 +28,7 @@ fn integers_and_strings_come_back() {
     assert_eq!(memory.read_c_string(text, 4), Ok(b"acro".to_vec()));
     assert_eq!(memory.update_u32(at, |v| v + 1), Ok(0x5566_7788));
     assert_eq!(memory.read_u32(at), Ok(0x5566_7789));
-    assert_eq!(memory.compare_exchange_16(at, [0x1122_3344_5566_7789, 0], [1, 2]), Ok([0x1122_3344_5566_7789, 0]));
+    assert_eq!(memory.atomic_cas_16(at, 0x1122_3344_5566_7789, 2 << 64 | 1), Ok(0x1122_3344_5566_7789));
     assert_eq!(memory.read_u64(at.offset(8)), Ok(2));
 }
 
@@ -129,5 +130,5 @@ fn translated_pages_are_given_back_when_they_are_written() {
     let again = memory.protect_code(at).unwrap();
     assert_ne!(ticket, again);
     memory.host_buffer(at, 8, Access::Write).unwrap();
-    assert!(!memory.is_code_page(at));
+    assert!(!memory.code_ticket_holds(at, again));
 }

@@ -6,8 +6,10 @@
     reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
 )]
 
+pub(crate) mod code_memory;
 pub(crate) mod interrupt;
 pub(crate) mod mapping;
+pub(crate) mod thread_memory;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;

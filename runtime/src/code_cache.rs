@@ -1,0 +1,184 @@
+//! The translation cache: which guest code has been translated, and to what.
+//!
+//! **Locks.** The tables' lock is taken before those of the guest memory, never after. Signal handlers take it only for a thread that was
+//! in translated code, which holds no lock.
+//!
+//! **Dropping.** Translations are dropped only while the world is stopped ([`crate::world`]): no thread runs translated code then, and each
+//! looks its way up anew before it enters again. The host bytes of dropped code are used again only after a flush of everything.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hashbrown::HashMap;
+use hokku_ir::{BlockId, BlockKey, Region};
+
+use crate::guest_memory::GuestMemory;
+use crate::host::PAGE_SIZE;
+use crate::jit::JitCode;
+
+/// Names a region in the tables. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RegionId(pub(crate) u64);
+
+/// A page of guest code as the translator read it: address and ticket ([`GuestMemory::protect_code`]).
+pub(crate) type CodePage = (u64, u64);
+
+/// What a region was translated to.
+#[derive(Debug)]
+pub(crate) enum Code {
+    /// Nothing: it is evaluated.
+    Interp(Arc<Region>),
+    /// Host code.
+    Jit(JitCode),
+}
+
+/// One translated region.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) key: BlockKey,
+    /// Guest address of each block, by block number.
+    pub(crate) block_pcs: Vec<u64>,
+    pages: Vec<u64>,
+    pub(crate) code: Code,
+}
+
+/// The tables.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    by_key: HashMap<BlockKey, (RegionId, BlockId)>,
+    pub(crate) regions: HashMap<RegionId, Record>,
+    by_page: HashMap<u64, Vec<RegionId>>,
+    /// Regions with host code by its host address.
+    pub(crate) by_host: BTreeMap<u64, RegionId>,
+    /// Regions since the last flush: the bound for regions without host code.
+    made: usize,
+    next_id: u64,
+}
+
+/// The translation cache of a team.
+#[derive(Debug, Default)]
+pub(crate) struct CodeCache {
+    tables: Mutex<Tables>,
+    /// Counts the times that translations were dropped: what a thread found before may be gone after.
+    generation: AtomicU64,
+}
+
+/// The most regions that are kept, whatever their size.
+const MOST_REGIONS: usize = 1 << 18;
+
+impl CodeCache {
+    /// The tables, locked.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Changes whenever translations are dropped.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Drops the translations of code in `range` and gives its pages back to stores; gives the dropped regions. The world is stopped.
+    pub(crate) fn drop_range(&self, memory: &GuestMemory, range: Range<u64>) -> Vec<(RegionId, Record)> {
+        let mut tables = self.lock();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        let dropped = tables.remove_range(range.clone());
+        // Under the tables' lock, so that no region that was read before the pages are released can be installed after.
+        memory.release_code(range);
+        dropped
+    }
+
+    /// Drops all translations. The world is stopped, callouts included.
+    pub(crate) fn flush(&self, memory: &GuestMemory) {
+        let mut tables = self.lock();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        *tables = Tables { next_id: tables.next_id, ..Tables::default() };
+        memory.release_code(0..u64::MAX);
+    }
+}
+
+impl Tables {
+    /// The region and block that `key` names.
+    pub(crate) fn find(&self, key: &BlockKey) -> Option<(RegionId, BlockId)> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The record of `id`.
+    pub(crate) fn record(&self, id: RegionId) -> Option<&Record> {
+        self.regions.get(&id)
+    }
+
+    /// Whether so many regions are there that it is time for a flush.
+    pub(crate) fn is_full(&self) -> bool {
+        self.made >= MOST_REGIONS
+    }
+
+    /// Enters a translation of `region` that was read from `pages`; `None` where a page has changed since. The entry block's key leads
+    /// here from now on, and so do those of the other blocks that have no translation yet.
+    pub(crate) fn insert(
+        &mut self,
+        memory: &GuestMemory,
+        region: &Region,
+        pages: &[CodePage],
+        code: impl FnOnce() -> Code,
+    ) -> Option<RegionId> {
+        if !pages.iter().all(|&(page, ticket)| memory.code_ticket_holds(hokku_ir::GuestAddr(page), ticket)) {
+            return None;
+        }
+        let id = RegionId(self.next_id);
+        self.next_id += 1;
+        self.made += 1;
+        let used: Vec<u64> = pages.iter().map(|p| p.0).filter(|&p| region_touches(region, p)).collect();
+        for &page in &used {
+            self.by_page.entry(page).or_default().push(id);
+        }
+        self.by_key.insert(region.key, (id, BlockId(0)));
+        for block in region.block_ids().skip(1) {
+            let key = BlockKey { pc: region.block(block).pc, ..region.key };
+            self.by_key.entry(key).or_insert((id, block));
+        }
+        let block_pcs = region.blocks.iter().map(|b| b.pc.0).collect();
+        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, code: code() });
+        Some(id)
+    }
+
+    fn remove_range(&mut self, range: Range<u64>) -> Vec<(RegionId, Record)> {
+        let first = range.start & !(PAGE_SIZE - 1);
+        let pages: Vec<u64> = if range.end - first <= 16 * PAGE_SIZE {
+            (first..range.end).step_by(PAGE_SIZE as usize).collect()
+        } else {
+            self.by_page.keys().copied().filter(|p| (first..range.end).contains(p)).collect()
+        };
+        let mut ids: Vec<RegionId> = pages.iter().filter_map(|p| self.by_page.get(p)).flatten().copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect()
+    }
+
+    fn remove(&mut self, id: RegionId) -> Option<Record> {
+        let record = self.regions.remove(&id)?;
+        for page in &record.pages {
+            if let Some(ids) = self.by_page.get_mut(page) {
+                ids.retain(|&other| other != id);
+                if ids.is_empty() {
+                    self.by_page.remove(page);
+                }
+            }
+        }
+        for &pc in &record.block_pcs {
+            let key = BlockKey { pc: hokku_ir::GuestAddr(pc), ..record.key };
+            if self.by_key.get(&key).is_some_and(|(owner, _)| *owner == id) {
+                self.by_key.remove(&key);
+            }
+        }
+        if let Code::Jit(code) = &record.code {
+            self.by_host.remove(&code.start);
+        }
+        Some(record)
+    }
+}
+
+fn region_touches(region: &Region, page: u64) -> bool {
+    region.ranges.iter().any(|&(start, len)| start.0 < page + PAGE_SIZE && page < start.0 + u64::from(len))
+}

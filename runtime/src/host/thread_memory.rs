@@ -1,0 +1,149 @@
+//! What host code needs of memory per guest thread: the jump cache, the shadow return stack and a stack for signal handlers.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hokku_ir::guest::{JUMP_CACHE_ENTRIES, JumpCacheEntry};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+
+use super::PAGE_SIZE;
+
+const JUMP_CACHE_BYTES: usize = JUMP_CACHE_ENTRIES * size_of::<JumpCacheEntry>();
+/// Address space for the shadow stack; pages are there once they are used.
+const SHADOW_BYTES: usize = 8 << 20;
+/// Inaccessible space below the shadow stack: a `call` that runs over faults there.
+const GUARD_BYTES: usize = 64 << 10;
+const SIGNAL_STACK_BYTES: usize = 128 << 10;
+/// What the jump cache, the signal stack, the guard and the shadow stack take, in this order.
+const TOTAL: usize = JUMP_CACHE_BYTES + SIGNAL_STACK_BYTES + GUARD_BYTES + SHADOW_BYTES;
+
+/// A slot that never matches: its guest address belongs to slot 0 of the cache alone, where [`UNUSED_ZERO`] stands.
+const UNUSED: u64 = 0;
+const UNUSED_ZERO: u64 = 1;
+
+/// One thread's memory; freed with the value.
+#[derive(Debug)]
+pub(crate) struct ThreadMemory {
+    base: u64,
+}
+
+impl ThreadMemory {
+    /// Maps it; almost nothing is in use yet.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe { mmap_anonymous(std::ptr::null_mut(), TOTAL, ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        let memory = ThreadMemory { base: base as u64 };
+        let guard = memory.guard().start as *mut c_void;
+        // SAFETY: inside the mapping made above, which nobody else uses yet.
+        unsafe { mprotect(guard, GUARD_BYTES, MprotectFlags::empty())? };
+        memory.jump_cache()[0].store(UNUSED_ZERO, Ordering::Relaxed);
+        Ok(memory)
+    }
+
+    /// The jump cache: guest address and host address of each entry in turn.
+    fn jump_cache(&self) -> &[AtomicU64] {
+        // SAFETY: mapped for as long as `self` lives, aligned to pages; Rust code reaches it through these atomics alone.
+        unsafe { std::slice::from_raw_parts(self.base as *const AtomicU64, JUMP_CACHE_ENTRIES * 2) }
+    }
+
+    /// Host address of the jump cache.
+    pub(crate) fn jump_cache_address(&self) -> u64 {
+        self.base
+    }
+
+    /// Lets computed jumps to `guest` go to `host` directly. For the owning thread, outside of host code.
+    pub(crate) fn cache_jump(&self, guest: u64, host: u64) {
+        let slot = (guest as usize & (JUMP_CACHE_ENTRIES - 1)) * 2;
+        self.jump_cache()[slot + 1].store(host, Ordering::Relaxed);
+        self.jump_cache()[slot].store(guest, Ordering::Release);
+    }
+
+    /// Forgets where `guest` leads. For any thread, while the owner is outside of host code.
+    pub(crate) fn forget_jump(&self, guest: u64) {
+        let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
+        let unused = if slot == 0 { UNUSED_ZERO } else { UNUSED };
+        // What is in the slot may be another address: one forgotten jump more is no harm.
+        self.jump_cache()[slot * 2].store(unused, Ordering::Relaxed);
+    }
+
+    /// Forgets all jumps. For any thread, while the owner is outside of host code.
+    pub(crate) fn forget_all_jumps(&self) {
+        for entry in self.jump_cache().chunks_exact(2) {
+            // Reading first leaves pages that were never used unmapped.
+            if entry[0].load(Ordering::Relaxed) != UNUSED {
+                entry[0].store(UNUSED, Ordering::Relaxed);
+            }
+        }
+        self.jump_cache()[0].store(UNUSED_ZERO, Ordering::Relaxed);
+    }
+
+    /// Host addresses of the signal stack.
+    pub(crate) fn signal_stack(&self) -> std::ops::Range<u64> {
+        let start = self.base + JUMP_CACHE_BYTES as u64;
+        start..start + SIGNAL_STACK_BYTES as u64
+    }
+
+    /// The inaccessible range below the shadow stack.
+    pub(crate) fn guard(&self) -> std::ops::Range<u64> {
+        let start = self.signal_stack().end;
+        start..start + GUARD_BYTES as u64
+    }
+
+    /// Puts `return_miss` at the bottom of the shadow stack; gives the stack pointer of the empty stack. For the owning thread, outside of
+    /// host code.
+    pub(crate) fn empty_shadow_stack(&self, return_miss: u64) -> u64 {
+        // Two words, so that the stack keeps the 16-byte alignment of its top when one is popped.
+        let top = self.base + TOTAL as u64 - 64;
+        for slot in 0..8 {
+            // SAFETY: the last 64 bytes of the mapping, which only the owner's host code reads, and not now.
+            let word = unsafe { AtomicU64::from_ptr((top + slot * 8) as *mut u64) };
+            word.store(return_miss, Ordering::Relaxed);
+        }
+        top
+    }
+}
+
+impl Drop for ThreadMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own; its thread has left host code for good and its signal stack is not in use any more.
+        let _ = unsafe { munmap(self.base as *mut c_void, TOTAL) };
+    }
+}
+
+const _: () = assert!(TOTAL as u64 % PAGE_SIZE == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(memory: &ThreadMemory, guest: u64) -> Option<u64> {
+        let slot = (guest as usize & 0xffff) * 2;
+        let cache = memory.jump_cache();
+        (cache[slot].load(Ordering::Relaxed) == guest).then(|| cache[slot + 1].load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn jumps_are_remembered_and_forgotten() {
+        let memory = ThreadMemory::new().unwrap();
+        assert!([0, 1, 0x1_0000, 0x1234].into_iter().all(|guest| find(&memory, guest).is_none()));
+        memory.cache_jump(0x40_1234, 0x777);
+        memory.cache_jump(0x1_0000, 0x888);
+        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0x1_0000)), (Some(0x777), Some(0x888)));
+        memory.forget_jump(0x1_0000);
+        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0x1_0000), find(&memory, 0)), (Some(0x777), None, None));
+        memory.forget_all_jumps();
+        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0)), (None, None));
+    }
+
+    #[test]
+    fn the_empty_shadow_stack_holds_the_miss() {
+        let memory = ThreadMemory::new().unwrap();
+        let top = memory.empty_shadow_stack(0x5555);
+        assert!(memory.guard().end < top && top % 16 == 0);
+        let mut word = [0; 8];
+        super::super::arch::guest_access::read(top, &mut word).unwrap();
+        assert_eq!(u64::from_le_bytes(word), 0x5555);
+    }
+}

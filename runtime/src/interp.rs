@@ -1,0 +1,112 @@
+//! The interpreter engine: evaluates regions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hokku_ir::eval::{Evaluator, Flow};
+use hokku_ir::passes::FaultsSee;
+use hokku_ir::{BlockId, BlockKey, Region};
+
+use crate::code_cache::Code;
+use crate::stats::Stats;
+use crate::team::Team;
+use crate::thread::{Attention, Thread};
+use crate::translator::{self, Translation};
+
+/// Entries of a thread's own table of regions; a power of two.
+const RECENT: usize = 1 << 12;
+
+/// A place to start in a region.
+type Start = (BlockKey, Arc<Region>, BlockId);
+
+/// One thread's evaluator and the regions that it met lately.
+#[derive(Default)]
+pub(crate) struct Interpreter {
+    evaluator: Evaluator,
+    recent: Vec<Option<Start>>,
+    /// The cache's generation that `recent` is of.
+    generation: u64,
+}
+
+impl Interpreter {
+    /// The region for `key`, from the thread's own table or the team's cache.
+    fn find(&mut self, team: &Team, key: BlockKey) -> Option<(Arc<Region>, BlockId)> {
+        let slot = (key.pc.0 ^ key.pc.0 >> 12) as usize & (RECENT - 1);
+        let generation = team.code.generation();
+        if self.generation != generation || self.recent.is_empty() {
+            self.recent.clear();
+            self.recent.resize(RECENT, None);
+            self.generation = generation;
+        }
+        match &self.recent[slot] {
+            Some((found, region, block)) if *found == key => return Some((Arc::clone(region), *block)),
+            _ => {}
+        }
+        let tables = team.code.lock();
+        let (id, block) = tables.find(&key)?;
+        let Code::Interp(region) = &tables.record(id)?.code else { return None };
+        self.recent[slot] = Some((key, Arc::clone(region), block));
+        Some((Arc::clone(region), block))
+    }
+}
+
+impl Thread {
+    /// Evaluates guest code until something other than a jump happens, or the thread is called.
+    pub(crate) fn interpret(&mut self) -> Flow {
+        let stopped = Flow::Stopped { at: hokku_ir::GuestAddr(self.cpu.rip) };
+        if !self.team.world.enter(&self.shared) {
+            return stopped;
+        }
+        let flow = loop {
+            let at = hokku_ir::GuestAddr(self.cpu.rip);
+            if self.shared.attention() != Attention::empty() {
+                break Flow::Stopped { at };
+            }
+            let key = self.key();
+            let Some((region, block)) = self.interpreter.find(&self.team, key) else {
+                self.team.world.leave(&self.shared);
+                install(&self.team, key);
+                if !self.team.world.enter(&self.shared) {
+                    return Flow::Stopped { at };
+                }
+                continue;
+            };
+            let shared = &self.shared;
+            let go_on = |_| shared.attention() == Attention::empty();
+            let (memory, processor) = (&self.team.memory, &self.team.processor);
+            let flow = self.interpreter.evaluator.run(&region, block, &mut self.cpu, memory, processor, go_on);
+            match flow {
+                Flow::Jump { .. } | Flow::Stopped { .. } => {}
+                _ => break flow,
+            }
+        };
+        self.team.world.leave(&self.shared);
+        flow
+    }
+
+    /// Evaluates the one instruction at `rip`. Its translation is not kept, so that it may change its own page.
+    pub(crate) fn interpret_instruction(&mut self) -> Flow {
+        let region = translator::translate_instruction(&self.team.memory, self.key());
+        let (memory, processor) = (&self.team.memory, &self.team.processor);
+        self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
+    }
+}
+
+/// Translates `key` to a region that is evaluated, and enters it into the cache.
+fn install(team: &Team, key: BlockKey) {
+    if team.code.lock().is_full() {
+        team.flush_code();
+    }
+    let start = Instant::now();
+    let Translation { region, pages } = translator::translate(&team.memory, key, FaultsSee::ExactFlags);
+    let region = Arc::new(region);
+    let stats = &team.stats;
+    Stats::time(&stats.translation_ns, start.elapsed());
+    let kept = Arc::clone(&region);
+    // Where a page has changed meanwhile, the caller finds no region and comes again.
+    if team.code.lock().insert(&team.memory, &region, &pages, || Code::Interp(kept)).is_some() {
+        Stats::add(&stats.regions, 1);
+        Stats::add(&stats.guest_bytes, translator::byte_count(&region));
+        Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
+    }
+}

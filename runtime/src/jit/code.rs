@@ -1,0 +1,107 @@
+//! What the runtime knows of one region's host code.
+
+use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, Stop};
+use hokku_ir::{GuestAddr, Op};
+
+use crate::code_cache::RegionId;
+
+/// A direct exit of a region.
+#[derive(Clone, Debug)]
+pub(crate) struct JitLink {
+    /// Host address of the word that says where the jump leads.
+    pub(crate) site: u64,
+    /// Host address of its stub, where it leads while unlinked.
+    pub(crate) stub: u64,
+    /// Where the guest goes.
+    pub(crate) target: GuestAddr,
+    /// The region that it is linked to.
+    pub(crate) linked_to: Option<RegionId>,
+}
+
+/// One region's host code.
+#[derive(Debug)]
+pub(crate) struct JitCode {
+    /// Host address of its first byte.
+    pub(crate) start: u64,
+    /// Number of bytes.
+    pub(crate) len: u64,
+    /// By block number.
+    blocks: Vec<BlockEntry>,
+    /// Offsets of the blocks, in order.
+    block_offsets: Vec<(u32, GuestAddr)>,
+    /// In order of `stub`.
+    pub(crate) links: Vec<JitLink>,
+    /// Links of this and other regions that lead here: region and number of the link.
+    pub(crate) incoming: Vec<(RegionId, usize)>,
+    stops: Vec<Stop>,
+    faults: Vec<FaultSite>,
+    callouts: Vec<Callout>,
+}
+
+impl JitCode {
+    /// Code that was placed at `start`.
+    pub(crate) fn new(start: u64, compiled: Compiled) -> Self {
+        let at = |offset: u32| start + u64::from(offset);
+        let link = |l: &hokku_ir::backend::Link| JitLink {
+            site: at(l.site),
+            stub: at(l.stub),
+            target: l.target,
+            linked_to: None,
+        };
+        let mut links: Vec<_> = compiled.links.iter().map(link).collect();
+        links.sort_unstable_by_key(|l| l.stub);
+        let Compiled { code, mut blocks, mut stops, mut faults, mut callouts, .. } = compiled;
+        blocks.sort_unstable_by_key(|b| b.block);
+        stops.sort_unstable_by_key(|s| s.stub);
+        faults.sort_unstable_by_key(|f| f.offset);
+        callouts.sort_unstable_by_key(|c| c.offset);
+        let mut block_offsets: Vec<_> = blocks.iter().map(|b| (b.offset, b.pc)).collect();
+        block_offsets.sort_unstable();
+        JitCode {
+            start,
+            len: code.len() as u64,
+            blocks,
+            block_offsets,
+            links,
+            incoming: Vec::new(),
+            stops,
+            faults,
+            callouts,
+        }
+    }
+
+    /// Host address of block number `block`.
+    pub(crate) fn block(&self, block: hokku_ir::BlockId) -> Option<u64> {
+        let i = self.blocks.binary_search_by_key(&block, |b| b.block).ok()?;
+        Some(self.start + u64::from(self.blocks[i].offset))
+    }
+
+    /// Number of the link whose stub is at host address `stub`.
+    pub(crate) fn link_of_stub(&self, stub: u64) -> Option<usize> {
+        self.links.binary_search_by_key(&stub, |l| l.stub).ok()
+    }
+
+    /// The syscall or trap exit whose stub is at host address `stub`.
+    pub(crate) fn stop(&self, stub: u64) -> Option<Stop> {
+        let i = self.stops.binary_search_by_key(&(stub - self.start), |s| u64::from(s.stub)).ok()?;
+        Some(self.stops[i])
+    }
+
+    /// The faulting instruction at host address `pc`.
+    pub(crate) fn fault(&self, pc: u64) -> Option<FaultSite> {
+        let i = self.faults.binary_search_by_key(&(pc - self.start), |f| u64::from(f.offset)).ok()?;
+        Some(self.faults[i])
+    }
+
+    /// The guest address of the block that starts at host address `pc`.
+    pub(crate) fn block_at(&self, pc: u64) -> Option<GuestAddr> {
+        let i = self.block_offsets.binary_search_by_key(&(pc - self.start), |b| u64::from(b.0)).ok()?;
+        Some(self.block_offsets[i].1)
+    }
+
+    /// The op and guest instruction of the callout that returns to host address `pc`.
+    pub(crate) fn callout(&self, pc: u64) -> Option<(Op, GuestAddr)> {
+        let i = self.callouts.binary_search_by_key(&(pc - self.start), |c| u64::from(c.offset)).ok()?;
+        Some((self.callouts[i].op, self.callouts[i].pc))
+    }
+}

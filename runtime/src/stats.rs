@@ -1,0 +1,105 @@
+//! Counters of what the runtime did, for `--stats`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $text:literal;)*) => {
+        /// Counters that all threads of a team add to.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+            /// Callouts by op.
+            callouts: Mutex<BTreeMap<&'static str, u64>>,
+        }
+
+        /// The counters at one moment.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct StatsReport {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Callouts by op.
+            pub callouts: BTreeMap<&'static str, u64>,
+        }
+
+        impl Stats {
+            /// The counters now.
+            pub fn report(&self) -> StatsReport {
+                StatsReport {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                    callouts: self.callouts.lock().unwrap_or_else(|e| e.into_inner()).clone(),
+                }
+            }
+        }
+
+        impl StatsReport {
+            /// Names and values of the plain counters, in order.
+            pub fn lines(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($text, self.$name)),*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Regions translated.
+    regions "regions translated";
+    /// Guest code bytes in them, counted once per region.
+    guest_bytes "guest code bytes";
+    /// Guest instructions in them.
+    guest_instructions "guest instructions";
+    /// Host code bytes made of them.
+    host_bytes "host code bytes";
+    /// Direct jumps linked.
+    links "direct jumps linked";
+    /// Returns to the dispatcher for a direct jump that was not linked.
+    link_exits "exits at unlinked jumps";
+    /// Returns to the dispatcher for a computed jump that was not in the jump cache.
+    indirect_exits "exits at computed jumps";
+    /// System calls.
+    syscalls "system calls";
+    /// Guest exceptions.
+    faults "guest exceptions";
+    /// Interrupts delivered.
+    interrupts "interrupts delivered";
+    /// Times that the code cache was full and emptied.
+    evictions "code cache evictions";
+    /// Times that translated code was dropped because its pages were written, remapped or protected.
+    invalidations "code invalidations";
+    /// Regions dropped by them.
+    invalidated_regions "regions invalidated";
+    /// Nanoseconds spent translating.
+    translation_ns "nanoseconds translating";
+}
+
+impl Stats {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn time(counter: &AtomicU64, spent: Duration) {
+        Self::add(counter, u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds a thread's callouts.
+    pub(crate) fn add_callouts(&self, counts: &BTreeMap<&'static str, u64>) {
+        let mut all = self.callouts.lock().unwrap_or_else(|e| e.into_inner());
+        for (op, n) in counts {
+            *all.entry(op).or_default() += n;
+        }
+    }
+}
+
+impl fmt::Display for StatsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.lines() {
+            writeln!(f, "{value:>14}  {name}")?;
+        }
+        for (op, n) in &self.callouts {
+            writeln!(f, "{n:>14}  callouts: {op}")?;
+        }
+        Ok(())
+    }
+}

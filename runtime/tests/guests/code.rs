@@ -1,0 +1,269 @@
+//! Ordinary code: loops, calls, computed jumps, code that changes.
+
+use dynasmrt::{DynasmApi, DynasmLabelApi};
+use hokku_ir::{CpuMode, Gpr};
+
+use crate::system::{CODE, DATA, Guest, OnFault, assemble32, assemble64, call, on_engines};
+use crate::{guest32, guest64};
+
+#[test]
+fn a_loop_computes_a_sum() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; xor eax, eax
+            ; mov ecx, 1000
+            ; again:
+            ; add rax, rcx
+            ; dec ecx
+            ; jnz <again
+            ; mov rdi, rax
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [500_500]);
+    });
+}
+
+#[test]
+fn recursion_returns_through_every_level() {
+    // Far deeper than any return stack of a processor, and deeper than the host's shadow stack.
+    const DEPTH: i32 = 200_000;
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov edi, DEPTH
+            ; call ->count
+            ; mov rdi, rax
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+            ; ->count:
+            ; xor eax, eax
+            ; test edi, edi
+            ; jz >done
+            ; dec edi
+            ; call ->count
+            ; inc rax
+            ; done:
+            ; ret
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [DEPTH as u64]);
+    });
+}
+
+#[test]
+fn calls_without_end_reach_the_end_of_the_stack() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; again:
+            ; call >next
+            ; next:
+            ; jmp <again
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        let ended = guest.run();
+        let (fault, rip) = ended.fault();
+        assert_eq!((fault.at, rip), (CODE, CODE.0));
+        assert_eq!(ended.cpu.get(Gpr::Rsp), 0x80_0000 - 0x40_0000);
+    });
+}
+
+#[test]
+fn returns_may_go_elsewhere_than_to_their_call() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov ebx, 300
+            ; again:
+            ; lea rax, [>elsewhere]
+            ; push rax
+            ; ret
+            ; mov edi, 1
+            ; jmp >end
+            ; elsewhere:
+            ; call >skip
+            ; mov edi, 2
+            ; jmp >end
+            ; skip:
+            ; lea rax, [>beyond]
+            ; mov [rsp], rax
+            ; ret
+            ; beyond:
+            ; dec ebx
+            ; jnz <again
+            ; mov edi, 3
+            ; end:
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        let ended = guest.run();
+        assert_eq!(ended.log(), [3], "{:x?}", ended.events);
+    });
+}
+
+#[test]
+fn computed_jumps_find_their_targets() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; xor ebx, ebx
+            ; xor r12d, r12d
+            ; again:
+            ; mov eax, ebx
+            ; and eax, 3
+            ; lea rdx, [>table]
+            ; movsxd rax, [rdx + rax * 4]
+            ; add rax, rdx
+            ; jmp rax
+            ; .align 4
+            ; table:
+            ; .i32 16
+            ; .i32 16 + 9
+            ; .i32 16 + 18
+            ; .i32 16 + 27
+            ; add r12, 1
+            ; jmp >next
+            ; add r12, 2
+            ; jmp >next
+            ; add r12, 3
+            ; jmp >next
+            ; add r12, 4
+            ; jmp >next
+            ; next:
+            ; inc ebx
+            ; cmp ebx, 4000
+            ; jne <again
+            ; mov rdi, r12
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [10_000]);
+    });
+}
+
+#[test]
+fn code_that_changes_is_seen_by_the_next_instruction() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; xor ebx, ebx
+            ; again:
+            // The immediate of the instruction after the store, in the same block.
+            ; mov DWORD [>patched + 1], ebx
+            ; patched:
+            ; mov edi, 0x7777
+            ; mov eax, call::LOG
+            ; syscall
+            ; inc ebx
+            ; cmp ebx, 5
+            ; jne <again
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0, 1, 2, 3, 4]);
+        assert!(guest.team.stats.report().invalidations >= 4);
+    });
+}
+
+#[test]
+fn code_written_by_a_string_instruction_over_itself_runs() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; mov ebp, 2
+            ; again:
+            ; mov eax, 0x10_0100
+            ; call eax
+            ; mov esi, 0x10_0200
+            ; mov edi, 0x10_0100
+            ; mov ecx, 32
+            ; cld
+            ; rep movsb
+            ; dec ebp
+            ; jnz <again
+            ; xor eax, eax
+            ; int 99
+            ; .align 256
+            ; mov edi, 1
+            ; mov eax, call::LOG
+            ; int 99
+            ; ret
+            ; .align 256
+            ; mov edi, 2
+            ; mov eax, call::LOG
+            ; int 99
+            ; ret
+            ; .align 64
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [1, 2]);
+    });
+}
+
+#[test]
+fn remapped_code_is_not_run_from_the_cache() {
+    let program = |value: i32| {
+        assemble64(|a| {
+            guest64!(a
+                ; mov edi, value
+                ; mov eax, call::LOG
+                ; syscall
+                ; xor eax, eax
+                ; syscall
+            );
+        })
+    };
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &program(1), OnFault::Leave);
+        assert_eq!(guest.run().log(), [1]);
+        let place = hokku_runtime::Placement::Replace(CODE);
+        guest.team.memory.map_anonymous(place, 0x1000, hokku_runtime::Prot::all(), false).unwrap();
+        guest.team.memory.write_bytes(CODE, &program(2)).unwrap();
+        assert_eq!(guest.run().log(), [2]);
+    });
+}
+
+#[test]
+fn atomic_operations_and_wide_stores_reach_memory() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov edi, DATA.0 as i32
+            ; mov eax, 5
+            ; lock xadd [rdi], rax
+            ; mov ecx, 7
+            ; lock add [rdi], ecx
+            ; xchg [rdi], rdx
+            ; mov [rdi + 8], rdx
+            ; mov rdi, [rdi + 8]
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [12]);
+    });
+}
