@@ -111,7 +111,6 @@ impl Thread {
             EvalFault::Divide => FaultKind::Divide,
             EvalFault::SimdFloat(_) => FaultKind::SimdFloat,
             EvalFault::X87Float(_) => FaultKind::X87,
-            EvalFault::Unevaluated => FaultKind::Untranslated(self.instruction_bytes(at)),
         };
         self.raise(at, kind)
     }

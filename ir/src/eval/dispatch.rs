@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, effective};
 use super::string::StringInsn;
-use super::{EvalFault, Machine, Val, bcd, flags, fp, int, shift, state, vector, vector_float};
+use super::{EvalFault, Machine, Val, bcd, flags, fp, int, shift, state, vector, vector_float, x87};
 use crate::guest::FlagSet;
 use crate::operand::{Type, Width};
 use crate::ops::Op;
@@ -221,7 +221,43 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::VecConst { ty, bit } => {
             wide!(values[dst] = vector::by_words(ty, |_| if bit.0 { u64::MAX } else { 0 }))
         }
-        _ => return Err(EvalFault::Unevaluated),
+
+        // ---- x87
+        Op::X87Load { format, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_load(from)?)
+        }
+        Op::X87Store { format, truncate, pop, at } => {
+            let to = m.x87_operand(format, &at, values);
+            effect!(m.x87_store(to, truncate.0, pop.0.into())?)
+        }
+        Op::X87Push { st } => effect!(m.x87()?.push_register(st.0)),
+        Op::X87PushConst { value } => effect!(m.x87()?.push_constant(value)),
+        Op::X87Copy { st, pop } => effect!(m.x87()?.copy(st.0, pop.0.into())),
+        Op::X87Exchange { st } => effect!(m.x87()?.exchange(st.0)),
+        Op::X87Arith { op, dst, src, pop } => effect!(m.x87()?.arith(op, dst.0, src.0, pop.0.into())),
+        Op::X87ArithMem { op, format, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_arith_mem(op, from)?)
+        }
+        Op::X87Compare { st, unordered, pops } => effect!(m.x87()?.compare(st.0, unordered.0, pops.0)),
+        Op::X87CompareMem { format, pop, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_compare_mem(from, pop.0.into())?)
+        }
+        Op::X87CompareFlags { st, unordered, pop } => {
+            bits(m.x87_keeping_c1()?.compare_flags(st.0, unordered.0, pop.0.into()))
+        }
+        Op::X87UnaryOp { op } => effect!(m.x87()?.unary(op)),
+        Op::X87Cmov { c, st } => effect!(m.x87_keeping_c1()?.cmov(int(c) as u8 != 0, st.0)),
+        Op::X87Free { st, pop } => effect!(m.x87()?.free_register(st.0, pop.0.into())),
+        Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, op)?),
+        Op::X87GetStatus {} => m.cpu.x87.status.into(),
+        Op::X87GetControl {} => m.cpu.x87.control.into(),
+        Op::X87SetControl { v } => effect!(x87::set_control(&mut m.cpu.x87, int(v) as u16)?),
+        Op::StateImageOp { image, direction, short, at } => {
+            effect!(m.state_image(image, direction, short.0, m.linear(&at, values))?)
+        }
     };
     values[dst.0 as usize].0[0] = result;
     Ok(())

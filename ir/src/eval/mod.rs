@@ -15,6 +15,7 @@ mod dispatch;
 mod flags;
 mod flat;
 mod fp;
+mod image;
 mod int;
 mod memory;
 mod shift;
@@ -25,6 +26,9 @@ mod system;
 mod testing;
 mod vector;
 mod vector_float;
+mod x87;
+mod x87_memory;
+mod x87_unary;
 
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
@@ -81,8 +85,6 @@ pub enum EvalFault {
     SimdFloat(Exceptions),
     /// #MF, with the unmasked exceptions that an earlier x87 instruction left pending.
     X87Float(Exceptions),
-    /// The op is of a family that the evaluator lacks so far: x87.
-    Unevaluated,
 }
 
 impl From<MemoryFault> for EvalFault {

@@ -86,10 +86,10 @@ pub(super) fn unary(cpu: &mut CpuState, op: VecUn, ty: Type, a: Val) -> Result<V
     under_mxcsr(cpu, |env| match op {
         V::SqrtPs => by_dwords(ty, a, a, |x, _| soft::sqrt(F32(x), env).0),
         V::SqrtPd => by_qwords(ty, a, a, |x, _| soft::sqrt(F64(x), env).0),
-        V::RcpPs => by_dwords(ty, a, a, |x, _| reciprocal(F32(x)).0),
-        V::RsqrtPs => by_dwords(ty, a, a, |x, _| reciprocal_root(F32(x)).0),
-        V::RcpSs => low_lane(reciprocal),
-        V::RsqrtSs => low_lane(reciprocal_root),
+        V::RcpPs => by_dwords(ty, a, a, |x, _| soft::reciprocal_estimate(F32(x)).0),
+        V::RsqrtPs => by_dwords(ty, a, a, |x, _| soft::reciprocal_root_estimate(F32(x)).0),
+        V::RcpSs => low_lane(soft::reciprocal_estimate),
+        V::RsqrtSs => low_lane(soft::reciprocal_root_estimate),
         V::CvtDq2Ps => by_dwords(ty, a, a, |x, _| soft::from_i32::<F32>(x as i32, env).0),
         V::CvtPs2Dq => by_dwords(ty, a, a, |x, _| to_i32(x, FpRound::Current, env)),
         V::CvttPs2Dq => by_dwords(ty, a, a, |x, _| to_i32(x, FpRound::Truncate, env)),
@@ -99,34 +99,6 @@ pub(super) fn unary(cpu: &mut CpuState, op: VecUn, ty: Type, a: Val) -> Result<V
         V::CvtPs2Pd => widen(ty, a, |x| soft::convert::<F32, F64>(F32(x), env).0),
         V::CvtPd2Ps => narrow(ty, a, |x| soft::convert::<F64, F32>(F64(x), env).0),
     })
-}
-
-/// The environment of the approximations: whatever mxcsr says, denormals are zero, results never tiny, nothing is raised.
-fn approximate_env() -> FloatEnv {
-    FloatEnv { flush_to_zero: true, denormals_are_zero: true, ..FloatEnv::default() }
-}
-
-/// `v` rounded to 12 fraction bits: an error of at most 2^-13, where the manual allows 1.5 * 2^-12.
-///
-/// The processors' own values differ among them; programs cannot rely on either.
-fn coarse(v: F32) -> F32 {
-    const DROPPED: u32 = 1 << 11;
-    let special = v.0 >> 23 & 0xff == 0xff;
-    if special { v } else { F32((v.0 + DROPPED / 2) & !(DROPPED - 1)) }
-}
-
-/// `RCPSS` of one lane.
-fn reciprocal(v: F32) -> F32 {
-    let one = F32(1f32.to_bits());
-    coarse(soft::div(one, v, &mut approximate_env()))
-}
-
-/// `RSQRTSS` of one lane.
-fn reciprocal_root(v: F32) -> F32 {
-    let env = &mut approximate_env();
-    let one = F64(1f64.to_bits());
-    let root = soft::sqrt(soft::convert::<F32, F64>(v, env), env);
-    coarse(soft::div(one, root, env))
 }
 
 /// `vec_compare`.
@@ -229,21 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn approximations_are_within_the_manual_s_bound() {
-        let bound = 1.5 / 4096.0;
-        for v in [1.0f32, 3.0, 0.1, 1e30, 7.25e-20, 1.9999999] {
-            let r = f64::from(f32::from_bits(reciprocal(F32(v.to_bits())).0));
-            assert!((r * f64::from(v) - 1.0).abs() <= bound, "rcp {v}");
-            let r = f64::from(f32::from_bits(reciprocal_root(F32(v.to_bits())).0));
-            assert!((r * f64::from(v).sqrt() - 1.0).abs() <= bound, "rsqrt {v}");
-        }
-        let bits = |f: fn(F32) -> F32, v: f32| f(F32(v.to_bits())).0;
-        assert_eq!(bits(reciprocal, -0.0), f32::NEG_INFINITY.to_bits());
-        assert_eq!(bits(reciprocal, 1e-40), f32::INFINITY.to_bits());
-        assert_eq!(bits(reciprocal, 3e38), 0);
-        assert_eq!(bits(reciprocal_root, -1.0), 0xffc0_0000);
-        assert_eq!(bits(reciprocal_root, -0.0), f32::NEG_INFINITY.to_bits());
-        assert_eq!(bits(reciprocal_root, f32::INFINITY), 0);
+    fn scalar_estimates_keep_the_upper_lanes() {
+        let estimate = unary(&mut cpu(), VecUn::RcpSs, Type::V128, singles([2.0, 3.0, 4.0, 5.0])).unwrap();
+        assert_eq!((estimate.0[0] >> 32, estimate.0[1]), (3f32.to_bits().into(), singles([4.0, 5.0, 0.0, 0.0]).low()));
+        let half = f32::from_bits(estimate.low() as u32);
+        assert!((half * 2.0 - 1.0).abs() <= 1.5 / 4096.0);
     }
 
     #[test]
