@@ -16,6 +16,7 @@ pub mod guest_memory;
 pub mod host;
 mod interp;
 mod jit;
+pub mod loader;
 pub mod personality;
 mod processor;
 mod stats;

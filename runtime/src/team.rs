@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::code_cache::CodeCache;
 use crate::guest_memory::{CodeOwner, GuestMemory, MapError};
+use crate::loader::Symbols;
 use crate::personality::Personality;
 use crate::processor::Processor;
 use crate::stats::Stats;
@@ -88,6 +89,8 @@ pub struct Team {
     pub personality: Arc<dyn Personality>,
     /// Its processor.
     pub processor: Processor,
+    /// Names of addresses in its images, as far as the personality tells.
+    pub symbols: Symbols,
     /// What was done so far.
     pub stats: Stats,
     pub(crate) threads: ThreadList,
@@ -110,6 +113,7 @@ impl Team {
                 engine: config.engine,
                 personality,
                 processor: Processor::new(config.processor),
+                symbols: Symbols::default(),
                 stats: Stats::default(),
                 threads: ThreadList::default(),
                 code: CodeCache::default(),
