@@ -20,6 +20,10 @@ const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
     families::mul_div::lookup,
     families::atomic::lookup,
     families::bcd::lookup,
+    families::x87::lookup,
+    families::mmx::lookup,
+    families::sse::lookup,
+    families::sse2::lookup,
     families::system::lookup,
 ];
 

@@ -222,6 +222,18 @@ impl Emitter {
 
     // ---- Vectors
 
+    /// The address in rdi that `MASKMOVQ` and `MASKMOVDQU` write to.
+    pub(crate) fn implicit_rdi(&mut self, insn: &Insn) -> Result<Addr, Unsupported> {
+        let w = match insn.raw.op0_kind() {
+            OpKind::MemorySegDI => Width::W16,
+            OpKind::MemorySegEDI => Width::W32,
+            OpKind::MemorySegRDI => Width::W64,
+            _ => return Err(Unsupported),
+        };
+        let rdi = self.get_gpr(Gpr::Rdi, w);
+        Ok(Addr { seg: insn.segment(), ..Addr::at(rdi, w) })
+    }
+
     /// Number of the XMM or MMX register that `operand` is.
     pub(crate) fn vector_register(&self, insn: &Insn, operand: u32) -> Result<hokku_ir::Num, Unsupported> {
         let register = insn.register(operand).filter(|r| r.is_xmm() || r.is_mm()).ok_or(Unsupported)?;
