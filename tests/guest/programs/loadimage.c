@@ -1,0 +1,37 @@
+/* load_image: new teams that start suspended. */
+#include "check.h"
+#include <image.h>
+#include <sys/wait.h>
+
+static thread_id load(const char* exit_code)
+{
+	const char* argv[] = {"/boot/system/bin/args", "--exit", exit_code, NULL};
+	const char* envp[] = {"GUEST_LOADED=yes", NULL};
+	fflush(stdout);
+	return load_image(3, argv, envp);
+}
+
+int main(void)
+{
+	thread_id thread = load("5");
+	CHECK(thread > 0 && thread != getpid());
+	thread_info info;
+	CHECK(get_thread_info(thread, &info) == B_OK && info.team == thread);
+	CHECK(waitpid(thread, NULL, WNOHANG) == 0);
+	CHECK(resume_thread(thread) == B_OK);
+	status_t result;
+	CHECK(wait_for_thread(thread, &result) == B_OK && result == 5);
+
+	thread = load("6");
+	int status;
+	CHECK(thread > 0 && resume_thread(thread) == B_OK && waitpid(thread, &status, 0) == thread);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 6);
+
+	thread = load("7");
+	CHECK(thread > 0 && kill_thread(thread) == B_OK && waitpid(thread, &status, 0) == thread);
+
+	const char* none[] = {"/boot/system/bin/none", NULL};
+	CHECK(load_image(1, none, (const char**)environ) == B_ENTRY_NOT_FOUND);
+	printf("loadimage: results, waiting, killing\nok\n");
+	return 0;
+}
