@@ -245,12 +245,11 @@ pub(super) fn step<M: Memory + ?Sized>(
             let from = m.x87_operand(format, &at, values);
             effect!(m.x87_compare_mem(from, pop.0.into())?)
         }
-        Op::X87CompareFlags { st, unordered, pop } => match m.x87()?.compare_flags(st.0, unordered.0, pop.0.into()) {
-            Some(flags) => bits(flags),
-            None => m.cpu.status_flags.into(),
-        },
+        Op::X87CompareFlags { st, unordered, pop } => {
+            bits(m.x87_keeping_c1()?.compare_flags(st.0, unordered.0, pop.0.into()))
+        }
         Op::X87UnaryOp { op } => effect!(m.x87()?.unary(op)),
-        Op::X87Cmov { c, st } => effect!(m.x87()?.cmov(int(c) as u8 != 0, st.0)),
+        Op::X87Cmov { c, st } => effect!(m.x87_keeping_c1()?.cmov(int(c) as u8 != 0, st.0)),
         Op::X87Free { st, pop } => effect!(m.x87()?.free_register(st.0, pop.0.into())),
         Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, op)?),
         Op::X87GetStatus {} => m.cpu.x87.status.into(),

@@ -183,3 +183,79 @@ fn set_register(x87: &mut X87, i: usize, bytes: &[u8]) {
     let v = F80 { significand: number(&bytes[..8]), sign_exponent: number(&bytes[8..]) as u16 };
     x87.regs[(usize::from(x87.top()) + i) & 7] = to_guest(v);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Val;
+    use super::super::testing::Case;
+    use super::*;
+    use crate::operand::{Addr, Flag, Width};
+    use crate::ops::Op;
+    use crate::region::Value;
+
+    fn op(image: StateImage, direction: StateDirection) -> Op {
+        Op::StateImageOp { image, direction, short: Flag(false), at: Addr::at(Value(0), Width::W64) }
+    }
+
+    fn case() -> Case {
+        let mut case = Case::new();
+        case.memory.map(GuestAddr(0x1000), vec![0xee; 512], true);
+        case.cpu.x87.set_top(6);
+        case.cpu.x87.tags = 0b1100_0000;
+        case.cpu.x87.regs[6] = to_guest(F80::ONE);
+        case.cpu.x87.instruction = 0x11_2233_4455;
+        case.cpu.vector[9] = [7, 8, 9, 10];
+        case
+    }
+
+    #[test]
+    fn fxsave_layout() {
+        let mut case = case();
+        case.eval(op(StateImage::Fx, StateDirection::Save), &[Val::int(0x1000)]).unwrap();
+        let bytes = case.memory.contents().remove(0).1;
+        assert_eq!(bytes[..8], [0x7f, 3, 0, 0x30, 0b1100_0000, 0, 0, 0]);
+        assert_eq!(bytes[8..16], [0x55, 0x44, 0x33, 0x22, 0, 0, 0, 0]);
+        assert_eq!(bytes[24..32], [0x80, 0x1f, 0, 0, 0xff, 0xff, 0, 0]);
+        assert_eq!(bytes[32..48], [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(number(&bytes[160 + 9 * 16..][..8]), 7);
+        assert!(bytes[416..].iter().all(|byte| *byte == 0xee));
+        case.eval(op(StateImage::Fx64, StateDirection::Save), &[Val::int(0x1000)]).unwrap();
+        assert_eq!(number(&case.memory.contents()[0].1[8..16]), 0x11_2233_4455);
+    }
+
+    #[test]
+    fn fxrstor_restores_what_fxsave_saved() {
+        let mut case = case();
+        let saved = case.cpu.clone();
+        case.eval(op(StateImage::Fx64, StateDirection::Save), &[Val::int(0x1000)]).unwrap();
+        case.cpu = CpuState::new(CpuMode::Long64);
+        case.eval(op(StateImage::Fx64, StateDirection::Load), &[Val::int(0x1000)]).unwrap();
+        assert_eq!(case.cpu.x87, saved.x87);
+        assert_eq!(case.cpu.vector[9], [7, 8, 0, 0]);
+    }
+
+    #[test]
+    fn fxrstor_refuses_misaligned_images_and_reserved_bits() {
+        let mut case = case();
+        let load = op(StateImage::Fx, StateDirection::Load);
+        assert_eq!(case.eval(load, &[Val::int(0x1008)]), Err(EvalFault::Protection));
+        // The area's filling has reserved mxcsr bits set.
+        let before = case.cpu.x87;
+        assert_eq!(case.eval(load, &[Val::int(0x1000)]), Err(EvalFault::Protection));
+        assert_eq!(case.cpu.x87, before);
+    }
+
+    #[test]
+    fn fnsave_and_frstor() {
+        let mut case = case();
+        let saved = case.cpu.x87;
+        case.eval(op(StateImage::All, StateDirection::Save), &[Val::int(0x1000)]).unwrap();
+        assert_eq!((case.cpu.x87.control, case.cpu.x87.tags), (0x37f, 0));
+        let bytes = case.memory.contents().remove(0).1;
+        // Tags: R6 valid, R7 zero, the others empty.
+        assert_eq!(bytes[8..12], [0xff, 0b0100_1111, 0xff, 0xff]);
+        case.eval(op(StateImage::All, StateDirection::Load), &[Val::int(0x1000)]).unwrap();
+        assert_eq!(case.cpu.x87.regs, saved.regs);
+        assert_eq!((case.cpu.x87.status, case.cpu.x87.tags), (saved.status, saved.tags));
+    }
+}

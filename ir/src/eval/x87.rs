@@ -44,17 +44,18 @@ impl<'a> Unit<'a> {
         Ok(Unit { x87 })
     }
 
-    /// Starts a waiting instruction that keeps its address and clears C1, at `pc`.
+    /// Starts a waiting instruction at `pc` that clears C1.
     pub(super) fn start(x87: &'a mut X87, pc: GuestAddr) -> Result<Self, EvalFault> {
-        let mut unit = Unit::wait(x87)?;
-        unit.note(pc);
+        let mut unit = Unit::start_keeping_c1(x87, pc)?;
+        unit.set_conditions(C1, 0);
         Ok(unit)
     }
 
-    /// Keeps the instruction's address and clears C1.
-    pub(super) fn note(&mut self, pc: GuestAddr) {
-        self.x87.instruction = pc.0;
-        self.x87.status &= !C1;
+    /// Starts a waiting instruction at `pc` that leaves C1 as it is unless the stack faults.
+    pub(super) fn start_keeping_c1(x87: &'a mut X87, pc: GuestAddr) -> Result<Self, EvalFault> {
+        let unit = Unit::wait(x87)?;
+        unit.x87.instruction = pc.0;
+        Ok(unit)
     }
 
     /// Keeps the memory operand's address.
@@ -125,6 +126,11 @@ impl<'a> Unit<'a> {
     /// Ends the instruction's arithmetic: exception flags, C1, and ES where one is unmasked.
     pub(super) fn commit(&mut self, settled: Settled) {
         self.set_conditions(C1, settled.flags.bits());
+        self.raise(settled);
+    }
+
+    /// Adds exception flags, and ES where one is unmasked.
+    fn raise(&mut self, settled: Settled) {
         self.x87.status |= (settled.flags & Exceptions::ALL).bits();
         if !settled.unmasked.is_empty() {
             self.x87.status |= PENDING | BUSY;
@@ -137,8 +143,7 @@ impl<'a> Unit<'a> {
         self.x87.status |= SF;
         let flags = Exceptions::INVALID;
         let unmasked = flags.difference(self.env().masked);
-        let c1 = Exceptions::from_bits_retain(self.x87.status & C1);
-        self.commit(Settled { flags: flags | c1, unmasked });
+        self.raise(Settled { flags, unmasked });
         unmasked.is_empty()
     }
 
@@ -154,20 +159,23 @@ impl<'a> Unit<'a> {
         settled.writes_register()
     }
 
-    /// As [`Self::compute`] on operands `needs`, with a pop after the write; the indefinite where one is empty.
+    /// As [`Self::compute`] on operands `needs`, with pops after the write; the indefinite where one is empty.
     pub(super) fn compute_from(&mut self, needs: &[u8], i: u8, pops: u8, f: impl FnOnce(&mut FloatEnv) -> F80) {
-        let written = if self.lacks(needs) {
-            let masked = self.stack_fault(StackFault::Underflow);
-            if masked {
-                self.set(i, F80::INDEFINITE);
-            }
-            masked
-        } else {
-            self.compute(i, f)
-        };
-        if written {
+        if self.deliver_from(needs, i, f) {
             self.pop(pops);
         }
+    }
+
+    /// As [`Self::compute_from`] without pops; whether something was written.
+    pub(super) fn deliver_from(&mut self, needs: &[u8], i: u8, f: impl FnOnce(&mut FloatEnv) -> F80) -> bool {
+        if !self.lacks(needs) {
+            return self.compute(i, f);
+        }
+        let masked = self.stack_fault(StackFault::Underflow);
+        if masked {
+            self.set(i, F80::INDEFINITE);
+        }
+        masked
     }
 
     /// Pushes `v`, or the indefinite where there is no room.
@@ -181,7 +189,7 @@ impl<'a> Unit<'a> {
 
     /// `x87_push`.
     pub(super) fn push_register(&mut self, i: u8) {
-        if !self.is_full() && self.lacks(&[i]) {
+        if self.lacks(&[i]) {
             if self.stack_fault(StackFault::Underflow) {
                 self.push(F80::INDEFINITE);
             }
@@ -233,22 +241,23 @@ impl<'a> Unit<'a> {
         self.compute_from(&[dst, src], dst, pops, |env| arith(op, a, b, env));
     }
 
-    /// Relates ST(0) to `b`; `None` where an exception keeps the instruction from telling. `needs` must not be empty registers.
-    pub(super) fn relate<B: Format>(&mut self, needs: &[u8], b: B, unordered: bool) -> Option<Relation> {
+    /// Relates ST(0) to `b`, where registers `needs` must not be empty; and whether the instruction may pop.
+    ///
+    /// Processors deliver the relation under an unmasked exception too, against the manual's word.
+    pub(super) fn relate<B: Format>(&mut self, needs: &[u8], b: B, unordered: bool) -> (Relation, bool) {
         if self.lacks(needs) {
-            return self.stack_fault(StackFault::Underflow).then_some(Relation::Unordered);
+            return (Relation::Unordered, self.stack_fault(StackFault::Underflow));
         }
         let (mut env, a) = (self.env(), self.st(0));
         let compare = if unordered { soft::compare_quiet } else { soft::compare_signaling };
         let relation = compare(a, b, &mut env);
         let settled = env.settle();
-        self.commit(settled);
-        settled.writes_register().then_some(relation)
+        self.raise(settled);
+        (relation, settled.writes_register())
     }
 
     /// Ends a comparison: condition codes and pops.
-    pub(super) fn tell(&mut self, relation: Option<Relation>, pops: u8) {
-        let Some(relation) = relation else { return };
+    pub(super) fn tell(&mut self, (relation, pop): (Relation, bool), pops: u8) {
         let conditions = match relation {
             Relation::Less => C0,
             Relation::Equal => C3,
@@ -256,7 +265,7 @@ impl<'a> Unit<'a> {
             Relation::Unordered => C0 | C2 | C3,
         };
         self.set_conditions(C0 | C2 | C3, conditions);
-        self.pop(pops);
+        self.pop(if pop { pops } else { 0 });
     }
 
     /// `x87_compare`.
@@ -265,17 +274,20 @@ impl<'a> Unit<'a> {
         self.tell(relation, pops);
     }
 
-    /// `x87_compare_flags`; `None` leaves the flags as they are.
-    pub(super) fn compare_flags(&mut self, i: u8, unordered: bool, pops: u8) -> Option<FlagSet> {
-        let relation = self.relate(&[0, i], self.st(i), unordered)?;
-        self.pop(pops);
-        Some(relation_flags(relation))
+    /// `x87_compare_flags`. C1 tells of stack faults alone.
+    pub(super) fn compare_flags(&mut self, i: u8, unordered: bool, pops: u8) -> FlagSet {
+        let (relation, pop) = self.relate(&[0, i], self.st(i), unordered);
+        self.pop(if pop { pops } else { 0 });
+        relation_flags(relation)
     }
 
-    /// `x87_cmov`.
+    /// `x87_cmov`. C1 tells of stack faults alone.
     pub(super) fn cmov(&mut self, holds: bool, i: u8) {
-        let v = self.st(if holds { i } else { 0 });
-        self.compute_from(&[0, i], 0, 0, |_| v);
+        if !self.lacks(&[0, i]) {
+            self.set(0, self.st(if holds { i } else { 0 }));
+        } else if self.stack_fault(StackFault::Underflow) {
+            self.set(0, F80::INDEFINITE);
+        }
     }
 
     /// `x87_free`.
@@ -304,6 +316,7 @@ pub(super) fn control(x87: &mut X87, op: X87Control) -> Result<(), EvalFault> {
         X87Control::Clex => x87.status &= !(Exceptions::ALL.bits() | SF | PENDING | BUSY),
         X87Control::Emms => {
             check_x87_pending(x87)?;
+            x87.set_top(0);
             x87.tags = 0;
         }
         X87Control::Wait => check_x87_pending(x87)?,

@@ -36,6 +36,11 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Unit::start(&mut self.cpu.x87, self.pc)
     }
 
+    /// The unit at the start of an instruction that leaves C1 as it is.
+    pub(super) fn x87_keeping_c1(&mut self) -> Result<Unit<'_>, EvalFault> {
+        Unit::start_keeping_c1(&mut self.cpu.x87, self.pc)
+    }
+
     fn load_x87(&self, from: Operand) -> Result<Loaded, EvalFault> {
         let int = |w| self.read_int(w, from.at);
         let integer = |v: i64| Loaded::Extended(soft::from_i64(v, &mut FloatEnv::default()));
@@ -98,7 +103,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     /// `x87_compare_mem`.
     pub(super) fn x87_compare_mem(&mut self, from: Operand, pops: u8) -> Result<(), EvalFault> {
-        fn relate<B: Format>(unit: &mut Unit<'_>, b: B) -> Option<Relation> {
+        fn relate<B: Format>(unit: &mut Unit<'_>, b: B) -> (Relation, bool) {
             unit.relate(&[0], b, false)
         }
         let (mut unit, loaded) = self.start_x87(from)?;
@@ -162,4 +167,86 @@ fn stored(format: X87Format, truncate: bool, v: F80, env: &mut FloatEnv) -> Byte
 /// What a store of an empty register writes: the format's indefinite, which is what a NaN becomes.
 fn indefinite(format: X87Format) -> Bytes {
     stored(format, false, F80::INDEFINITE, &mut FloatEnv::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Case;
+    use super::*;
+    use crate::guest::X87;
+    use crate::operand::Flag;
+    use crate::ops::Op;
+    use crate::region::Value;
+
+    const AREA: u64 = 0x1000;
+
+    fn at() -> Addr {
+        Addr::at(Value(0), Width::W64)
+    }
+
+    fn load(format: X87Format) -> Op {
+        Op::X87Load { format, at: at() }
+    }
+
+    fn store_pop(format: X87Format) -> Op {
+        Op::X87Store { format, truncate: Flag(false), pop: Flag(true), at: at() }
+    }
+
+    fn case(bytes: &[u8]) -> Case {
+        let case = Case::new();
+        case.memory.map(GuestAddr(AREA), bytes.to_vec(), true);
+        case
+    }
+
+    #[test]
+    fn values_pass_through_the_stack() {
+        let mut case = case(&1.5f64.to_le_bytes());
+        case.eval(load(X87Format::F64), &[Val::int(AREA)]).unwrap();
+        assert_eq!((case.cpu.x87.top(), case.cpu.x87.tags), (7, 0x80));
+        let double = Op::X87ArithMem { op: X87Op::Add, format: X87Format::F64, at: at() };
+        case.eval(double, &[Val::int(AREA)]).unwrap();
+        case.eval(store_pop(X87Format::I64), &[Val::int(AREA)]).unwrap();
+        assert_eq!(case.memory.contents()[0].1, 3u64.to_le_bytes());
+        assert_eq!((case.cpu.x87.top(), case.cpu.x87.tags, case.cpu.x87.status), (0, 0, 0));
+        assert_eq!((case.cpu.x87.instruction, case.cpu.x87.operand), (0x40_1000, AREA));
+    }
+
+    #[test]
+    fn page_fault_leaves_the_unit() {
+        let mut case = case(&[0; 4]);
+        for op in [load(X87Format::F64), store_pop(X87Format::F64)] {
+            assert!(matches!(case.eval(op, &[Val::int(AREA)]), Err(EvalFault::Memory(_))));
+            assert_eq!(case.cpu.x87, X87::INIT);
+        }
+    }
+
+    #[test]
+    fn stack_overflow_pushes_the_indefinite() {
+        let mut case = case(&[0; 8]);
+        case.cpu.x87.tags = 0xff;
+        case.eval(load(X87Format::F64), &[Val::int(AREA)]).unwrap();
+        assert_eq!(case.cpu.x87.status, 7 << 11 | 1 << 9 | 0x41);
+        assert_eq!(case.cpu.x87.regs[7].sign_exponent, 0xffff);
+    }
+
+    #[test]
+    fn unmasked_exception_is_raised_by_the_next_waiting_instruction() {
+        let mut case = case(&0f64.to_le_bytes());
+        case.cpu.x87.control = 0x37f & !4;
+        case.eval(Op::X87PushConst { value: crate::operand::X87Const::One }, &[]).unwrap();
+        let divide = Op::X87ArithMem { op: X87Op::Div, format: X87Format::F64, at: at() };
+        assert!(case.eval(divide, &[Val::int(AREA)]).is_ok());
+        assert!(case.eval(Op::X87GetStatus {}, &[]).is_ok_and(|status| status.low() & 0x84 == 0x84));
+        let pending = EvalFault::X87Float(soft::Exceptions::DIVIDE_BY_ZERO);
+        assert_eq!(case.eval(load(X87Format::F64), &[Val::int(AREA)]), Err(pending));
+        assert_eq!(case.eval(Op::X87ControlOp { op: crate::operand::X87Control::Wait }, &[]), Err(pending));
+    }
+
+    #[test]
+    fn empty_store_writes_the_indefinite() {
+        let mut case = case(&[0; 10]);
+        case.eval(store_pop(X87Format::Bcd), &[Val::int(AREA)]).unwrap();
+        assert_eq!(case.memory.contents()[0].1, [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff]);
+        assert_eq!(case.cpu.x87.status & 0x41, 0x41);
+    }
 }

@@ -36,13 +36,20 @@ impl Unit<'_> {
             X87Unary::Fsin => self.trigonometric(|env| soft::sine(a, env)),
             X87Unary::Fcos => self.trigonometric(|env| soft::cosine(a, env)),
             X87Unary::Fsincos => {
-                self.compute_pair(|env| soft::sine_cosine(a, env).map(|r| Pair { place: r.sine, pushed: r.cosine }))
+                self.set_conditions(C2, 0);
+                self.compute_pair(|env| {
+                    let both = soft::sine_cosine(a, env)?;
+                    Some(Pair { place: both.sine, pushed: both.cosine })
+                });
             }
-            X87Unary::Fptan => self.compute_pair(|env| {
-                let place = soft::tangent(a, env)?;
-                let pushed = if soft::classify(place) == Kind::Nan { place } else { F80::ONE };
-                Some(Pair { place, pushed })
-            }),
+            X87Unary::Fptan => {
+                self.set_conditions(C2, 0);
+                self.compute_pair(|env| {
+                    let place = soft::tangent(a, env)?;
+                    let pushed = if soft::classify(place) == Kind::Nan { place } else { F80::ONE };
+                    Some(Pair { place, pushed })
+                });
+            }
             X87Unary::Fxtract => self.compute_pair(|env| {
                 let parts = soft::extract(a, env);
                 Some(Pair { place: parts.exponent, pushed: parts.significand })
@@ -75,9 +82,8 @@ impl Unit<'_> {
         }
     }
 
-    /// `fsincos`, `fptan`, `fxtract`.
+    /// Functions that push a second result; C2 where the operand is out of range.
     fn compute_pair(&mut self, f: impl FnOnce(&mut FloatEnv) -> Option<Pair>) {
-        self.set_conditions(C2, 0);
         let fault = if self.lacks(&[0]) {
             Some(StackFault::Underflow)
         } else if self.is_full() {
@@ -106,14 +112,18 @@ impl Unit<'_> {
         }
     }
 
-    /// `fprem`, `fprem1`.
+    /// `fprem`, `fprem1`: C0 and C3 tell nothing, and stay, where there is no remainder.
     fn remainder(&mut self, a: F80, b: F80, quotient: Quotient) {
-        let mut conditions = 0;
-        self.compute_from(&[0, 1], 0, 0, |env| {
+        self.set_conditions(C2, 0);
+        let mut conditions = None;
+        let written = self.deliver_from(&[0, 1], 0, |env| {
             let result = soft::remainder(a, b, quotient, env);
-            conditions = result.condition_bits;
+            let is_number = soft::classify(result.value) != Kind::Nan;
+            conditions = is_number.then_some(result.condition_bits);
             result.value
         });
-        self.set_conditions(Remainder::CONDITION_MASK, conditions);
+        if let (true, Some(conditions)) = (written, conditions) {
+            self.set_conditions(Remainder::CONDITION_MASK, conditions);
+        }
     }
 }
