@@ -1,2 +1,79 @@
 //! The `hokku` command.
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod check;
+mod coverage;
+mod embedded;
+mod lab;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs x86 and x86_64 Haiku programs, gcc2 BeOS programs included, on other machines.
+#[derive(Parser)]
+#[command(name = "hokku", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell what ELF files need and whether they will run
+    Check(check::CheckArgs),
+    /// Run flat pieces of guest code from JSON (one case a line in, one result a line out)
+    Lab(lab::LabArgs),
+    /// List which instructions are translated
+    Isa(coverage::IsaArgs),
+}
+
+/// What runs the guest code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// Translation to host code
+    Jit,
+    /// The evaluator of the intermediate representation: slow, on any host
+    Interp,
+}
+
+impl EngineName {
+    /// Name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            EngineName::Jit => "jit",
+            EngineName::Interp => "interp",
+        }
+    }
+
+    /// The runtime's engine of that name.
+    pub(crate) fn engine(self) -> hokku_runtime::Engine {
+        match self {
+            EngineName::Jit => hokku_runtime::Engine::Jit,
+            EngineName::Interp => hokku_runtime::Engine::Interp,
+        }
+    }
+}
+
+/// Exit code of hokku's own failures, as shells use it for commands that cannot run.
+const FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("HOKKU_LOG").unwrap_or_else(|_| "warn".into()))
+        .init();
+    let result = match Cli::parse().command {
+        Command::Check(args) => {
+            check::check(&args).map(|runs| if runs { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Lab(args) => lab::lab(&args).map(|()| ExitCode::SUCCESS),
+        Command::Isa(args) => coverage::isa(&args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("hokku: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}

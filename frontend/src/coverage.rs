@@ -1,5 +1,7 @@
 //! Which instructions are translated, from the dispatch table itself: what `hokku isa` prints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use iced_x86::{Code, CpuidFeature, EncodingKind};
 
 use crate::dispatch::translator;
@@ -48,6 +50,53 @@ pub fn coverage() -> Vec<Coverage> {
         })
         .filter(|c| c.in_32 || c.in_64)
         .collect()
+}
+
+/// Whether instructions of encoding `code` are translated.
+pub fn is_translated(code: Code) -> bool {
+    translator(code).is_some()
+}
+
+/// Counts of encodings of one extension.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Translated.
+    pub translated: u32,
+    /// Missing.
+    pub missing: u32,
+    /// Why the missing ones are missing.
+    pub reasons: BTreeSet<&'static str>,
+}
+
+/// [`coverage`] summed by extension.
+pub fn by_extension() -> BTreeMap<String, Counts> {
+    let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
+    for encoding in coverage() {
+        let entry = counts.entry(encoding.extension).or_default();
+        match encoding.status {
+            Status::Translated => entry.translated += 1,
+            Status::Missing(reason) => {
+                entry.missing += 1;
+                entry.reasons.insert(reason);
+            }
+        }
+    }
+    counts
+}
+
+/// The table by extension in Markdown: `docs/isa.md`.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# Instructions that hokku translates\n\n\
+         Printed from the front end's dispatch table (`hokku isa` prints it too, `hokku isa --missing` each missing encoding); a test keeps it so. An\n\
+         instruction that is missing gives the guest an invalid opcode exception and names itself in the crash report.\n\n\
+         | extension | encodings translated | missing | why |\n|---|---|---|---|\n",
+    );
+    for (extension, counts) in by_extension() {
+        let reasons: Vec<&str> = counts.reasons.iter().copied().collect();
+        out += &format!("| {extension} | {} | {} | {} |\n", counts.translated, counts.missing, reasons.join("; "));
+    }
+    out
 }
 
 /// Why `code` has no translator.

@@ -19,7 +19,7 @@ mod families;
 mod insn;
 mod translate;
 
-pub use coverage::{Coverage, Status, coverage};
+pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, markdown};
 pub use decode::CodeSource;
 pub use discover::Limits;
 pub use translate::translate;

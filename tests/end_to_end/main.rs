@@ -1,4 +1,3 @@
 //! The `hokku` command from outside: guest programs on both engines and word sizes, bad input, the other subcommands.
 
-mod corrupted;
-mod hokku;
+mod lab;

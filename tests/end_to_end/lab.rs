@@ -1,0 +1,139 @@
+//! `hokku lab`: the format, on both engines.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+const ENGINES: [&str; 1] = ["interp"];
+
+/// Runs `cases` in one lab and returns one result a case.
+fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hokku"))
+        .args(["lab", "--engine", engine, "--jobs", "3"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("hokku starts");
+    let mut input = child.stdin.take().expect("stdin is piped");
+    let text = cases.join("\n");
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("hokku ends");
+    writer.join().expect("the writer ends").expect("hokku reads its input");
+    assert!(output.status.success(), "{:?}", output.status);
+    let text = String::from_utf8(output.stdout).expect("results are text");
+    let results: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("results are JSON")).collect();
+    assert_eq!(results.len(), cases.len(), "{text}");
+    results
+}
+
+/// A case with `code` at 0x10000 and a page of data at 0x20000.
+fn case(id: &str, mode: u32, code: &str, regs: Value) -> Value {
+    let mut all = json!({"rip": "0x10000", "rsp": "0x20800"});
+    for (name, value) in regs.as_object().expect("registers by name") {
+        all[name] = value.clone();
+    }
+    json!({
+        "v": 1, "id": id, "mode": mode,
+        "map": [{"addr": "0x10000", "size": "0x1000", "prot": "rx"}, {"addr": "0x20000", "size": "0x1000", "prot": "rw"}],
+        "data": [{"addr": "0x10000", "hex": code}],
+        "regs": all, "timeout_ms": 5000, "stop": ["hlt"]
+    })
+}
+
+fn both(case: &Value) -> [Value; 1] {
+    ENGINES.map(|engine| lab(engine, &[case.to_string()]).remove(0))
+}
+
+#[test]
+fn the_documented_example() {
+    for mode in [32, 64] {
+        // add rax, rbx; hlt (in 32-bit code the first byte is dec eax)
+        let code = if mode == 64 { "4801d8f4" } else { "01d8f4" };
+        for result in both(&case("add-1", mode, code, json!({"rax": "0x1", "rbx": "0x2"}))) {
+            assert_eq!(result["id"], "add-1");
+            assert_eq!(result["stop"], json!({"reason": "hlt"}), "{result}");
+            assert_eq!(result["regs"]["rax"], "0x3");
+            assert_eq!(result["regs"]["rip"], format!("{:#x}", 0x10000 + code.len() / 2 - 1));
+            assert_eq!(result["regs"]["rflags"], "0x206");
+            assert_eq!(result["regs"]["mxcsr"], "0x1f80");
+            assert_eq!(result["regs"]["xmm7"], json!(["0x0", "0x0"]));
+            assert_eq!(result["regs"]["fpr0"], json!(["0x0", "0x0"]));
+            assert_eq!(result["regs"].get("r8").is_some(), mode == 64);
+        }
+    }
+}
+
+#[test]
+fn faults_tell_signal_and_address_and_leave_the_state_before() {
+    // mov eax, [rcx]: unmapped
+    for result in both(&case("load", 64, "8b01f4", json!({"rcx": "0x30004", "rax": "0x7"}))) {
+        assert_eq!(result["stop"], json!({"reason": "signal", "signo": 11, "addr": "0x30004"}));
+        assert_eq!((&result["regs"]["rax"], &result["regs"]["rip"]), (&json!("0x7"), &json!("0x10000")));
+    }
+    // nop; ud2
+    for result in both(&case("ud2", 32, "900f0b", json!({}))) {
+        assert_eq!(result["stop"], json!({"reason": "signal", "signo": 4, "addr": "0x10001"}));
+    }
+    // div ecx by zero
+    for result in both(&case("div", 32, "f7f1f4", json!({"rax": "0x1"}))) {
+        assert_eq!(result["stop"]["signo"], 8);
+        assert_eq!(result["regs"]["rip"], "0x10000");
+    }
+    // int3
+    for result in both(&case("int3", 64, "90cc", json!({}))) {
+        assert_eq!(result["stop"]["signo"], 5);
+        assert_eq!(result["regs"]["rip"], "0x10001");
+    }
+    // mov [rcx], al: read-only page
+    for result in both(&case("store", 64, "8801f4", json!({"rcx": "0x10000"}))) {
+        assert_eq!(result["stop"], json!({"reason": "signal", "signo": 11, "addr": "0x10000"}));
+    }
+    // jmp to a page without execution
+    for result in both(&case("jump", 64, "ffe1", json!({"rcx": "0x20000"}))) {
+        assert_eq!(result["stop"], json!({"reason": "signal", "signo": 11, "addr": "0x20000"}));
+        assert_eq!(result["regs"]["rip"], "0x20000");
+    }
+}
+
+#[test]
+fn memory_is_reported_by_hash_and_on_request_in_full() {
+    // mov dword [0x20010], 0x64636261 through rcx; hlt
+    let mut case = case("dump", 64, "c70161626364f4", json!({"rcx": "0x20010"}));
+    case["dump"] = json!([{"addr": "0x20010", "size": "0x4", "raw": true}, {"addr": "0x20000", "size": "0x1"}]);
+    for result in both(&case) {
+        assert_eq!(result["mem"][0]["hex"], "61626364", "{result}");
+        assert_eq!(result["mem"][1]["fnv1a"], "af63bd4c8601b7df");
+        assert!(result["mem"][1].get("hex").is_none());
+    }
+}
+
+#[test]
+fn x87_registers_are_physical() {
+    // fld1; fldpi; hlt: pi is in R6, one in R7
+    for result in both(&case("fld", 32, "d9e8d9ebf4", json!({}))) {
+        assert_eq!(result["regs"]["fpr7"], json!(["0x8000000000000000", "0x3fff"]), "{result}");
+        assert_eq!(result["regs"]["fpr6"], json!(["0xc90fdaa22168c235", "0x4000"]));
+        assert_eq!(result["regs"]["fsw"], "0x3000");
+        assert_eq!(result["regs"]["ftw"], "0xc0");
+    }
+}
+
+#[test]
+fn a_bad_case_costs_only_itself() {
+    let mut endless = case("endless", 64, "ebfe", json!({}));
+    endless["timeout_ms"] = json!(200);
+    let mut unsupported = case("unsupported", 64, "f4", json!({}));
+    unsupported["features"] = json!(["AVX512F"]);
+    let mut bad_map = case("bad_map", 64, "f4", json!({}));
+    bad_map["map"] = json!([{"addr": "0x10001", "size": "0x1000"}]);
+    let good = case("good", 64, "f4", json!({}));
+    let cases =
+        [endless.to_string(), "{not json".into(), unsupported.to_string(), bad_map.to_string(), good.to_string()];
+    for engine in ENGINES {
+        let results = lab(engine, &cases);
+        let reasons: Vec<&str> = results.iter().map(|r| r["stop"]["reason"].as_str().unwrap_or("none")).collect();
+        assert_eq!(reasons, ["timeout", "setup_error", "unsupported", "setup_error", "hlt"], "{engine}");
+        assert_eq!(results[0]["regs"]["rip"], "0x10000", "{engine}");
+    }
+}
