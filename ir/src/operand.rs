@@ -260,7 +260,12 @@ impl Width {
     }
     /// The low `bits()` bits set.
     pub fn mask(self) -> u64 {
-        u64::MAX >> (64 - self.bits())
+        match self {
+            Width::W8 => 0xff,
+            Width::W16 => 0xffff,
+            Width::W32 => 0xffff_ffff,
+            Width::W64 => u64::MAX,
+        }
     }
     /// The integer type of this width.
     pub fn ty(self) -> Type {

@@ -12,6 +12,7 @@
 mod bcd;
 pub mod cpuid;
 mod dispatch;
+mod dispatch_rest;
 mod flags;
 mod flat;
 mod fp;
@@ -201,6 +202,7 @@ impl Evaluator {
         flow
     }
 
+    #[inline(always)]
     fn run_block<M: Memory + ?Sized>(
         &mut self,
         region: &Region,

@@ -1,0 +1,244 @@
+//! One arm per op that is not among the common ones of [`super::dispatch`].
+
+use super::memory::Memory;
+use super::string::StringInsn;
+use super::{EvalFault, Machine, Val, bcd, flags, fp, int, shift, state, vector, vector_float, x87};
+use crate::guest::FlagSet;
+use crate::operand::Width;
+use crate::ops::Op;
+use crate::region::Value;
+
+/// Runs `$effect` as all that the op does.
+macro_rules! effect {
+    ($effect:expr) => {{
+        $effect;
+        return Ok(());
+    }};
+}
+
+/// Stores `$wide` as the op's result.
+macro_rules! wide {
+    ($values:ident[$dst:ident] = $wide:expr) => {{
+        $values[$dst.0 as usize] = $wide;
+        return Ok(());
+    }};
+}
+
+pub(super) use {effect, wide};
+
+/// Evaluates `op` and stores its result, if any, at `dst`.
+#[inline(never)]
+pub(super) fn step<M: Memory + ?Sized>(
+    op: &Op,
+    dst: Value,
+    values: &mut [Val],
+    m: &mut Machine<'_, M>,
+) -> Result<(), EvalFault> {
+    let wide = |v: Value| values[v.0 as usize];
+    let int = |v: Value| values[v.0 as usize].low();
+    let count = |v: Value| values[v.0 as usize].low() as u32 & 63;
+    let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v.0 as usize].low() as u32);
+    let carry = |v: Value| values[v.0 as usize].low() & 1;
+    let bits = |f: FlagSet| u64::from(f.bits());
+
+    let result: u64 = match *op {
+        // ---- Guest state
+        Op::GetSystemFlags {} => m.cpu.system_flags.into(),
+        Op::SetSystemFlags { mask, v } => effect!(state::set_system_flags(m.cpu, mask.0, int(v))),
+        Op::GetSegmentBase { seg } => m.cpu.segment_base[seg.index()],
+        Op::SetSegmentBase { seg, v } => effect!(m.cpu.segment_base[seg.index()] = int(v)),
+        Op::GetSelector { seg } => m.cpu.selector[seg.index()].into(),
+        Op::SetSelector { seg, v } => effect!(state::set_selector(m.cpu, m.mode, seg, int(v) as u16)?),
+        Op::GetMmx { reg } => state::get_mmx(m.cpu, reg.0)?,
+        Op::SetMmx { reg, v } => effect!(state::set_mmx(m.cpu, reg.0, int(v))?),
+        Op::GetMxcsr {} => m.cpu.mxcsr.into(),
+        Op::SetMxcsr { v } => effect!(state::set_mxcsr(m.cpu, int(v) as u32)?),
+
+        // ---- Integers
+        Op::Adc { w, a, b, f } => int(a).wrapping_add(int(b)).wrapping_add(carry(f)) & w.mask(),
+        Op::AdcFlags { w, a, b, f } => bits(flags::add(w, int(a), int(b), carry(f) != 0)),
+        Op::Sbb { w, a, b, f } => int(a).wrapping_sub(int(b)).wrapping_sub(carry(f)) & w.mask(),
+        Op::SbbFlags { w, a, b, f } => bits(flags::sub(w, int(a), int(b), carry(f) != 0)),
+        Op::MulHighU { w, a, b } => int::mul_high_u(w, int(a), int(b)),
+        Op::MulHighS { w, a, b } => int::mul_high_s(w, int(a), int(b)),
+        Op::MulFlagsU { w, a, b } => bits(flags::mul_u(w, int(a), int(b))),
+        Op::MulFlagsS { w, a, b } => bits(flags::mul_s(w, int(a), int(b))),
+        Op::DivU { w, high, low, d } => int::divide_u(w, int(high), int(low), int(d))?.0,
+        Op::RemU { w, high, low, d } => int::divide_u(w, int(high), int(low), int(d))?.1,
+        Op::DivS { w, high, low, d } => int::divide_s(w, int(high), int(low), int(d))?.0,
+        Op::RemS { w, high, low, d } => int::divide_s(w, int(high), int(low), int(d))?.1,
+        Op::ShlFlags { w, a, n, f } => bits(shift::shl_flags(w, int(a), count(n), flag_set(f))),
+        Op::ShrFlags { w, a, n, f } => bits(shift::shr_flags(w, int(a), count(n), flag_set(f))),
+        Op::SarFlags { w, a, n, f } => bits(shift::sar_flags(w, int(a), count(n), flag_set(f))),
+        Op::Rotl { w, a, n } => shift::rotl(w, int(a), count(n)),
+        Op::Rotr { w, a, n } => shift::rotr(w, int(a), count(n)),
+        Op::RotlFlags { w, a, n, f } => bits(shift::rotl_flags(w, int(a), count(n), flag_set(f))),
+        Op::RotrFlags { w, a, n, f } => bits(shift::rotr_flags(w, int(a), count(n), flag_set(f))),
+        Op::RotlCarry { w, a, n, f } => shift::rotl_carry(w, int(a), count(n), flag_set(f)),
+        Op::RotrCarry { w, a, n, f } => shift::rotr_carry(w, int(a), count(n), flag_set(f)),
+        Op::RotlCarryFlags { w, a, n, f } => bits(shift::rotl_carry_flags(w, int(a), count(n), flag_set(f))),
+        Op::RotrCarryFlags { w, a, n, f } => bits(shift::rotr_carry_flags(w, int(a), count(n), flag_set(f))),
+        Op::Shld { w, a, b, n } => shift::shld(w, int(a), int(b), count(n)),
+        Op::Shrd { w, a, b, n } => shift::shrd(w, int(a), int(b), count(n)),
+        Op::ShldFlags { w, a, b, n, f } => bits(shift::shld_flags(w, int(a), int(b), count(n), flag_set(f))),
+        Op::ShrdFlags { w, a, b, n, f } => bits(shift::shrd_flags(w, int(a), int(b), count(n), flag_set(f))),
+        Op::BitScanForward { w, a, zero } => int::bit_scan_forward(w, int(a), int(zero)),
+        Op::BitScanReverse { w, a, zero } => int::bit_scan_reverse(w, int(a), int(zero)),
+        Op::BitScanFlags { w, a } => bits(flags::when(int(a) & w.mask() == 0, FlagSet::ZF)),
+        Op::BitTestFlags { w, a, n, f } => bits(flags::bit_test(w, int(a), int(n), flag_set(f))),
+        Op::ByteSwap { w, a } => int(a).swap_bytes() >> (64 - w.bits()),
+        Op::BcdAdjust { op, a, f } => bcd::adjust(op, int(a) as u16, flag_set(f)).0.into(),
+        Op::BcdAdjustFlags { op, a, f } => bits(bcd::adjust(op, int(a) as u16, flag_set(f)).1),
+        Op::FlagsToInt { f } => bits(flag_set(f)),
+        Op::IntToFlags { v } => bits(flag_set(v)),
+        Op::MergeFlags { set, a, b } => bits(flag_set(a) & set | flag_set(b) & !set),
+        Op::Bitcast { to, v, .. } => int(v) & if to.bytes() == 4 { Width::W32.mask() } else { u64::MAX },
+
+        // ---- Memory
+        Op::AtomicRmw { op, w, at, v } => m.memory.atomic_rmw(op, w, m.linear(&at, values), int(v) & w.mask())?,
+        Op::AtomicCas { w, at, expected, new } => {
+            let at = m.linear(&at, values);
+            m.memory.atomic_cas(w, at, int(expected) & w.mask(), int(new) & w.mask())?
+        }
+        Op::CompareExchangePair { w, at, .. } => {
+            let equal = m.compare_exchange_pair(w, m.linear(&at, values))?;
+            m.cpu.status_flags = m.cpu.status_flags & !FlagSet::ZF.bits() | flags::when(equal, FlagSet::ZF).bits();
+            return Ok(());
+        }
+        Op::FenceOp { kind } => effect!(m.memory.fence(kind)),
+        Op::String { op, w, rep, address, seg, source } => {
+            effect!(m.string(StringInsn { op, w, rep, address, source: seg.0.then_some(source) })?)
+        }
+        Op::StoreMasked { ty, at, v, mask } => {
+            effect!(m.store_masked(ty, m.linear(&at, values), wide(v), wide(mask))?)
+        }
+
+        // ---- System
+        Op::Cpuid {} => effect!(m.cpuid()),
+        Op::Rdtsc {} => m.system.rdtsc(),
+        Op::Xgetbv {} => m.system.xcr0(),
+        Op::GetTscAux {} => m.cpu.tsc_aux.into(),
+        Op::TrapIf { trap, c } => {
+            if int(c) as u8 != 0 {
+                return Err(EvalFault::Trap(trap.trap()));
+            }
+            return Ok(());
+        }
+        Op::Pause {} => effect!(m.system.pause()),
+
+        // ---- SSE scalars
+        Op::FpArith { op, ty, a, b } => fp::scalar_arith(m.cpu, op, ty, int(a), int(b))?,
+        Op::FpSqrt { ty, a } => fp::scalar_sqrt(m.cpu, ty, int(a))?,
+        Op::FpCompareFlags { ty, signalling, a, b } => {
+            bits(fp::compare_flags(m.cpu, ty, signalling.0, int(a), int(b))?)
+        }
+        Op::FpCompareMask { ty, predicate, a, b } => fp::compare_mask(m.cpu, ty, predicate.0, int(a), int(b))?,
+        Op::FpToInt { ty, w, round, v } => fp::to_int(m.cpu, ty, w, round, int(v))?,
+        Op::IntToFp { w, ty, v } => fp::from_int(m.cpu, w, ty, int(v))?,
+        Op::FpConvert { from, to, v } => fp::convert(m.cpu, from, to, int(v))?,
+
+        // ---- Vectors
+        Op::VecBinary { op, ty, a, b } => wide!(
+            values[dst] = match vector::binary(op, ty, wide(a), wide(b)) {
+                Some(result) => result,
+                None => vector_float::binary(m.cpu, op, ty, wide(a), wide(b))?,
+            }
+        ),
+        Op::VecUnary { op, ty, a } => wide!(values[dst] = vector_float::unary(m.cpu, op, ty, wide(a))?),
+        Op::VecFromMmxInts { to, v } => wide!(values[dst] = vector_float::from_mmx_ints(m.cpu, to, int(v))?),
+        Op::VecToMmxInts { from, round, v } => vector_float::to_mmx_ints(m.cpu, from, round, wide(v))?,
+        Op::VecShiftBy { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), int(n))),
+        Op::VecShiftImm { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), n.0.into())),
+        Op::VecShuffleImm { op, ty, a, b, imm } => {
+            wide!(values[dst] = vector_float::shuffle(op, ty, wide(a), wide(b), imm.0))
+        }
+        Op::VecCompare { lane, predicate, ty, a, b } => {
+            wide!(values[dst] = vector_float::compare(m.cpu, lane, predicate.0, ty, wide(a), wide(b))?)
+        }
+        Op::VecMask { op, ty, a } => vector::mask(op, ty, wide(a)),
+        Op::VecExtract { w, ty, a, lane } => vector::extract(w, ty, wide(a), lane.0),
+        Op::VecInsert { w, ty, a, lane, v } => {
+            wide!(values[dst] = vector::insert(w, ty, wide(a), lane.0, int(v)))
+        }
+        Op::VecHalf { high, a } => wide(a).0[usize::from(high.0)],
+        Op::VecJoin { low, high } => wide!(values[dst] = Val([int(low), int(high), 0, 0])),
+        Op::VecConst { ty, bit } => {
+            wide!(values[dst] = vector::by_words(ty, |_| if bit.0 { u64::MAX } else { 0 }))
+        }
+
+        // ---- x87
+        Op::X87Load { format, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_load(from)?)
+        }
+        Op::X87Store { format, truncate, pop, at } => {
+            let to = m.x87_operand(format, &at, values);
+            effect!(m.x87_store(to, truncate.0, pop.0.into())?)
+        }
+        Op::X87Push { st } => effect!(m.x87()?.push_register(st.0)),
+        Op::X87PushConst { value } => effect!(m.x87()?.push_constant(value)),
+        Op::X87Copy { st, pop } => effect!(m.x87()?.copy(st.0, pop.0.into())),
+        Op::X87Exchange { st } => effect!(m.x87()?.exchange(st.0)),
+        Op::X87Arith { op, dst, src, pop } => effect!(m.x87()?.arith(op, dst.0, src.0, pop.0.into())),
+        Op::X87ArithMem { op, format, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_arith_mem(op, from)?)
+        }
+        Op::X87Compare { st, unordered, pops } => effect!(m.x87()?.compare(st.0, unordered.0, pops.0)),
+        Op::X87CompareMem { format, pop, at } => {
+            let from = m.x87_operand(format, &at, values);
+            effect!(m.x87_compare_mem(from, pop.0.into())?)
+        }
+        Op::X87CompareFlags { st, unordered, pop } => {
+            bits(m.x87_keeping_c1()?.compare_flags(st.0, unordered.0, pop.0.into()))
+        }
+        Op::X87UnaryOp { op } => effect!(m.x87()?.unary(op)),
+        Op::X87Cmov { c, st } => effect!(m.x87_keeping_c1()?.cmov(int(c) as u8 != 0, st.0)),
+        Op::X87Free { st, pop } => effect!(m.x87()?.free_register(st.0, pop.0.into())),
+        Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, op)?),
+        Op::X87GetStatus {} => m.cpu.x87.status.into(),
+        Op::X87GetControl {} => m.cpu.x87.control.into(),
+        Op::X87SetControl { v } => effect!(x87::set_control(&mut m.cpu.x87, int(v) as u16)?),
+        Op::StateImageOp { image, direction, short, at } => {
+            effect!(m.state_image(image, direction, short.0, m.linear(&at, values))?)
+        }
+
+        // ---- The common ones
+        Op::Insn { .. }
+        | Op::GetGpr { .. }
+        | Op::SetGpr { .. }
+        | Op::GetGprHigh { .. }
+        | Op::SetGprHigh { .. }
+        | Op::GetFlags { .. }
+        | Op::SetFlags { .. }
+        | Op::GetVec { .. }
+        | Op::SetVec { .. }
+        | Op::Iconst { .. }
+        | Op::Add { .. }
+        | Op::AddFlags { .. }
+        | Op::Sub { .. }
+        | Op::SubFlags { .. }
+        | Op::And { .. }
+        | Op::Or { .. }
+        | Op::Xor { .. }
+        | Op::Not { .. }
+        | Op::LogicFlags { .. }
+        | Op::IncFlags { .. }
+        | Op::DecFlags { .. }
+        | Op::Mul { .. }
+        | Op::Shl { .. }
+        | Op::Shr { .. }
+        | Op::Sar { .. }
+        | Op::ExtendZero { .. }
+        | Op::ExtendSign { .. }
+        | Op::Truncate { .. }
+        | Op::Select { .. }
+        | Op::Compare { .. }
+        | Op::Condition { .. }
+        | Op::Lea { .. }
+        | Op::Load { .. }
+        | Op::Store { .. } => unreachable!("evaluated by dispatch::step"),
+    };
+    values[dst.0 as usize].0[0] = result;
+    Ok(())
+}
