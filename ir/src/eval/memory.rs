@@ -176,7 +176,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(self.memory.write(at, &bytes(v)[..len])?)
     }
 
-    /// `store_masked`: one access per byte run, none where the mask is empty.
+    /// `store_masked`: byte by byte, no access where the mask is empty.
     pub(super) fn store_masked(&self, ty: Type, at: GuestAddr, v: Val, mask: Val) -> Result<(), EvalFault> {
         let len = ty.bytes() as usize;
         let (v, mask) = (bytes(v), bytes(mask));
