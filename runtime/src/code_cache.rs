@@ -4,7 +4,8 @@
 //! in translated code, which holds no lock.
 //!
 //! **Dropping.** Translations are dropped only while the world is stopped ([`crate::world`]): no thread runs translated code then, and each
-//! looks its way up anew before it enters again. The host bytes of dropped code are used again only after a flush of everything.
+//! looks its way up anew before it enters again. The host bytes of dropped code, and what is known of them, stay until everything is flushed:
+//! a thread that is in a callout still returns there, to leave at the next safe point.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,11 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
-use hokku_ir::{BlockId, BlockKey, Region};
+use hokku_ir::backend::Backend;
+use hokku_ir::{BlockId, BlockKey, GuestAddr, Region};
 
 use crate::guest_memory::GuestMemory;
 use crate::host::PAGE_SIZE;
-use crate::jit::JitCode;
+use crate::jit::{HostCode, JitCode};
 
 /// Names a region in the tables. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) block_pcs: Vec<u64>,
     pages: Vec<u64>,
     pub(crate) code: Code,
+    /// Its guest code has changed: nothing leads here any more.
+    pub(crate) dropped: bool,
 }
 
 /// The tables.
@@ -52,6 +56,8 @@ pub(crate) struct Tables {
     by_page: HashMap<u64, Vec<RegionId>>,
     /// Regions with host code by its host address.
     pub(crate) by_host: BTreeMap<u64, RegionId>,
+    /// Memory for host code, where the team has a back end.
+    pub(crate) host: Option<HostCode>,
     /// Regions since the last flush: the bound for regions without host code.
     made: usize,
     next_id: u64,
@@ -79,11 +85,19 @@ impl CodeCache {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Drops the translations of code in `range` and gives its pages back to stores; gives the dropped regions. The world is stopped.
-    pub(crate) fn drop_range(&self, memory: &GuestMemory, range: Range<u64>) -> Vec<(RegionId, Record)> {
+    /// Drops the translations of code in `range` and gives its pages back to stores; gives the guest addresses of the dropped blocks. The
+    /// world is stopped.
+    pub(crate) fn drop_range(&self, memory: &GuestMemory, backend: Option<&dyn Backend>, range: Range<u64>) -> Dropped {
         let mut tables = self.lock();
         self.generation.fetch_add(1, Ordering::SeqCst);
-        let dropped = tables.remove_range(range.clone());
+        let ids = tables.regions_in(range.clone());
+        let mut dropped = Dropped { regions: ids.len() as u64, blocks: Vec::new() };
+        for id in ids {
+            if let Some(backend) = backend {
+                tables.unlink(backend, id);
+            }
+            dropped.blocks.extend(tables.remove(id));
+        }
         // Under the tables' lock, so that no region that was read before the pages are released can be installed after.
         memory.release_code(range);
         dropped
@@ -93,9 +107,22 @@ impl CodeCache {
     pub(crate) fn flush(&self, memory: &GuestMemory) {
         let mut tables = self.lock();
         self.generation.fetch_add(1, Ordering::SeqCst);
-        *tables = Tables { next_id: tables.next_id, ..Tables::default() };
+        let mut host = tables.host.take();
+        if let Some(host) = &mut host {
+            host.clear();
+        }
+        *tables = Tables { next_id: tables.next_id, host, ..Tables::default() };
         memory.release_code(0..u64::MAX);
     }
+}
+
+/// What was dropped.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    /// How many regions.
+    pub(crate) regions: u64,
+    /// Guest address of each of their blocks.
+    pub(crate) blocks: Vec<u64>,
 }
 
 impl Tables {
@@ -114,18 +141,14 @@ impl Tables {
         self.made >= MOST_REGIONS
     }
 
-    /// Enters a translation of `region` that was read from `pages`; `None` where a page has changed since. The entry block's key leads
-    /// here from now on, and so do those of the other blocks that have no translation yet.
-    pub(crate) fn insert(
-        &mut self,
-        memory: &GuestMemory,
-        region: &Region,
-        pages: &[CodePage],
-        code: impl FnOnce() -> Code,
-    ) -> Option<RegionId> {
-        if !pages.iter().all(|&(page, ticket)| memory.code_ticket_holds(hokku_ir::GuestAddr(page), ticket)) {
-            return None;
-        }
+    /// Whether code that was read from `pages` is still the guest's.
+    pub(crate) fn is_fresh(&self, memory: &GuestMemory, pages: &[CodePage]) -> bool {
+        pages.iter().all(|&(page, ticket)| memory.code_ticket_holds(GuestAddr(page), ticket))
+    }
+
+    /// Enters the translation of `region`, which was read from `pages` and [`Self::is_fresh`]. The entry block's key leads here from now on,
+    /// and so do those of the other blocks that have no translation yet.
+    pub(crate) fn insert(&mut self, region: &Region, pages: &[CodePage], code: Code) -> RegionId {
         let id = RegionId(self.next_id);
         self.next_id += 1;
         self.made += 1;
@@ -139,11 +162,11 @@ impl Tables {
             self.by_key.entry(key).or_insert((id, block));
         }
         let block_pcs = region.blocks.iter().map(|b| b.pc.0).collect();
-        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, code: code() });
-        Some(id)
+        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, code, dropped: false });
+        id
     }
 
-    fn remove_range(&mut self, range: Range<u64>) -> Vec<(RegionId, Record)> {
+    fn regions_in(&self, range: Range<u64>) -> Vec<RegionId> {
         let first = range.start & !(PAGE_SIZE - 1);
         let pages: Vec<u64> = if range.end - first <= 16 * PAGE_SIZE {
             (first..range.end).step_by(PAGE_SIZE as usize).collect()
@@ -153,29 +176,32 @@ impl Tables {
         let mut ids: Vec<RegionId> = pages.iter().filter_map(|p| self.by_page.get(p)).flatten().copied().collect();
         ids.sort_unstable();
         ids.dedup();
-        ids.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect()
+        ids
     }
 
-    fn remove(&mut self, id: RegionId) -> Option<Record> {
-        let record = self.regions.remove(&id)?;
-        for page in &record.pages {
-            if let Some(ids) = self.by_page.get_mut(page) {
+    /// Makes sure that nothing finds region `id` any more; gives the guest addresses of its blocks.
+    fn remove(&mut self, id: RegionId) -> Vec<u64> {
+        let Some(record) = self.regions.get_mut(&id) else { return Vec::new() };
+        record.dropped = true;
+        let blocks = std::mem::take(&mut record.block_pcs);
+        for page in std::mem::take(&mut record.pages) {
+            if let Some(ids) = self.by_page.get_mut(&page) {
                 ids.retain(|&other| other != id);
                 if ids.is_empty() {
-                    self.by_page.remove(page);
+                    self.by_page.remove(&page);
                 }
             }
         }
-        for &pc in &record.block_pcs {
-            let key = BlockKey { pc: hokku_ir::GuestAddr(pc), ..record.key };
+        for &pc in &blocks {
+            let key = BlockKey { pc: GuestAddr(pc), ..record.key };
             if self.by_key.get(&key).is_some_and(|(owner, _)| *owner == id) {
                 self.by_key.remove(&key);
             }
         }
-        if let Code::Jit(code) = &record.code {
-            self.by_host.remove(&code.start);
+        if matches!(record.code, Code::Interp(_)) {
+            self.regions.remove(&id);
         }
-        Some(record)
+        blocks
     }
 }
 

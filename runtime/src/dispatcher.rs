@@ -9,6 +9,7 @@ use hokku_ir::{BlockKey, GuestAddr, SyscallKind, Trap};
 use crate::guest_memory::{Access, FaultCause, MemoryFault};
 use crate::personality::{FaultKind, GuestFault, Resume};
 use crate::stats::Stats;
+use crate::team::Engine;
 use crate::thread::{Attention, Thread};
 use crate::translator::LONGEST_INSTRUCTION;
 
@@ -26,7 +27,11 @@ impl Thread {
             return Arc::clone(&self.team.personality).interrupted(self);
         }
         let stepping = self.is_single_stepping();
-        let flow = if stepping { self.interpret_instruction() } else { self.interpret() };
+        let flow = match self.team.engine {
+            _ if stepping => self.interpret_instruction(),
+            Engine::Interp => self.interpret(),
+            Engine::Jit => self.run_jit(),
+        };
         match flow {
             Flow::Jump { to } | Flow::Stopped { at: to } if stepping => self.raise(to, FaultKind::Debug),
             flow => self.ended(flow),

@@ -86,6 +86,7 @@ impl Thread {
 
     /// Evaluates the one instruction at `rip`. Its translation is not kept, so that it may change its own page.
     pub(crate) fn interpret_instruction(&mut self) -> Flow {
+        self.sync_x87();
         let region = translator::translate_instruction(&self.team.memory, self.key());
         let (memory, processor) = (&self.team.memory, &self.team.processor);
         self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
@@ -99,14 +100,15 @@ fn install(team: &Team, key: BlockKey) {
     }
     let start = Instant::now();
     let Translation { region, pages } = translator::translate(&team.memory, key, FaultsSee::ExactFlags);
-    let region = Arc::new(region);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());
-    let kept = Arc::clone(&region);
+    let mut tables = team.code.lock();
     // Where a page has changed meanwhile, the caller finds no region and comes again.
-    if team.code.lock().insert(&team.memory, &region, &pages, || Code::Interp(kept)).is_some() {
+    if tables.is_fresh(&team.memory, &pages) {
         Stats::add(&stats.regions, 1);
         Stats::add(&stats.guest_bytes, translator::byte_count(&region));
         Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
+        let region = Arc::new(region);
+        tables.insert(&region, &pages, Code::Interp(Arc::clone(&region)));
     }
 }

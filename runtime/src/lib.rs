@@ -17,6 +17,7 @@ pub mod host;
 mod interp;
 mod jit;
 pub mod loader;
+mod perf_map;
 pub mod personality;
 mod processor;
 mod stats;

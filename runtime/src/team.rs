@@ -4,17 +4,21 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
+use hokku_ir::backend::Backend;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState};
 use thiserror::Error;
 
 use crate::code_cache::CodeCache;
 use crate::guest_memory::{CodeOwner, GuestMemory, MapError};
+use crate::host::arch;
+use crate::jit::HostCode;
 use crate::loader::Symbols;
+use crate::perf_map::PerfMap;
 use crate::personality::Personality;
 use crate::processor::Processor;
 use crate::stats::Stats;
-use crate::thread::{Thread, ThreadHandle, ThreadList};
+use crate::thread::{Extent, Thread, ThreadHandle, ThreadList};
 use crate::world::{Until, World};
 
 /// How guest code is run.
@@ -26,13 +30,10 @@ pub enum Engine {
     Jit,
 }
 
-/// Whether this host has a back end.
-const JIT: bool = false;
-
 impl Engine {
     /// The fastest engine of this host.
     pub fn best() -> Engine {
-        if JIT { Engine::Jit } else { Engine::Interp }
+        if arch::backend().is_some() { Engine::Jit } else { Engine::Interp }
     }
 }
 
@@ -57,6 +58,9 @@ impl TeamConfig {
         TeamConfig { mode, engine, code_cache_bytes: 64 << 20, processor: CpuModel::X86_64_V1, perf_map: false }
     }
 }
+
+/// The least memory for translated code: one region of any size fits, with the stubs.
+const LEAST_CODE_CACHE: usize = 256 << 10;
 
 /// Why a team or thread could not be made.
 #[derive(Debug, Error)]
@@ -95,15 +99,27 @@ pub struct Team {
     pub stats: Stats,
     pub(crate) threads: ThreadList,
     pub(crate) code: CodeCache,
+    pub(crate) backend: Option<Box<dyn Backend>>,
+    pub(crate) perf_map: Option<PerfMap>,
+    code_cache_bytes: usize,
     pub(crate) world: World,
 }
 
 impl Team {
     /// A team without threads.
     pub fn new(config: &TeamConfig, personality: Arc<dyn Personality>) -> Result<Arc<Team>, StartError> {
-        if config.engine == Engine::Jit && !JIT {
-            return Err(StartError::NoJit);
+        let backend = match config.engine {
+            Engine::Interp => None,
+            Engine::Jit => Some(arch::backend().ok_or(StartError::NoJit)?),
+        };
+        let code = CodeCache::default();
+        if let Some(backend) = &backend {
+            let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_CODE_CACHE))
+                .map_err(|error| StartError::Host { what: "make memory for translated code", error: error.into() })?;
+            code.lock().host = Some(host);
         }
+        let perf_map = config.perf_map.then(PerfMap::create).transpose();
+        let perf_map = perf_map.map_err(|error| StartError::Host { what: "create the perf map", error })?;
         let memory = GuestMemory::new(config.mode)?;
         Ok(Arc::new_cyclic(|team: &Weak<Team>| {
             memory.set_code_owner(team.clone());
@@ -116,7 +132,10 @@ impl Team {
                 symbols: Symbols::default(),
                 stats: Stats::default(),
                 threads: ThreadList::default(),
-                code: CodeCache::default(),
+                code,
+                backend,
+                perf_map,
+                code_cache_bytes: config.code_cache_bytes,
                 world: World::default(),
             }
         }))
@@ -152,6 +171,7 @@ impl Team {
     pub(crate) fn flush_code(&self) {
         let _stopped = self.world.stop(&self.threads, Until::CodeIsUnused);
         self.code.flush(&self.memory);
+        self.threads.forget_code(&[], Extent::All);
         Stats::add(&self.stats.evictions, 1);
     }
 
@@ -164,8 +184,9 @@ impl Team {
 impl CodeOwner for Team {
     fn drop_code(&self, range: Range<u64>) {
         let _stopped = self.world.stop(&self.threads, Until::CodeIsQuiet);
-        let dropped = self.code.drop_range(&self.memory, range);
+        let dropped = self.code.drop_range(&self.memory, self.backend.as_deref(), range);
+        self.threads.forget_code(&dropped.blocks, Extent::Blocks);
         Stats::add(&self.stats.invalidations, 1);
-        Stats::add(&self.stats.invalidated_regions, dropped.len() as u64);
+        Stats::add(&self.stats.invalidated_regions, dropped.regions);
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use hokku_ir::CpuState;
 
+use crate::host::thread_memory::ThreadMemory;
 use crate::interp::Interpreter;
-use crate::team::{StartError, Team};
+use crate::jit::JitThread;
+use crate::team::{Engine, StartError, Team};
 use crate::world::PlaceCell;
 
 /// A guest thread, owned by the host thread that runs it.
@@ -20,6 +22,8 @@ pub struct Thread {
     pub local: Box<dyn Any + Send>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) interpreter: Interpreter,
+    /// Boxed, because host code and signal handlers know its address.
+    pub(crate) jit: Option<Box<JitThread>>,
 }
 
 bitflags::bitflags! {
@@ -43,16 +47,24 @@ pub(crate) struct Shared {
     pub(crate) place: PlaceCell,
     /// Return addresses on its shadow stack may lead to dropped code: it is to be emptied.
     pub(crate) stale_returns: AtomicBool,
+    /// What its host code uses, in teams that have some.
+    memory: Option<Arc<ThreadMemory>>,
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(memory: Option<Arc<ThreadMemory>>) -> Self {
         Shared {
             tid: AtomicI32::new(rustix::thread::gettid().as_raw_nonzero().get()),
             attention: AtomicU32::new(0),
             place: PlaceCell::default(),
             stale_returns: AtomicBool::new(false),
+            memory,
         }
+    }
+
+    /// The host's thread id; zero once the thread has ended.
+    pub(crate) fn id(&self) -> i32 {
+        self.tid.load(Ordering::SeqCst)
     }
 
     /// What the thread is called for.
@@ -96,6 +108,15 @@ impl ThreadHandle {
     }
 }
 
+/// How much code is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Some blocks.
+    Blocks,
+    /// All.
+    All,
+}
+
 /// The living threads of a team.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadList {
@@ -110,16 +131,37 @@ impl ThreadList {
     pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
         self.lock().clone()
     }
+
+    /// Makes all threads forget where their computed jumps and returns to `blocks` (or, for [`Extent::All`], to anything) lead. The world is
+    /// stopped.
+    pub(crate) fn forget_code(&self, blocks: &[u64], extent: Extent) {
+        for thread in self.handles() {
+            thread.shared.stale_returns.store(true, Ordering::SeqCst);
+            let Some(memory) = &thread.shared.memory else { continue };
+            match extent {
+                Extent::All => memory.forget_all_jumps(),
+                Extent::Blocks => blocks.iter().for_each(|&pc| memory.forget_jump(pc)),
+            }
+        }
+    }
 }
 
 impl Thread {
     pub(crate) fn attach(team: &Arc<Team>, cpu: CpuState, local: Box<dyn Any + Send>) -> Result<Thread, StartError> {
         crate::host::interrupt::install();
-        let shared = Arc::new(Shared::new());
+        let memory = match team.engine {
+            Engine::Interp => None,
+            Engine::Jit => {
+                let what = "make memory for a thread's translated code";
+                Some(Arc::new(ThreadMemory::new().map_err(|e| StartError::Host { what, error: e.into() })?))
+            }
+        };
+        let shared = Arc::new(Shared::new(memory.clone()));
+        let jit = memory.and_then(|memory| JitThread::new(team, &shared, memory)).map(Box::new);
         let id = shared.tid.load(Ordering::SeqCst);
         team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id });
         let interpreter = Interpreter::default();
-        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared, interpreter })
+        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared, interpreter, jit })
     }
 
     /// The name of this thread for others.
@@ -129,7 +171,7 @@ impl Thread {
 
     /// Brings the x87 unit's state into `cpu.x87`, where it may be read and changed until the guest runs again.
     pub fn sync_x87(&mut self) {
-        debug_assert_eq!(self.cpu.host.x87_in_host, 0, "the interpreter keeps the x87 state in memory");
+        crate::host::arch::x87::save(&mut self.cpu);
     }
 
     /// Whether an interrupt waits to be delivered: host calls that may block for long should not be made then.
@@ -140,6 +182,9 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
+        if let Some(jit) = &self.jit {
+            jit.flush_counts();
+        }
         self.team.threads.lock().retain(|t| !Arc::ptr_eq(&t.shared, &self.shared));
         self.shared.tid.store(0, Ordering::SeqCst);
     }

@@ -33,5 +33,9 @@ pub(crate) fn send(tid: i32) {
     }
 }
 
-/// Being called is all: a blocking host call returns, and the dispatcher looks at the thread's flag.
-extern "C" fn on_interrupt(_signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {}
+/// A thread in translated code is led out of it; elsewhere being called is all: a blocking host call returns, and the dispatcher looks
+/// at the thread's flag.
+extern "C" fn on_interrupt(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes the interrupted thread's context, valid and ours until we return.
+    super::arch::on_interrupt(unsafe { &mut *context.cast::<libc::ucontext_t>() });
+}

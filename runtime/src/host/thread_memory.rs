@@ -91,11 +91,15 @@ impl ThreadMemory {
         start..start + GUARD_BYTES as u64
     }
 
+    /// The stack pointer of the empty shadow stack: a few words are above it, all of them the miss.
+    pub(crate) fn shadow_top(&self) -> u64 {
+        self.base + TOTAL as u64 - 64
+    }
+
     /// Puts `return_miss` at the bottom of the shadow stack; gives the stack pointer of the empty stack. For the owning thread, outside of
     /// host code.
     pub(crate) fn empty_shadow_stack(&self, return_miss: u64) -> u64 {
-        // Two words, so that the stack keeps the 16-byte alignment of its top when one is popped.
-        let top = self.base + TOTAL as u64 - 64;
+        let top = self.shadow_top();
         for slot in 0..8 {
             // SAFETY: the last 64 bytes of the mapping, which only the owner's host code reads, and not now.
             let word = unsafe { AtomicU64::from_ptr((top + slot * 8) as *mut u64) };

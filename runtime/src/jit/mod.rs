@@ -1,5 +1,11 @@
-//! Translated code as host code: what is where in it, its links, and the way in and out.
+//! Translated code as host code: where it is, its links, and the way in and out.
 
+mod callout;
 mod code;
+mod host_code;
+mod linking;
+mod run;
 
 pub(crate) use code::JitCode;
+pub(crate) use host_code::{Entrances, HostCode};
+pub(crate) use run::{JitThread, evaluate_callout};

@@ -1,5 +1,15 @@
 //! Hosts for which there is no JIT back end yet: the interpreter's needs, by system calls alone.
 
 pub(crate) mod clock;
+pub(crate) mod enter;
 pub(crate) mod fault;
 pub(crate) mod guest_access;
+pub(crate) mod x87;
+
+/// No back end.
+pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
+    None
+}
+
+/// No translated code that a thread could be in.
+pub(crate) fn on_interrupt(_context: &mut libc::ucontext_t) {}

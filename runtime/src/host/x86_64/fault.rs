@@ -1,14 +1,18 @@
 //! The handler of fault signals: SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
 //!
-//! A fault in an access routine ([`super::guest_access`]) becomes its error return. Any other one is a bug of hokku: a line says where, and the
+//! A fault of translated code is looked up: the guest instruction it belongs to becomes `rip`, and the thread goes to its leave stub. An
+//! overflow of the shadow stack empties it. A fault in an access routine ([`super::guest_access`]) becomes its error return. Any other one is a bug of hokku: a line says where, and the
 //! handler that was there before hokku's takes over.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Once;
+use std::sync::atomic::Ordering;
 
+use super::enter::{self, NativeFault, Running};
 use super::guest_access::{self, HostFault};
+use super::step;
 
 const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 
@@ -46,19 +50,60 @@ pub(crate) fn install() {
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a siginfo and the interrupted thread's context, valid and ours until we return.
     let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
+    if signal == libc::SIGTRAP && step::on_trap(context, info.si_code) {
+        return;
+    }
     let registers = &mut context.uc_mcontext.gregs;
     let pc = registers[libc::REG_RIP as usize] as u64;
     // SAFETY: the signals handled here carry an address.
     let address = unsafe { info.si_addr() } as u64;
-    let synchronous = info.si_code > 0;
-    if synchronous && (signal == libc::SIGSEGV || signal == libc::SIGBUS) {
+    // Codes above zero are the kernel's own: an instruction raised it, nobody sent it.
+    if info.si_code > 0 {
         if let Some(fixup) = guest_access::fixup(pc) {
             LAST_FAULT.set(HostFault { address, bus: signal == libc::SIGBUS });
             registers[libc::REG_RIP as usize] = fixup as i64;
             return;
         }
+        if let Some(running) = enter::current().filter(|r| r.in_host.load(Ordering::SeqCst)) {
+            if in_host_code(running, registers, signal, address) {
+                return;
+            }
+        }
     }
     give_up(signal, pc, address);
+}
+
+/// Deals with a fault at `registers` in translated code; says whether it was one.
+fn in_host_code(running: &Running, registers: &mut [i64; 23], signal: c_int, address: u64) -> bool {
+    let pc = registers[libc::REG_RIP as usize] as u64;
+    if running.guard.contains(&address) {
+        // A `call` ran over: the return addresses so far are given up, and the call runs again.
+        // SAFETY: set by the thread itself on its way into the code.
+        registers[libc::REG_RSP as usize] = unsafe { (*running.cpu.get()).host.shadow_top } as i64;
+        return true;
+    }
+    // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
+    let site = unsafe { &*running.cache }.lock().code_at(pc).and_then(|code| code.fault(pc));
+    let (Some(site), Some(fault)) = (site, native_fault(registers, signal)) else { return false };
+    step::leave_at(running, registers, site.pc.0, site.leave, fault);
+    true
+}
+
+/// What the processor says of a fault. Source: Intel SDM vol. 3A, 6.15, exception numbers and error codes.
+fn native_fault(registers: &[i64; 23], signal: c_int) -> Option<NativeFault> {
+    const WRITE: i64 = 2;
+    Some(match registers[libc::REG_TRAPNO as usize] {
+        0 => NativeFault::Divide,
+        12 | 13 | 17 => NativeFault::Protection,
+        14 => NativeFault::Memory {
+            address: registers[libc::REG_CR2 as usize] as u64,
+            write: registers[libc::REG_ERR as usize] & WRITE != 0,
+            bus: signal == libc::SIGBUS,
+        },
+        16 => NativeFault::X87,
+        19 => NativeFault::SimdFloat,
+        _ => return None,
+    })
 }
 
 /// Says what happened and hands the signal to its previous handler, which the faulting instruction meets when it runs again.

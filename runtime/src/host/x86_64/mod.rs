@@ -1,5 +1,15 @@
 //! x86-64 Linux: guarded access to guest memory, fault signals, entry to host code.
 
 pub(crate) mod clock;
+pub(crate) mod enter;
 pub(crate) mod fault;
 pub(crate) mod guest_access;
+mod step;
+pub(crate) mod x87;
+
+pub(crate) use step::on_interrupt;
+
+/// The back end for this host.
+pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
+    None
+}

@@ -1,0 +1,42 @@
+//! No way into host code: there is none.
+
+use std::sync::Arc;
+
+use hokku_ir::CpuState;
+
+use crate::code_cache::CodeCache;
+use crate::host::thread_memory::ThreadMemory;
+use crate::jit::Entrances;
+use crate::thread::Shared;
+
+/// What stopped a thread in host code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NativeFault {
+    Memory { address: u64, write: bool, bus: bool },
+    Protection,
+    Divide,
+    X87,
+    SimdFloat,
+    Called,
+}
+
+/// Runs nothing: teams with the JIT engine cannot be made on this host.
+pub(crate) struct HostThread;
+
+impl HostThread {
+    pub(crate) fn new(_memory: Arc<ThreadMemory>, _cache: &CodeCache, _entrances: Entrances) -> Self {
+        HostThread
+    }
+
+    pub(crate) fn set_entrances(&self, _entrances: Entrances) {}
+
+    pub(crate) fn run(&self, _cpu: &mut CpuState, _code: u64, _shared: &Shared) -> bool {
+        false
+    }
+
+    pub(crate) fn fault(&self) -> Option<NativeFault> {
+        None
+    }
+
+    pub(crate) fn in_host(&self, _yes: bool) {}
+}

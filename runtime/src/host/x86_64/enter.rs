@@ -1,0 +1,167 @@
+//! The way into host code, and what the signal handlers know of the thread that is in it.
+//!
+//! While a thread is in host code, `gs` leads to its [`CpuState`], `rsp` is its shadow stack, and signals use the signal stack of its
+//! [`ThreadMemory`]. The handlers find all they need through [`current`].
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+
+use hokku_ir::CpuState;
+
+use crate::code_cache::CodeCache;
+use crate::host::thread_memory::ThreadMemory;
+use crate::jit::Entrances;
+use crate::thread::{Attention, Shared};
+
+/// What stopped a thread in host code, other than an exit of the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NativeFault {
+    /// A memory access.
+    Memory { address: u64, write: bool, bus: bool },
+    /// #GP, #SS.
+    Protection,
+    /// #DE.
+    Divide,
+    /// #MF.
+    X87,
+    /// #XM.
+    SimdFloat,
+    /// None: the thread was called out at a safe point.
+    Called,
+}
+
+/// What the signal handlers know of a thread.
+pub(super) struct Running {
+    /// Of the thread's team, which outlives the thread.
+    pub(super) cache: *const CodeCache,
+    pub(super) cpu: Cell<*mut CpuState>,
+    pub(super) entrances: Cell<Entrances>,
+    /// Faults of host code here are the shadow stack's overflow.
+    pub(super) guard: Range<u64>,
+    /// Set from just before the code is entered until just after it has returned.
+    pub(super) in_host: AtomicBool,
+    /// What the handler found.
+    pub(super) fault: Cell<Option<NativeFault>>,
+}
+
+thread_local! {
+    static CURRENT: Cell<*const Running> = const { Cell::new(std::ptr::null()) };
+    static GS_BASE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The running thread, when the host thread is one that has entered host code.
+pub(super) fn current<'a>() -> Option<&'a Running> {
+    // SAFETY: the pointer is null or that of the value that `HostThread` owns, which takes it back before it is dropped; handlers, which alone
+    // call this, run on the same thread and end before that.
+    unsafe { CURRENT.get().as_ref() }
+}
+
+/// A guest thread's means to run host code on the calling host thread.
+pub(crate) struct HostThread {
+    running: Box<Running>,
+    memory: Arc<ThreadMemory>,
+    /// The signal stack that the host thread had.
+    old_stack: Cell<Option<libc::stack_t>>,
+}
+
+impl HostThread {
+    /// For a thread that uses `memory` and the code of `cache`, which outlives it.
+    pub(crate) fn new(memory: Arc<ThreadMemory>, cache: &CodeCache, entrances: Entrances) -> Self {
+        let running = Running {
+            cache,
+            cpu: Cell::new(std::ptr::null_mut()),
+            entrances: Cell::new(entrances),
+            guard: memory.guard(),
+            in_host: AtomicBool::new(false),
+            fault: Cell::new(None),
+        };
+        HostThread { running: Box::new(running), memory, old_stack: Cell::new(None) }
+    }
+
+    /// Tells where the stubs are now.
+    pub(crate) fn set_entrances(&self, entrances: Entrances) {
+        self.running.entrances.set(entrances);
+    }
+
+    /// Runs the host code at `code` until it leaves, unless `shared` is called first; says whether it ran. The host part of `cpu` is set up.
+    pub(crate) fn run(&self, cpu: &mut CpuState, code: u64, shared: &Shared) -> bool {
+        self.bind(cpu);
+        self.running.cpu.set(cpu);
+        self.running.fault.set(None);
+        self.in_host(true);
+        if shared.attention() != Attention::empty() {
+            self.in_host(false);
+            return false;
+        }
+        let entrances = self.running.entrances.get();
+        // SAFETY: the stub is a function of this type by the agreement with the back end; `code` is a block's start in live code memory, which
+        // is not overwritten while the thread's place is in code.
+        unsafe {
+            let enter: unsafe extern "C" fn(*mut CpuState, u64) = std::mem::transmute(entrances.enter);
+            enter(self.running.cpu.get(), code);
+        }
+        self.in_host(false);
+        true
+    }
+
+    /// What the fault handler found, when it ended the latest run.
+    pub(crate) fn fault(&self) -> Option<NativeFault> {
+        self.running.fault.get()
+    }
+
+    /// Says whether handlers may find the thread in host code. Orders this with the accesses of handlers on the same thread.
+    pub(crate) fn in_host(&self, yes: bool) {
+        compiler_fence(Ordering::SeqCst);
+        self.running.in_host.store(yes, Ordering::SeqCst);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Makes the host thread this guest thread's: signal stack, handlers' view, gs.
+    fn bind(&self, cpu: &mut CpuState) {
+        let running: *const Running = &raw const *self.running;
+        if CURRENT.get() != running {
+            let range = self.memory.signal_stack();
+            let stack = libc::stack_t {
+                ss_sp: range.start as *mut c_void,
+                ss_flags: 0,
+                ss_size: (range.end - range.start) as usize,
+            };
+            // SAFETY: the range is mapped for as long as `self` lives, and used for nothing else; `drop` gives the old one back.
+            unsafe {
+                let mut old: libc::stack_t = std::mem::zeroed();
+                let failed = libc::sigaltstack(&raw const stack, &raw mut old);
+                assert_eq!(failed, 0, "setting a signal stack");
+                self.old_stack.set(Some(old));
+            }
+            CURRENT.set(running);
+        }
+        let base = &raw mut *cpu as u64;
+        if GS_BASE.get() != base {
+            set_gs_base(base);
+            GS_BASE.set(base);
+        }
+    }
+}
+
+impl Drop for HostThread {
+    fn drop(&mut self) {
+        let running: *const Running = &raw const *self.running;
+        if CURRENT.get() == running {
+            CURRENT.set(std::ptr::null());
+            if let Some(old) = self.old_stack.take() {
+                // SAFETY: the stack that the host thread had before, by its own description.
+                unsafe { libc::sigaltstack(&raw const old, std::ptr::null_mut()) };
+            }
+        }
+    }
+}
+
+fn set_gs_base(base: u64) {
+    const ARCH_SET_GS: libc::c_long = 0x1001;
+    // SAFETY: no code but translated code uses gs in a 64-bit Linux process.
+    let failed = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, base) };
+    assert_eq!(failed, 0, "setting the base of gs");
+}

@@ -1,0 +1,65 @@
+//! Callouts: ops of translated code that are evaluated instead of compiled.
+
+use hokku_ir::eval::{EvalFault, MAX_ARGS, Machine, Val, eval_op};
+use hokku_ir::{CpuState, Effects, GuestAddr, Op, Value};
+
+use super::JitThread;
+use crate::host::arch;
+use crate::thread::Attention;
+use crate::world::Place;
+
+/// Evaluates the op of the callout that returns to host address `site`, on the guest state in `cpu`; says whether the thread goes on in its
+/// code. If not, `cpu.rip` is the instruction, and [`JitThread::take_callout_fault`] tells why.
+pub(crate) fn evaluate(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
+    jit.host.in_host(false);
+    jit.shared.place.set(Place::Callout);
+    jit.team().world.moved();
+    let result = evaluate_outside(jit, cpu, site);
+    jit.host.in_host(true);
+    jit.shared.place.set(Place::Code);
+    if result && jit.shared.attention() != Attention::empty() {
+        // Steps on from here to the next safe point.
+        crate::host::interrupt::send(jit.shared.id());
+    }
+    result
+}
+
+fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
+    let Some((op, pc)) = jit.callout_at(site) else { panic!("no callout returns to host address {site:#x}") };
+    jit.count_callout(op.name());
+    let uses_x87 = op.effects().contains(Effects::x87);
+    if uses_x87 {
+        arch::x87::save(cpu);
+    }
+    let mut args = [Val::default(); MAX_ARGS];
+    for (arg, words) in args.iter_mut().zip(&cpu.host.callout_args) {
+        *arg = Val(*words);
+    }
+    let count = operand_count(&op);
+    let team = jit.team();
+    let machine = &mut Machine { cpu: &mut *cpu, memory: &team.memory, system: &team.processor, mode: team.mode, pc };
+    let result = eval_op(&op, &args[..count], machine);
+    if uses_x87 {
+        arch::x87::load(cpu);
+    }
+    match result {
+        Ok(value) => {
+            cpu.host.callout_result = value.0;
+            true
+        }
+        Err(fault) => {
+            cpu.rip = pc.0;
+            jit.set_callout_fault(pc, fault);
+            false
+        }
+    }
+}
+
+fn operand_count(op: &Op) -> usize {
+    let mut count = 0;
+    op.values(&mut |_: Value| count += 1);
+    count
+}
+
+/// Where a callout faulted, and how.
+pub(crate) type CalloutFault = (GuestAddr, EvalFault);

@@ -1,0 +1,105 @@
+//! The host code of a team: shared stubs first, then region after region.
+
+use hokku_ir::CpuMode;
+use hokku_ir::backend::{Backend, Compiled, StubId};
+use rustix::io::Errno;
+
+use crate::host::code_memory::CodeMemory;
+
+/// Host addresses of code: from `start` on, before `end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CodeBounds {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl CodeBounds {
+    /// Whether `pc` is among them.
+    pub(crate) fn contains(&self, pc: u64) -> bool {
+        (self.start..self.end).contains(&pc)
+    }
+}
+
+/// Where threads and signal handlers find the stubs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entrances {
+    /// All code, stubs included.
+    pub(crate) code: CodeBounds,
+    pub(crate) enter: u64,
+    pub(crate) leave_fault: u64,
+    pub(crate) leave_fault_string: u64,
+    pub(crate) return_miss: u64,
+}
+
+/// Code memory with its stubs.
+#[derive(Debug)]
+pub(crate) struct HostCode {
+    memory: CodeMemory,
+    /// Host address of each stub.
+    stubs: Vec<(StubId, u64)>,
+    /// Bytes that the stubs take.
+    stub_bytes: usize,
+}
+
+impl HostCode {
+    /// `size` bytes of code memory, with the stubs of `backend` for `mode`.
+    pub(crate) fn new(backend: &dyn Backend, mode: CpuMode, size: usize) -> Result<Self, Errno> {
+        let mut memory = CodeMemory::new(size.next_multiple_of(crate::host::PAGE_SIZE as usize))?;
+        let stubs = backend.stubs(mode);
+        let base = memory.publish(&stubs.code).ok_or(Errno::NOMEM)?;
+        let entries = stubs.entries.iter().map(|(id, offset)| (*id, base + u64::from(*offset))).collect();
+        let stub_bytes = memory.used();
+        Ok(HostCode { memory, stubs: entries, stub_bytes })
+    }
+
+    /// Host address of a stub.
+    pub(crate) fn stub(&self, id: StubId) -> u64 {
+        let found = self.stubs.iter().find(|(stub, _)| *stub == id);
+        found.unwrap_or_else(|| panic!("the back end has no stub {id:?}")).1
+    }
+
+    /// Where threads find the stubs.
+    pub(crate) fn entrances(&self) -> Entrances {
+        let range = self.memory.range();
+        Entrances {
+            code: CodeBounds { start: range.start, end: range.end },
+            enter: self.stub(StubId::Enter),
+            leave_fault: self.stub(StubId::LeaveFault),
+            leave_fault_string: self.stub(StubId::LeaveFaultString),
+            return_miss: self.stub(StubId::ReturnMiss),
+        }
+    }
+
+    /// Places `compiled`, with its distances to the stubs filled in; gives its host address, or `None` where it does not fit any more.
+    pub(crate) fn place(&mut self, compiled: &mut Compiled) -> Option<u64> {
+        let at = self.memory.next(compiled.code.len())?;
+        for relocation in &compiled.relocations {
+            let offset = relocation.offset as usize;
+            let from = at + u64::from(relocation.offset) + 4;
+            // All code lies in one memory of less than 2 GiB.
+            let distance = self.stub(relocation.stub).wrapping_sub(from) as i32;
+            compiled.code[offset..offset + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+        self.memory.publish(&compiled.code)
+    }
+
+    /// Whether `len` bytes of code fit when there is no other region.
+    pub(crate) fn has_room_for(&self, len: usize) -> bool {
+        let range = self.memory.range();
+        self.stub_bytes + len < (range.end - range.start) as usize
+    }
+
+    /// Makes the jump at `site` lead to `target`; says whether it reaches.
+    pub(crate) fn redirect(&self, backend: &dyn Backend, site: u64, target: u64) -> bool {
+        let word = backend.branch_word(site, target);
+        if let Some(word) = word {
+            self.memory.patch(site, word);
+        }
+        word.is_some()
+    }
+
+    /// Forgets all regions. No thread runs their code or will return to it.
+    pub(crate) fn clear(&mut self) {
+        self.memory.truncate(self.stub_bytes);
+    }
+}

@@ -1,0 +1,112 @@
+//! Links between regions: direct jumps that were patched to lead to translated code.
+
+use hokku_ir::GuestAddr;
+use hokku_ir::backend::{Backend, Stop};
+
+use super::{HostCode, JitCode};
+use crate::code_cache::{Code, Record, RegionId, Tables};
+
+/// Which link of which region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkRef {
+    pub(crate) region: RegionId,
+    pub(crate) index: usize,
+}
+
+impl Tables {
+    /// The region whose host code holds `pc`. It may have been dropped, but its code is still there.
+    pub(crate) fn region_at(&self, pc: u64) -> Option<(RegionId, &JitCode)> {
+        let (_, id) = self.by_host.range(..=pc).next_back()?;
+        let code = self.record(*id)?.jit()?;
+        (pc - code.start < code.len).then_some((*id, code))
+    }
+
+    /// The host code that holds `pc`.
+    pub(crate) fn code_at(&self, pc: u64) -> Option<&JitCode> {
+        self.region_at(pc).map(|(_, code)| code)
+    }
+
+    /// The link whose stub is at `site`, and where the guest goes there.
+    pub(crate) fn link_at(&self, site: u64) -> Option<(LinkRef, GuestAddr)> {
+        let (region, code) = self.region_at(site)?;
+        let index = code.link_of_stub(site)?;
+        Some((LinkRef { region, index }, code.links[index].target))
+    }
+
+    /// The syscall or trap exit whose stub is at `site`.
+    pub(crate) fn stop_at(&self, site: u64) -> Option<Stop> {
+        self.code_at(site)?.stop(site)
+    }
+
+    /// Makes `link` lead to `host`, a block of region `to`; says whether that was possible.
+    pub(crate) fn link(&mut self, backend: &dyn Backend, link: LinkRef, to: RegionId, host: u64) -> bool {
+        let alive = |id| self.record(id).is_some_and(|r| !r.dropped);
+        if !alive(link.region) || !alive(to) {
+            return false;
+        }
+        let Some(from) = self.jit_mut(link.region) else { return false };
+        let entry = &mut from.links[link.index];
+        if entry.linked_to.is_some() {
+            return false;
+        }
+        let (site, linked) = (entry.site, &mut entry.linked_to);
+        *linked = Some(to);
+        if !self.redirect(backend, site, host) {
+            if let Some(from) = self.jit_mut(link.region) {
+                from.links[link.index].linked_to = None;
+            }
+            return false;
+        }
+        if let Some(target) = self.jit_mut(to) {
+            target.incoming.push((link.region, link.index));
+        }
+        true
+    }
+
+    /// Takes back all links from and to region `id`, which is being dropped.
+    pub(crate) fn unlink(&mut self, backend: &dyn Backend, id: RegionId) {
+        let Some(code) = self.jit_mut(id) else { return };
+        let incoming = std::mem::take(&mut code.incoming);
+        let mut outgoing = Vec::new();
+        for link in &mut code.links {
+            if let Some(to) = link.linked_to.take() {
+                outgoing.push((to, link.site, link.stub));
+            }
+        }
+        for (to, site, stub) in outgoing {
+            self.redirect(backend, site, stub);
+            if let Some(target) = self.jit_mut(to) {
+                target.incoming.retain(|(from, _)| *from != id);
+            }
+        }
+        for (from, index) in incoming {
+            let Some(code) = self.jit_mut(from) else { continue };
+            let link = &mut code.links[index];
+            if link.linked_to.take().is_some() {
+                let (site, stub) = (link.site, link.stub);
+                self.redirect(backend, site, stub);
+            }
+        }
+    }
+
+    fn redirect(&self, backend: &dyn Backend, site: u64, target: u64) -> bool {
+        self.host.as_ref().is_some_and(|host: &HostCode| host.redirect(backend, site, target))
+    }
+
+    fn jit_mut(&mut self, id: RegionId) -> Option<&mut JitCode> {
+        match &mut self.regions.get_mut(&id)?.code {
+            Code::Jit(code) => Some(code),
+            Code::Interp(_) => None,
+        }
+    }
+}
+
+impl Record {
+    /// Its host code.
+    pub(crate) fn jit(&self) -> Option<&JitCode> {
+        match &self.code {
+            Code::Jit(code) => Some(code),
+            Code::Interp(_) => None,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Running host code: in, out, and what to do then.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use hokku_ir::backend::StopKind;
+use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
+use hokku_ir::guest::ExitReason;
+use hokku_ir::passes::FaultsSee;
+use hokku_ir::softfloat::Exceptions;
+use hokku_ir::{BlockKey, GuestAddr, Op};
+
+use super::callout::{self, CalloutFault};
+use super::linking::LinkRef;
+use super::{Entrances, JitCode};
+use crate::code_cache::{Code, Tables};
+use crate::host::arch::enter::{HostThread, NativeFault};
+use crate::host::thread_memory::ThreadMemory;
+use crate::stats::Stats;
+use crate::team::Team;
+use crate::thread::{Attention, Shared, Thread};
+use crate::translator::{self, Translation};
+
+/// What a guest thread needs to run host code.
+pub(crate) struct JitThread {
+    team: Arc<Team>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) host: HostThread,
+    memory: Arc<ThreadMemory>,
+    entrances: Cell<Entrances>,
+    /// Stack pointer of the shadow stack; zero while it is to be set up.
+    shadow_sp: Cell<u64>,
+    /// Callouts that this thread met, and the cache's generation that they are of.
+    callouts: RefCell<(u64, HashMap<u64, (Op, GuestAddr)>)>,
+    counts: RefCell<BTreeMap<&'static str, u64>>,
+    fault: Cell<Option<CalloutFault>>,
+}
+
+/// Why a thread is out of host code, in terms that outlive the code.
+enum Left {
+    /// It goes on at this address; a link leads there if the place named is patched.
+    To { target: GuestAddr, link: Option<LinkRef> },
+    /// Something happened.
+    Flow(Flow),
+}
+
+impl JitThread {
+    pub(crate) fn new(team: &Arc<Team>, shared: &Arc<Shared>, memory: Arc<ThreadMemory>) -> Option<JitThread> {
+        let entrances = team.code.lock().host.as_ref()?.entrances();
+        let host = HostThread::new(Arc::clone(&memory), &team.code, entrances);
+        Some(JitThread {
+            team: Arc::clone(team),
+            shared: Arc::clone(shared),
+            host,
+            memory,
+            entrances: Cell::new(entrances),
+            shadow_sp: Cell::new(0),
+            callouts: RefCell::default(),
+            counts: RefCell::default(),
+            fault: Cell::new(None),
+        })
+    }
+
+    pub(super) fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// The op and guest instruction of the callout that returns to host address `site`.
+    pub(super) fn callout_at(&self, site: u64) -> Option<(Op, GuestAddr)> {
+        let mut known = self.callouts.borrow_mut();
+        let generation = self.team.code.generation();
+        if known.0 != generation {
+            known.1.clear();
+            known.0 = generation;
+        }
+        if let Some(found) = known.1.get(&site) {
+            return Some(*found);
+        }
+        let found = self.team.code.lock().code_at(site - 1)?.callout(site)?;
+        known.1.insert(site, found);
+        Some(found)
+    }
+
+    pub(super) fn count_callout(&self, op: &'static str) {
+        *self.counts.borrow_mut().entry(op).or_default() += 1;
+    }
+
+    pub(super) fn set_callout_fault(&self, at: GuestAddr, fault: EvalFault) {
+        self.fault.set(Some((at, fault)));
+    }
+
+    /// Adds what was counted to the team's.
+    pub(crate) fn flush_counts(&self) {
+        let counts = std::mem::take(&mut *self.counts.borrow_mut());
+        if !counts.is_empty() {
+            self.team.stats.add_callouts(&counts);
+        }
+    }
+
+    /// The stubs may have moved: the code memory is another one.
+    pub(crate) fn renew(&self) {
+        if let Some(host) = &self.team.code.lock().host {
+            self.entrances.set(host.entrances());
+            self.host.set_entrances(host.entrances());
+        }
+        self.memory.forget_all_jumps();
+        self.shadow_sp.set(0);
+    }
+}
+
+impl Thread {
+    /// Runs translated code until something other than a jump happens, or the thread is called.
+    pub(crate) fn run_jit(&mut self) -> Flow {
+        let mut link = None;
+        loop {
+            let at = GuestAddr(self.cpu.rip);
+            if self.shared.attention() != Attention::empty() || !self.team.world.enter(&self.shared) {
+                return Flow::Stopped { at };
+            }
+            let Some(host) = self.find(self.key(), link.take()) else {
+                self.team.world.leave(&self.shared);
+                if !install(&self.team, self.key()) {
+                    // Code that does not fit even an empty cache.
+                    return self.interpret_instruction();
+                }
+                continue;
+            };
+            let left = self.enter(host);
+            self.team.world.leave(&self.shared);
+            match left {
+                Left::To { target, link: from } => {
+                    self.cpu.rip = target.0;
+                    link = from;
+                }
+                Left::Flow(flow) => return flow,
+            }
+        }
+    }
+
+    /// Host address of the code for `key`; `link` is patched to lead there, or else the jump cache knows it from now on.
+    fn find(&mut self, key: BlockKey, link: Option<LinkRef>) -> Option<u64> {
+        let jit = self.jit.as_ref()?;
+        let mut tables = self.team.code.lock();
+        let (id, block) = tables.find(&key)?;
+        let host = tables.record(id)?.jit()?.block(block)?;
+        match link.zip(self.team.backend.as_deref()) {
+            Some((link, backend)) => {
+                if tables.link(backend, link, id, host) {
+                    Stats::add(&self.team.stats.links, 1);
+                }
+            }
+            None => jit.memory.cache_jump(key.pc.0, host),
+        }
+        Some(host)
+    }
+
+    /// Runs host code from `code` on. The thread's place is in code; when this returns, it needs the code no more.
+    fn enter(&mut self, code: u64) -> Left {
+        let jit = self.jit.as_ref().expect("a thread of a JIT team");
+        if self.shared.stale_returns.swap(false, Ordering::SeqCst) || jit.shadow_sp.get() == 0 {
+            jit.shadow_sp.set(jit.memory.empty_shadow_stack(jit.entrances.get().return_miss));
+        }
+        crate::host::arch::x87::load(&mut self.cpu);
+        let area = &mut self.cpu.host;
+        area.jump_cache = jit.memory.jump_cache_address();
+        area.shadow_top = jit.memory.shadow_top();
+        area.shadow_sp = jit.shadow_sp.get();
+        area.callout_fn = crate::host::callout::entry();
+        area.callout_context = std::ptr::from_ref(&**jit).addr() as u64;
+        area.interrupt = 0;
+        let at = GuestAddr(self.cpu.rip);
+        if !jit.host.run(&mut self.cpu, code, &self.shared) {
+            return Left::Flow(Flow::Stopped { at });
+        }
+        jit.shadow_sp.set(self.cpu.host.shadow_sp);
+        self.left()
+    }
+
+    fn left(&mut self) -> Left {
+        let jit = self.jit.as_ref().expect("a thread of a JIT team");
+        let stats = &self.team.stats;
+        let (reason, site) = (self.cpu.host.exit_reason, self.cpu.host.exit_site);
+        if reason == ExitReason::Fault as u32 {
+            if let Some((at, fault)) = jit.fault.take() {
+                return Left::Flow(Flow::Fault { at, fault });
+            }
+            return Left::Flow(self.native_fault(jit.host.fault()));
+        }
+        if reason == ExitReason::Indirect as u32 {
+            Stats::add(&stats.indirect_exits, 1);
+            return Left::To { target: GuestAddr(self.cpu.rip), link: None };
+        }
+        let tables = self.team.code.lock();
+        if reason == ExitReason::Link as u32 {
+            Stats::add(&stats.link_exits, 1);
+            let Some((link, target)) = tables.link_at(site) else { panic!("no link leaves at host address {site:#x}") };
+            return Left::To { target, link: Some(link) };
+        }
+        let Some(stop) = tables.stop_at(site) else { panic!("nothing stops at host address {site:#x}") };
+        Left::Flow(match stop.kind {
+            StopKind::Syscall(kind) => Flow::Syscall { kind, at: stop.at, next: stop.next },
+            StopKind::Trap(trap) => Flow::Trap { trap, at: stop.at, next: stop.next },
+        })
+    }
+
+    /// What the fault handler found, in the evaluator's words. `rip` is the instruction.
+    fn native_fault(&self, fault: Option<NativeFault>) -> Flow {
+        let at = GuestAddr(self.cpu.rip);
+        let fault = match fault {
+            Some(NativeFault::Memory { address, write, bus }) => {
+                let mapped = !bus && self.team.memory.protection(GuestAddr(address)).is_some();
+                let kind = if mapped { MemoryFaultKind::Protected } else { MemoryFaultKind::Unmapped };
+                EvalFault::Memory(MemoryFault { at: GuestAddr(address), write, kind })
+            }
+            Some(NativeFault::Protection) => EvalFault::Protection,
+            Some(NativeFault::Divide) => EvalFault::Divide,
+            Some(NativeFault::X87) => EvalFault::X87Float(Exceptions::empty()),
+            Some(NativeFault::SimdFloat) => EvalFault::SimdFloat(Exceptions::empty()),
+            Some(NativeFault::Called) | None => return Flow::Stopped { at },
+        };
+        Flow::Fault { at, fault }
+    }
+}
+
+/// Translates `key` to host code and enters it into the cache. `false`: it is too large for it. Where a page has changed meanwhile, the
+/// caller finds nothing and comes again.
+fn install(team: &Team, key: BlockKey) -> bool {
+    let Some(backend) = team.backend.as_deref() else { return false };
+    let start = Instant::now();
+    let Translation { region, pages } = translator::translate(&team.memory, key, FaultsSee::LiveFlags);
+    let mut compiled = backend.compile(&region);
+    let stats = &team.stats;
+    Stats::time(&stats.translation_ns, start.elapsed());
+    for attempt in 0..2 {
+        if attempt > 0 || team.code.lock().is_full() {
+            team.flush_code();
+        }
+        let mut tables = team.code.lock();
+        if !tables.is_fresh(&team.memory, &pages) {
+            return true;
+        }
+        let Some(host) = tables.host.as_mut().filter(|host| host.has_room_for(compiled.code.len() + 16)) else {
+            return false;
+        };
+        let Some(at) = host.place(&mut compiled) else { continue };
+        Stats::add(&stats.regions, 1);
+        Stats::add(&stats.guest_bytes, translator::byte_count(&region));
+        Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
+        Stats::add(&stats.host_bytes, compiled.code.len() as u64);
+        let code = JitCode::new(at, compiled);
+        if let Some(map) = &team.perf_map {
+            map.add(at, code.len, &team.symbols.name(key.pc));
+        }
+        let id = tables.insert(&region, &pages, Code::Jit(code));
+        tables.by_host.insert(at, id);
+        link_forward(team, &mut tables, id, key);
+        return true;
+    }
+    false
+}
+
+/// Links the exits of a new region to what is translated already.
+fn link_forward(team: &Team, tables: &mut Tables, id: crate::code_cache::RegionId, key: BlockKey) {
+    let Some(backend) = team.backend.as_deref() else { return };
+    let targets: Vec<GuestAddr> = tables
+        .record(id)
+        .and_then(|r| r.jit())
+        .map_or(Vec::new(), |code| code.links.iter().map(|l| l.target).collect());
+    for (index, pc) in targets.into_iter().enumerate() {
+        let Some((to, block)) = tables.find(&BlockKey { pc, ..key }) else { continue };
+        let Some(host) = tables.record(to).and_then(|r| r.jit()).and_then(|code| code.block(block)) else { continue };
+        if tables.link(backend, LinkRef { region: id, index }, to, host) {
+            Stats::add(&team.stats.links, 1);
+        }
+    }
+}
+
+/// Evaluates a callout for the stub that made it; says whether the thread goes on in its code.
+pub(crate) fn evaluate_callout(jit: &JitThread, cpu: &mut hokku_ir::CpuState, site: u64) -> bool {
+    callout::evaluate(jit, cpu, site)
+}

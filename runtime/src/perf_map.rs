@@ -1,0 +1,28 @@
+//! The map by which Linux's `perf` names translated code.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+/// `/tmp/perf-PID.map`, one line per region.
+#[derive(Debug)]
+pub(crate) struct PerfMap {
+    file: Mutex<File>,
+}
+
+impl PerfMap {
+    /// Creates the file.
+    pub(crate) fn create() -> io::Result<PerfMap> {
+        let file = File::create(format!("/tmp/perf-{}.map", std::process::id()))?;
+        Ok(PerfMap { file: Mutex::new(file) })
+    }
+
+    /// Adds `len` bytes of code at host address `at`.
+    pub(crate) fn add(&self, at: u64, len: u64, name: &impl Display) {
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        if let Err(error) = writeln!(file, "{at:x} {len:x} guest {name}") {
+            tracing::warn!("cannot write the perf map: {error}");
+        }
+    }
+}
