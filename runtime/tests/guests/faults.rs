@@ -130,6 +130,22 @@ fn a_non_canonical_address_is_a_protection_fault() {
 }
 
 #[test]
+fn a_misaligned_vector_access_is_a_protection_fault() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov eax, DATA.0 as i32 + 4
+            ; movups xmm1, [rax]
+            ; movaps xmm0, [rax]
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        let (fault, _) = guest.run().fault();
+        assert_eq!((fault.kind, fault.at.0), (FaultKind::Protection, CODE.0 + 8));
+    });
+}
+
+#[test]
 fn the_personality_can_send_a_faulting_thread_elsewhere() {
     let code = assemble64(|a| {
         guest64!(a
