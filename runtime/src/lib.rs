@@ -12,6 +12,7 @@
 
 mod code_cache;
 mod dispatcher;
+mod fork;
 pub mod guest_memory;
 pub mod host;
 mod interp;
@@ -29,6 +30,7 @@ mod world;
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
 };
+pub use host::blocking_syscall;
 pub use personality::{FaultKind, GuestFault, Personality, Resume};
 pub use processor::Processor;
 pub use stats::{Stats, StatsReport};

@@ -14,8 +14,19 @@ pub(crate) struct PerfMap {
 impl PerfMap {
     /// Creates the file.
     pub(crate) fn create() -> io::Result<PerfMap> {
-        let file = File::create(format!("/tmp/perf-{}.map", std::process::id()))?;
-        Ok(PerfMap { file: Mutex::new(file) })
+        Ok(PerfMap { file: Mutex::new(Self::open()?) })
+    }
+
+    fn open() -> io::Result<File> {
+        File::create(format!("/tmp/perf-{}.map", std::process::id()))
+    }
+
+    /// Goes on with the file of this process, which is a child of the one before.
+    pub(crate) fn renew(&self) {
+        match Self::open() {
+            Ok(file) => *self.file.lock().unwrap_or_else(|e| e.into_inner()) = file,
+            Err(error) => tracing::warn!("cannot create the perf map: {error}"),
+        }
     }
 
     /// Adds `len` bytes of code at host address `at`.

@@ -101,7 +101,7 @@ pub struct Team {
     pub(crate) code: CodeCache,
     pub(crate) backend: Option<Box<dyn Backend>>,
     pub(crate) perf_map: Option<PerfMap>,
-    code_cache_bytes: usize,
+    pub(crate) code_cache_bytes: usize,
     pub(crate) world: World,
 }
 
@@ -135,7 +135,7 @@ impl Team {
                 code,
                 backend,
                 perf_map,
-                code_cache_bytes: config.code_cache_bytes,
+                code_cache_bytes: config.code_cache_bytes.max(LEAST_CODE_CACHE),
                 world: World::default(),
             }
         }))

@@ -54,7 +54,7 @@ pub(crate) struct Shared {
 impl Shared {
     fn new(memory: Option<Arc<ThreadMemory>>) -> Self {
         Shared {
-            tid: AtomicI32::new(rustix::thread::gettid().as_raw_nonzero().get()),
+            tid: AtomicI32::new(host_id()),
             attention: AtomicU32::new(0),
             place: PlaceCell::default(),
             stale_returns: AtomicBool::new(false),
@@ -65,6 +65,17 @@ impl Shared {
     /// The host's thread id; zero once the thread has ended.
     pub(crate) fn id(&self) -> i32 {
         self.tid.load(Ordering::SeqCst)
+    }
+
+    /// The word that is not zero while the thread is called.
+    pub(crate) fn attention_word(&self) -> &AtomicU32 {
+        &self.attention
+    }
+
+    /// The process has been forked, and this is the child.
+    pub(crate) fn moved_to_child(&self) {
+        self.tid.store(host_id(), Ordering::SeqCst);
+        self.stale_returns.store(true, Ordering::SeqCst);
     }
 
     /// What the thread is called for.
@@ -82,6 +93,11 @@ impl Shared {
         self.attention.fetch_or(bits.bits(), Ordering::SeqCst);
         crate::host::interrupt::send(self.tid.load(Ordering::SeqCst));
     }
+}
+
+/// The host's id of the calling thread.
+fn host_id() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
 }
 
 /// Names a guest thread from any other thread; may outlive it.
@@ -130,6 +146,16 @@ impl ThreadList {
 
     pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
         self.lock().clone()
+    }
+
+    /// Keeps the list as it is until the guard is dropped.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.lock()
+    }
+
+    /// In a child process: only `shared`'s thread is there, under a new id.
+    pub(crate) fn keep_only(&self, shared: &Arc<Shared>) {
+        *self.lock() = vec![ThreadHandle { shared: Arc::clone(shared), id: host_id() }];
     }
 
     /// Makes all threads forget where their computed jumps and returns to `blocks` (or, for [`Extent::All`], to anything) lead. The world is

@@ -91,6 +91,11 @@ impl World {
         Stopped { world: self, _one: one }
     }
 
+    /// Keeps other threads from stopping the world until the guard is dropped.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.stopper.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// Announces that `thread` enters translated code; says whether it may. If not, it is outside, and has waited for the end of a stop.
     pub(crate) fn enter(&self, thread: &Shared) -> bool {
         thread.place.set(Place::Code);

@@ -339,6 +339,11 @@ impl GuestMemory {
         }
     }
 
+    /// Keeps the memory map as it is until the guards are dropped.
+    pub(crate) fn hold(&self) -> (impl Drop + '_, impl Drop + '_) {
+        (self.write_ranges(), self.code_pages())
+    }
+
     fn gap(
         &self,
         ranges: &RangeMap,

@@ -6,6 +6,7 @@
     reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
 )]
 
+mod blocking;
 pub(crate) mod callout;
 pub(crate) mod code_memory;
 pub(crate) mod interrupt;
@@ -22,4 +23,5 @@ pub(crate) mod portable;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use portable as arch;
 
+pub use blocking::blocking_syscall;
 pub use mapping::PAGE_SIZE;

@@ -171,7 +171,6 @@ impl Thread {
         area.shadow_sp = jit.shadow_sp.get();
         area.callout_fn = crate::host::callout::entry();
         area.callout_context = std::ptr::from_ref(&**jit).addr() as u64;
-        area.interrupt = 0;
         let at = GuestAddr(self.cpu.rip);
         if !jit.host.run(&mut self.cpu, code, &self.shared) {
             return Left::Flow(Flow::Stopped { at });

@@ -1,5 +1,6 @@
 //! Hosts for which there is no JIT back end yet: the interpreter's needs, by system calls alone.
 
+pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod enter;
 pub(crate) mod fault;

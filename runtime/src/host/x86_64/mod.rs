@@ -1,5 +1,6 @@
 //! x86-64 Linux: guarded access to guest memory, fault signals, entry to host code.
 
+pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod enter;
 pub(crate) mod fault;

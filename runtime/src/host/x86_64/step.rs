@@ -17,6 +17,11 @@ const POPF: u8 = 0x9d;
 
 /// The interrupt signal has come.
 pub(crate) fn on_interrupt(context: &mut libc::ucontext_t) {
+    let pc = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+    if let Some(end) = super::blocking::interrupted(*pc as u64) {
+        *pc = end as i64;
+        return;
+    }
     step(context);
 }
 
