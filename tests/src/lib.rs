@@ -1,3 +1,5 @@
 //! What hokku's cross-crate tests and benchmarks share.
 
 pub mod bench;
+pub mod fuzz;
+pub mod oracle;

@@ -1,0 +1,294 @@
+//! Cases: an instruction with its surroundings, and states to run it from.
+
+use std::collections::HashSet;
+
+use hokku_ir::{CpuMode, CpuState, Gpr, Seg};
+use iced_x86::{
+    Code, CodeSize, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
+    UsedMemory,
+};
+
+use super::encoding::{self, Encoded, bitness};
+use super::pages::BYTES;
+use super::rng::Rng;
+use super::safety::{accesses_are_harmless, address, excluded, is_indirect, set_value, value, writes_code_segment};
+use super::values;
+use crate::oracle::layout::{CODE, PAGE, SCRATCH, WRITABLE};
+
+/// Bytes of the largest stub.
+const STUB: u64 = 18;
+
+/// Code to run from some states, and what of it the states depend on.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its word size.
+    pub mode: CpuMode,
+    /// Address of its first instruction.
+    pub at: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Where it is over.
+    pub arrivals: Vec<u64>,
+    /// Its instructions.
+    pub insns: Vec<Instruction>,
+    /// Memory that the first instruction uses: what single-instruction states aim at the scratch pages.
+    used: Vec<UsedMemory>,
+}
+
+/// Where a run starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Registers.
+    pub cpu: CpuState,
+    /// Bytes that differ from the common pattern of the scratch pages: address and contents.
+    pub memory: Vec<(u64, Vec<u8>)>,
+}
+
+/// The contents of the scratch pages before each case's own bytes.
+pub fn pattern() -> Box<[u8; BYTES]> {
+    let mut rng = Rng::new(0x5c7a_7c41, 0);
+    let mut bytes = Box::new([0; BYTES]);
+    for chunk in bytes.chunks_mut(32) {
+        values::operand(&mut rng, chunk);
+    }
+    bytes
+}
+
+/// Instructions of `mode` that are translated and can be compared.
+pub fn codes(mode: CpuMode) -> Vec<Code> {
+    let translated: HashSet<String> = hokku_frontend::coverage()
+        .into_iter()
+        .filter(|c| c.status == hokku_frontend::Status::Translated)
+        .filter(|c| if mode == CpuMode::Protected32 { c.in_32 } else { c.in_64 })
+        .map(|c| c.name)
+        .collect();
+    Code::values()
+        .filter(|c| translated.contains(&format!("{c:?}")) && excluded(*c).is_none() && !c.op_code().fwait())
+        .collect()
+}
+
+impl Program {
+    /// One random instruction of kind `code`; `None` where no encoding was found.
+    pub fn single(rng: &mut Rng, code: Code, mode: CpuMode) -> Option<Program> {
+        let at = CODE + 0x400 + rng.below(0x400);
+        let Encoded { mut bytes, mut insn } = encoding::random(rng, code, mode, at)?;
+        if excluded(insn.code()).is_some() || (mode == CpuMode::Protected32 && uses_based_segment(&insn)) {
+            return None;
+        }
+        aim_constants(rng, mode, &mut bytes, &insn);
+        insn = encoding::decode(mode, at, &bytes);
+        let used = InstructionInfoFactory::new().info(&insn).used_memory().to_vec();
+        if mode == CpuMode::Protected32 && writes_code_segment(&insn, &used) {
+            return None;
+        }
+        let next = at + bytes.len() as u64;
+        let mut arrivals = vec![next];
+        if is_near_branch(&insn) {
+            let target = insn.near_branch_target();
+            let apart = target + STUB <= at || target >= next + STUB;
+            let inside = (CODE..=CODE + PAGE - STUB).contains(&target);
+            if inside && apart {
+                arrivals.push(target);
+            } else if target != next && inside {
+                return None;
+            }
+        }
+        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], used })
+    }
+
+    /// Code of several instructions whose states the caller prepares.
+    pub fn sequence(mode: CpuMode, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
+        let arrivals = vec![at + bytes.len() as u64];
+        Program { mode, at, bytes, arrivals, insns, used: Vec::new() }
+    }
+
+    /// Whether it is one instruction.
+    pub fn is_single(&self) -> bool {
+        self.insns.len() == 1
+    }
+
+    /// A random state to run the one instruction from; `None` where memory of this process would be touched.
+    pub fn start(&self, rng: &mut Rng) -> Option<Start> {
+        let insn = &self.insns[0];
+        let mut start = Start { cpu: values::state(rng, self.mode), memory: Vec::new() };
+        start.cpu.rip = self.at;
+        if self.mode == CpuMode::Long64 && uses_based_segment(insn) {
+            for seg in [Seg::Fs, Seg::Gs] {
+                start.cpu.segment_base[seg.index()] = match rng.below(3) {
+                    0 => 0,
+                    1 => SCRATCH + rng.below(64),
+                    _ => rng.u64() >> 18,
+                };
+            }
+        }
+        limit_counts(rng, insn, &mut start.cpu);
+        self.aim(rng, &mut start);
+        if is_indirect(insn.flow_control()) {
+            self.aim_jump(rng, &mut start);
+        }
+        self.start_is_harmless(&start).then_some(start)
+    }
+
+    /// Whether running from `start` touches no memory of this process.
+    pub fn start_is_harmless(&self, start: &Start) -> bool {
+        let flags = matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq);
+        // Flags from elsewhere might hold TF or AC.
+        let sp = start.cpu.get(Gpr::Rsp);
+        if flags
+            && (SCRATCH - 8..SCRATCH + 3 * PAGE).contains(&sp)
+            && !start.memory.iter().any(|(at, b)| *at == sp && b.len() >= 4)
+        {
+            return false;
+        }
+        accesses_are_harmless(&self.used, &start.cpu, self.mode)
+    }
+
+    /// Points the instruction's memory operands at the scratch pages and puts values there.
+    fn aim(&self, rng: &mut Rng, start: &mut Start) {
+        let mut aimed = Vec::new();
+        for memory in &self.used {
+            let size = memory.memory_size().size();
+            let target = place(rng, size as u64, self.mode);
+            let base = if memory.base() == Register::None { memory.index() } else { memory.base() };
+            let fixed = base == Register::None || aimed.contains(&base.full_register());
+            if !fixed && memory.address_size() != CodeSize::Code16 {
+                aimed.push(base.full_register());
+                let mut factor = 0;
+                if memory.base() == base {
+                    factor += 1;
+                }
+                if memory.index() == base {
+                    factor += u64::from(memory.scale());
+                }
+                let away = target.wrapping_sub(address(memory, &start.cpu, self.mode));
+                let old = value(&start.cpu, base);
+                if factor == 1 {
+                    set_value(&mut start.cpu, base, old.wrapping_add(away));
+                } else {
+                    set_value(&mut start.cpu, base, 0);
+                    let rest = target.wrapping_sub(address(memory, &start.cpu, self.mode));
+                    set_value(&mut start.cpu, base, rest / factor);
+                }
+            }
+            let at = address(memory, &start.cpu, self.mode);
+            let mut bytes = vec![0; size.clamp(8, 64)];
+            values::operand(rng, &mut bytes);
+            start.put(at, &bytes);
+        }
+        if matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq) {
+            // Without TF and AC, which would trap what follows, and NT.
+            let flags = u64::from(rng.u64() as u32 & !0x4_4100).to_le_bytes();
+            start.put(start.cpu.get(Gpr::Rsp), &flags);
+        }
+    }
+
+    /// Sets the target of a computed jump: elsewhere in the code page, or unmapped.
+    fn aim_jump(&self, rng: &mut Rng, start: &mut Start) {
+        let insn = &self.insns[0];
+        let target = match rng.below(4) {
+            0 => 0x4000_0000 + rng.below(0x1000_0000),
+            _ => CODE + 0xe00 + rng.below(0x1f0),
+        };
+        if insn.op_count() > 0 && insn.op_kind(0) == OpKind::Register {
+            set_value(&mut start.cpu, insn.op0_register(), target);
+        } else if let Some(memory) = self.used.iter().find(|m| m.access() != iced_x86::OpAccess::Write) {
+            let at = address(memory, &start.cpu, self.mode);
+            start.put(at, &target.to_le_bytes());
+        }
+    }
+}
+
+impl Start {
+    /// Puts `bytes` at `at`, as far as that is writable.
+    pub fn put(&mut self, at: u64, bytes: &[u8]) {
+        let Some(offset) = at.checked_sub(SCRATCH).filter(|o| *o < WRITABLE) else { return };
+        let len = bytes.len().min((WRITABLE - offset) as usize);
+        self.memory.push((at, bytes[..len].to_vec()));
+    }
+
+    /// Writes the case's own bytes over the pattern in `memory`, the writable scratch bytes.
+    pub fn apply(&self, memory: &mut [u8]) {
+        for (at, bytes) in &self.memory {
+            let offset = (at - SCRATCH) as usize;
+            memory[offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+}
+
+/// Whether it names fs or gs, whose bases are not zero.
+fn uses_based_segment(insn: &Instruction) -> bool {
+    matches!(insn.segment_prefix(), Register::FS | Register::GS)
+}
+
+fn is_near_branch(insn: &Instruction) -> bool {
+    insn.op_count() > 0 && matches!(insn.op_kind(0), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
+}
+
+/// A place for an operand of `size` bytes: mostly well inside, else at the edges and beyond.
+fn place(rng: &mut Rng, size: u64, mode: CpuMode) -> u64 {
+    let end = SCRATCH + WRITABLE;
+    let room = WRITABLE - size.min(WRITABLE / 2);
+    match rng.below(64) {
+        0..=39 => SCRATCH + (rng.below(room) & !63),
+        40..=53 => SCRATCH + rng.below(room),
+        54 => end - rng.below(size + 1),
+        55 => end + rng.below(PAGE - 16),
+        56 => end + PAGE - rng.below(size + 1),
+        57 => end + PAGE + rng.below(64),
+        58 => SCRATCH - rng.below(size + 1),
+        // Over the inner page boundary.
+        59..=61 => SCRATCH + PAGE - rng.below(size + 1),
+        _ if mode == CpuMode::Protected32 => rng.pick(&[0, 0xffff_fff8, 0x8000_0000]),
+        _ => rng.pick(&[
+            0,
+            0x8000_0000_0000,
+            0xffff_8000_0000_0000,
+            0x1234_5678_9abc_def0,
+            0x7fff_ffff_ffff_fffa,
+            u64::MAX,
+        ]),
+    }
+}
+
+/// Patches displacements that no register is added to and relative jumps so that they lead to where something is.
+fn aim_constants(rng: &mut Rng, mode: CpuMode, bytes: &mut [u8], insn: &Instruction) {
+    let mut decoder = Decoder::with_ip(bitness(mode), bytes, insn.ip(), DecoderOptions::NONE);
+    let again = decoder.decode();
+    let constants = decoder.get_constant_offsets(&again);
+    let mut patch = |offset: usize, size: usize, v: u64| {
+        bytes[offset..offset + size].copy_from_slice(&v.to_le_bytes()[..size]);
+    };
+    if is_near_branch(insn) {
+        let back = rng.percent(50);
+        let away = match constants.immediate_size() {
+            1 if back => rng.below(90).wrapping_sub(128),
+            1 => 24 + rng.below(100),
+            4 if back => rng.below(0x300).wrapping_sub(0x380),
+            4 => 24 + rng.below(0x300),
+            _ => return,
+        };
+        patch(constants.immediate_offset(), constants.immediate_size(), away);
+        return;
+    }
+    let has_memory = (0..insn.op_count()).any(|i| insn.op_kind(i) == OpKind::Memory);
+    let relative = insn.is_ip_rel_memory_operand();
+    let absolute = insn.memory_base() == Register::None && insn.memory_index() == Register::None;
+    if has_memory && (relative || absolute) && constants.displacement_size() >= 4 {
+        let target = place(rng, insn.memory_size().size() as u64, CpuMode::Protected32);
+        let value = if relative { target.wrapping_sub(insn.next_ip()) } else { target };
+        patch(constants.displacement_offset(), constants.displacement_size(), value);
+    }
+}
+
+/// Keeps what an instruction repeats, or reaches beyond its operand, within the scratch pages.
+fn limit_counts(rng: &mut Rng, insn: &Instruction, cpu: &mut CpuState) {
+    if insn.is_string_instruction() {
+        let count = if rng.one_in(20) { rng.below(9000) } else { rng.below(20) };
+        cpu.set(Gpr::Rcx, count);
+    }
+    let bit_test = matches!(insn.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
+    if bit_test && insn.op_kind(0) == OpKind::Memory && insn.op_kind(1) == OpKind::Register {
+        let offset = rng.below(8 * PAGE).wrapping_sub(4 * PAGE);
+        set_value(cpu, insn.op1_register(), offset);
+    }
+}

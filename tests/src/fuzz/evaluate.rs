@@ -1,0 +1,126 @@
+//! A case through the front end and the evaluator.
+
+use hokku_frontend::{Limits, translate};
+use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind};
+use hokku_ir::passes::{self, FaultsSee};
+use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
+
+use super::case::Program;
+use super::pages::Pages;
+use crate::oracle::{Ending, vector};
+use hokku_ir::eval::Flow;
+
+/// Blocks that a run may take.
+const BUDGET: usize = 10_000;
+
+/// What a run came to, beside the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As on the processor.
+    Ended(Ending),
+    /// The program holds an instruction that is not translated.
+    Untranslated,
+    /// The evaluator lacks an op.
+    Unevaluated,
+}
+
+/// A translated program.
+#[derive(Debug)]
+pub struct Translated {
+    /// As the front end made it.
+    pub region: Region,
+    /// After the passes, where they are applied.
+    pub optimised: Option<Region>,
+}
+
+/// Translates `program`, and applies the passes where `optimise`.
+pub fn translated(program: &Program, optimise: bool) -> Translated {
+    let code = (GuestAddr(program.at), &program.bytes[..]);
+    let key = BlockKey::new(GuestAddr(program.at), program.mode);
+    let limits = if program.is_single() { Limits::single_instruction() } else { Limits::default() };
+    let region = translate(&code, key, &limits);
+    let optimised = optimise.then(|| {
+        let mut region = region.clone();
+        passes::run(&mut region, FaultsSee::ExactFlags);
+        region
+    });
+    Translated { region, optimised }
+}
+
+/// Runs `translated` from the state `cpu`, which becomes the state after it.
+pub fn run(
+    translated: &Translated,
+    program: &Program,
+    evaluator: &mut Evaluator,
+    cpu: &mut CpuState,
+    memory: &Pages,
+) -> Outcome {
+    let system = FixedSystem::default();
+    let region = translated.optimised.as_ref().unwrap_or(&translated.region);
+    if program.is_single() {
+        let flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| false);
+        return outcome(flow, cpu);
+    }
+    let mut left = BUDGET;
+    let code = (GuestAddr(program.at), &program.bytes[..]);
+    let mut flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
+    loop {
+        match flow {
+            Flow::Jump { to } if !program.arrivals.contains(&to.0) && left > 0 => {
+                let region = translate(&code, BlockKey::new(to, program.mode), &Limits::default());
+                flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
+            }
+            Flow::Stopped { .. } => return Outcome::Ended(Ending::Endless),
+            other => return outcome(other, cpu),
+        }
+    }
+}
+
+fn step(left: &mut usize) -> bool {
+    *left = left.saturating_sub(1);
+    *left > 0
+}
+
+/// The exception or end that `flow` is; sets `rip` to what the processor's frame holds.
+fn outcome(flow: Flow, cpu: &mut CpuState) -> Outcome {
+    let exception = |vector| Outcome::Ended(Ending::Exception { vector, page: None });
+    let trapped = |trap: Trap, next: GuestAddr, cpu: &mut CpuState| match trap {
+        Trap::InvalidOpcode => exception(vector::UD),
+        Trap::Untranslated => Outcome::Untranslated,
+        Trap::Breakpoint | Trap::Debug | Trap::Overflow => {
+            cpu.rip = next.0;
+            exception(match trap {
+                Trap::Breakpoint => vector::BP,
+                Trap::Debug => vector::DB,
+                _ => vector::OF,
+            })
+        }
+        Trap::Bound => exception(vector::BR),
+        Trap::Protection | Trap::Halt => exception(vector::GP),
+        Trap::Divide => exception(vector::DE),
+        Trap::Fetch => Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((next.0, false)) }),
+    };
+    match flow {
+        Flow::Jump { .. } | Flow::Stopped { .. } => Outcome::Ended(Ending::Arrived),
+        Flow::Syscall { .. } => Outcome::Ended(Ending::Syscall),
+        Flow::Trap { trap, next, .. } => trapped(trap, next, cpu),
+        Flow::Fault { fault, .. } => match fault {
+            EvalFault::Memory(fault) if fault.kind == MemoryFaultKind::NotCanonical => exception(vector::GP),
+            EvalFault::Memory(fault) => {
+                Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((fault.at.0, fault.write)) })
+            }
+            EvalFault::Protection => exception(vector::GP),
+            EvalFault::Trap(Trap::Overflow) => {
+                // `into` is one byte.
+                cpu.rip += 1;
+                exception(vector::OF)
+            }
+            EvalFault::Trap(trap) => trapped(trap, GuestAddr(cpu.rip), cpu),
+            EvalFault::Divide => exception(vector::DE),
+            EvalFault::SimdFloat(_) => exception(vector::XM),
+            EvalFault::X87Float(_) => exception(vector::MF),
+            #[allow(unreachable_patterns, reason = "the evaluator loses this variant with its last missing op")]
+            _ => Outcome::Unevaluated,
+        },
+    }
+}

@@ -1,0 +1,16 @@
+//! Differential fuzzing: random guest code, run on this processor and by hokku, compared in everything that a program could see.
+//!
+//! A *program* is one instruction (drawn from the decoder's tables) or a short piece of code with jumps; a *case* is a program with a
+//! state to start from. Case `n` of seed `s` is the same on every machine and in every run.
+
+pub mod case;
+pub mod compare;
+pub mod encoding;
+pub mod evaluate;
+pub mod explain;
+pub mod pages;
+pub mod report;
+pub mod rng;
+pub mod run;
+pub mod safety;
+pub mod values;

@@ -1,0 +1,222 @@
+//! Runs cases and counts.
+
+use std::collections::BTreeMap;
+
+use hokku_ir::eval::Evaluator;
+use hokku_ir::{CpuMode, CpuState};
+use iced_x86::Code;
+
+use super::case::{self, Program, Start};
+use super::compare::{After, Allowed, Field, differences};
+use super::evaluate::{self, Outcome, Translated};
+use super::pages::{BYTES, Pages};
+use super::report::{self, Id};
+use super::rng::Rng;
+use crate::oracle::Oracle;
+use crate::oracle::layout::WRITABLE;
+
+/// States that each program is run from.
+pub const STATES: u64 = 8;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seed of everything.
+    pub seed: u64,
+    /// Word size.
+    pub mode: CpuMode,
+    /// Instructions to draw from.
+    pub codes: Vec<Code>,
+    /// Differences to report in full; further ones are counted.
+    pub reports: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Cases compared.
+    pub cases: u64,
+    /// Cases that ended with an exception on the processor.
+    pub exceptions: u64,
+    /// Cases in which only undefined things were masked.
+    pub masked: u64,
+    /// Cases drawn but not run, since they could touch memory of this process or have no encoding.
+    pub skipped: u64,
+    /// Cases whose instruction form is not translated.
+    pub untranslated: u64,
+    /// Unexplained differences by instruction.
+    pub different: BTreeMap<String, u64>,
+    /// Full reports.
+    pub reports: Vec<String>,
+}
+
+impl Tally {
+    /// Number of unexplained differences.
+    pub fn differences(&self) -> u64 {
+        self.different.values().sum()
+    }
+
+    /// Adds what another run found.
+    pub fn add(&mut self, other: Tally) {
+        self.cases += other.cases;
+        self.exceptions += other.exceptions;
+        self.masked += other.masked;
+        self.skipped += other.skipped;
+        self.untranslated += other.untranslated;
+        for (name, n) in other.different {
+            *self.different.entry(name).or_default() += n;
+        }
+        self.reports.extend(other.reports);
+    }
+}
+
+/// Runs cases on the processor and through the evaluator.
+pub struct Runner {
+    oracle: Oracle,
+    evaluator: Evaluator,
+    pattern: Box<[u8; BYTES]>,
+    pages: Pages,
+}
+
+impl Runner {
+    /// `Err` says why this host cannot.
+    pub fn new() -> Result<Runner, String> {
+        let mut oracle = Oracle::acquire()?;
+        let pattern = case::pattern();
+        let mut constant = [0; 4096];
+        constant.copy_from_slice(&pattern[WRITABLE as usize..]);
+        oracle.set_constant_page(&constant);
+        let pages = Pages::new(&pattern);
+        Ok(Runner { oracle, evaluator: Evaluator::new(), pattern, pages })
+    }
+
+    /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each.
+    pub fn run(&mut self, plan: &Plan, from: u64, to: u64) -> Tally {
+        let mut tally = Tally::default();
+        for number in from..to {
+            let mut rng = Rng::new(plan.seed, number);
+            let code = rng.pick(&plan.codes);
+            let Some(program) = Program::single(&mut rng, code, plan.mode) else {
+                tally.skipped += STATES;
+                continue;
+            };
+            self.program(plan, number, &program, &mut rng, &mut tally);
+        }
+        tally
+    }
+
+    fn program(&mut self, plan: &Plan, number: u64, program: &Program, rng: &mut Rng, tally: &mut Tally) {
+        let translated = evaluate::translated(program, rng.percent(50));
+        self.oracle.set_code(program.mode, program.at, &program.bytes, &program.arrivals);
+        for state in 0..STATES {
+            let Some(start) = program.start(rng) else {
+                tally.skipped += 1;
+                continue;
+            };
+            let id = Id { seed: plan.seed, number: number * STATES + state };
+            self.case(plan, id, program, &translated, &start, tally);
+        }
+    }
+
+    /// Runs one case on both sides; what differs, if it could be compared.
+    fn both(&mut self, program: &Program, translated: &Translated, start: &Start) -> Both {
+        let mut ours = start.cpu.clone();
+        self.pages.reset(&self.pattern[..WRITABLE as usize]);
+        if !start.memory.is_empty() {
+            let mut bytes = self.pages.with(<[u8]>::to_vec);
+            start.apply(&mut bytes);
+            self.pages.reset(&bytes);
+        }
+        let outcome = evaluate::run(translated, program, &mut self.evaluator, &mut ours, &self.pages);
+        let Outcome::Ended(our_ending) = outcome else { return Both::Incomparable };
+        let mut native = start.cpu.clone();
+        let memory = self.oracle.memory();
+        memory.copy_from_slice(&self.pattern[..WRITABLE as usize]);
+        start.apply(memory);
+        let ending = self.oracle.run(program.mode, program.at, &mut native);
+        let memory = self.oracle.memory();
+        let fields = self.pages.with(|pages| {
+            let first = After { ending, cpu: &native, memory };
+            let second = After { ending: our_ending, cpu: &ours, memory: pages };
+            differences(&first, &second, Allowed::by(program, &start.cpu))
+        });
+        Both::Compared { fields, native: Box::new(native), ours: Box::new(ours), endings: [ending, our_ending] }
+    }
+
+    fn case(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        program: &Program,
+        translated: &Translated,
+        start: &Start,
+        tally: &mut Tally,
+    ) {
+        let Both::Compared { fields, endings, .. } = self.both(program, translated, start) else {
+            tally.untranslated += 1;
+            return;
+        };
+        tally.cases += 1;
+        tally.exceptions += u64::from(endings[0] != crate::oracle::Ending::Arrived);
+        if fields.is_empty() {
+            return;
+        }
+        let name = format!("{:?}", program.insns[0].code());
+        let times = tally.different.entry(name).or_default();
+        *times += 1;
+        if *times > 1 || tally.reports.len() >= plan.reports {
+            return;
+        }
+        let start = self.shrunk(program, translated, start.clone());
+        let Both::Compared { fields, native, ours, endings } = self.both(program, translated, &start) else { return };
+        let memory = self.oracle.memory();
+        let text = self.pages.with(|pages| {
+            let first = After { ending: endings[0], cpu: &native, memory };
+            let second = After { ending: endings[1], cpu: &ours, memory: pages };
+            let bits = super::encoding::bitness(program.mode);
+            let command = format!(
+                "fuzz --seed {} --mode {bits} --first {} --cases {STATES}",
+                id.seed,
+                id.number / STATES * STATES
+            );
+            report::difference(id, &command, program, &start, translated, &fields, (&first, &second))
+        });
+        tally.reports.push(text);
+    }
+
+    /// A simpler start that still differs: registers and memory set to zero where that does not matter.
+    fn shrunk(&mut self, program: &Program, translated: &Translated, mut start: Start) -> Start {
+        type Simplify = Box<dyn Fn(&mut Start)>;
+        let mut steps: Vec<Simplify> = vec![
+            Box::new(|s| s.cpu.status_flags = 0),
+            Box::new(|s| s.cpu.system_flags = hokku_ir::guest::eflags::START),
+            Box::new(|s| s.cpu.mxcsr = hokku_ir::guest::MXCSR_START),
+            Box::new(|s| s.cpu.x87 = hokku_ir::guest::X87::INIT),
+            Box::new(|s| s.memory.clear()),
+        ];
+        for i in 0..16 {
+            steps.push(Box::new(move |s| s.cpu.gpr[i] = 0));
+            steps.push(Box::new(move |s| s.cpu.vector[i] = [0; 4]));
+            steps.push(Box::new(move |s| s.cpu.vector[i][2..].fill(0)));
+            steps.push(Box::new(move |s| s.cpu.x87.regs[i % 8] = Default::default()));
+        }
+        for simplify in steps {
+            let mut simpler = start.clone();
+            simplify(&mut simpler);
+            if !program.start_is_harmless(&simpler) {
+                continue;
+            }
+            let both = self.both(program, translated, &simpler);
+            if matches!(both, Both::Compared { fields, .. } if !fields.is_empty()) {
+                start = simpler;
+            }
+        }
+        start
+    }
+}
+
+/// A case on both sides.
+enum Both {
+    Compared { fields: Vec<Field>, native: Box<CpuState>, ours: Box<CpuState>, endings: [crate::oracle::Ending; 2] },
+    Incomparable,
+}

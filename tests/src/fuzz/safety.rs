@@ -1,0 +1,161 @@
+//! Which instructions and accesses may run natively.
+
+use hokku_ir::{CpuMode, CpuState, Seg};
+use iced_x86::{
+    Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpAccess, OpCodeOperandKind as Kind, Register, UsedMemory,
+};
+
+use crate::oracle::layout::harmless;
+
+/// Features whose instructions can be compared: of user programs, and such that processors with AVX2 have them.
+const FEATURES: &[CpuidFeature] = {
+    use CpuidFeature::*;
+    &[
+        INTEL8086,
+        INTEL8086_ONLY,
+        INTEL186,
+        INTEL286,
+        INTEL286_ONLY,
+        INTEL386,
+        INTEL386_ONLY,
+        INTEL386_A0_ONLY,
+        INTEL486,
+        X64,
+        CPUID,
+        CMOV,
+        CX8,
+        CMPXCHG16B,
+        CLFSH,
+        CLFLUSHOPT,
+        MULTIBYTENOP,
+        PAUSE,
+        MOVBE,
+        POPCNT,
+        LZCNT,
+        BMI1,
+        BMI2,
+        ADX,
+        FSGSBASE,
+        PREFETCHW,
+        FPU,
+        FPU287,
+        FPU387,
+        FXSR,
+        MMX,
+        SSE,
+        SSE2,
+        SSE3,
+        SSSE3,
+        SSE4_1,
+        SSE4_2,
+        AES,
+        PCLMULQDQ,
+        SHA,
+        AVX,
+        AVX2,
+        FMA,
+        F16C,
+        VAES,
+        VPCLMULQDQ,
+        CET_IBT,
+        TSC,
+        MSR,
+        SEP,
+        SYSCALL,
+        RDTSCP,
+    ]
+};
+
+/// Why `code` cannot be compared with this processor; `None` where it can.
+pub fn excluded(code: Code) -> Option<&'static str> {
+    use Mnemonic::*;
+    let info = code.op_code();
+    let segments = [Kind::seg_reg, Kind::es, Kind::ss, Kind::ds, Kind::fs, Kind::gs];
+    let writes_segment = info.op_count() > 0 && segments.contains(&info.op0_kind()) && code.mnemonic() != Push;
+    if !code.cpuid_features().iter().all(|f| FEATURES.contains(f)) {
+        return Some("not on every processor, or of kernels alone");
+    }
+    match code.mnemonic() {
+        Sgdt | Sidt | Sldt | Str | Smsw | Vmcall | Vmmcall => Some("depends on this machine's kernel"),
+        Syscall | Sysenter | Sysexit | Sysret | Int => Some("enters this machine's kernel"),
+        Lds | Les | Lss | Lfs | Lgs | Iret | Iretd | Iretq | Retf => {
+            Some("selectors are of the guest's own descriptor table")
+        }
+        _ if writes_segment => Some("selectors are of the guest's own descriptor table"),
+        _ if info.op_kinds().iter().any(|k| matches!(k, Kind::farbr2_2 | Kind::farbr4_2)) => {
+            Some("selectors are of the guest's own descriptor table")
+        }
+        Jmp | Call if code.is_jmp_far_indirect() || code.is_call_far_indirect() => {
+            Some("selectors are of the guest's own descriptor table")
+        }
+        Verr | Verw | Lar | Lsl | Arpl => Some("asks for the guest's own descriptor table"),
+        Cpuid | Xgetbv | Rdpid | Rdtscp | Rdtsc | Rdpmc | Rdpru => {
+            Some("tells the guest's processor model, not this one")
+        }
+        Rdrand | Rdseed => Some("gives another result each time"),
+        Wrpkru | Rdpkru => Some("protects this machine's pages"),
+        Xbegin | Xabort | Xend | Xtest => Some("transactions end at their own times"),
+        Umwait | Tpause | Umonitor => Some("waits"),
+        _ => None,
+    }
+}
+
+/// Whether it writes through the code segment, which 32-bit code may not (#GP); the front end takes all flat segments for one.
+pub fn writes_code_segment(insn: &Instruction, used: &[UsedMemory]) -> bool {
+    insn.segment_prefix() == Register::CS
+        && used
+            .iter()
+            .any(|m| m.segment() == Register::CS && !matches!(m.access(), OpAccess::Read | OpAccess::CondRead))
+}
+
+/// Whether the instruction transfers control to a computed place.
+pub fn is_indirect(flow: FlowControl) -> bool {
+    matches!(flow, FlowControl::IndirectBranch | FlowControl::IndirectCall | FlowControl::Return)
+}
+
+/// Value of `register` (general or segment base) in `cpu`.
+pub fn value(cpu: &CpuState, register: Register) -> u64 {
+    match register {
+        Register::FS => return cpu.segment_base[Seg::Fs.index()],
+        Register::GS => return cpu.segment_base[Seg::Gs.index()],
+        Register::AH | Register::CH | Register::DH | Register::BH => {
+            return cpu.gpr[register.number() % 4] >> 8 & 0xff;
+        }
+        _ if !register.is_gpr() => return 0,
+        _ => {}
+    }
+    let full = cpu.gpr[register.full_register().number()];
+    match register.size() {
+        1 => full & 0xff,
+        2 => full & 0xffff,
+        4 => full & 0xffff_ffff,
+        _ => full,
+    }
+}
+
+/// Sets the part of a general register that `register` is.
+pub fn set_value(cpu: &mut CpuState, register: Register, v: u64) {
+    let full = &mut cpu.gpr[register.full_register().number()];
+    let mask = match register.size() {
+        1 => 0xff,
+        2 => 0xffff,
+        4 => 0xffff_ffff,
+        _ => u64::MAX,
+    };
+    *full = *full & !mask | v & mask;
+}
+
+/// Address of the access `memory` in state `cpu`.
+pub fn address(memory: &UsedMemory, cpu: &CpuState, mode: CpuMode) -> u64 {
+    let at = memory.virtual_address(0, |register, _, _| Some(value(cpu, register))).unwrap_or(0);
+    if mode == CpuMode::Protected32 { at & 0xffff_ffff } else { at }
+}
+
+/// Whether all accesses of the instruction stay where nothing of this process is.
+pub fn accesses_are_harmless(used: &[UsedMemory], cpu: &CpuState, mode: CpuMode) -> bool {
+    used.iter().all(|m| {
+        let size = (m.memory_size().size() as u64).max(64);
+        let at = address(m, cpu, mode);
+        harmless(at, size) && harmless(at.wrapping_sub(size), size)
+    })
+}

@@ -1,0 +1,40 @@
+//! The front end and the evaluator against this machine's processor, on random instructions.
+//!
+//! `cargo run --release -p hokku-tests --bin fuzz` runs more of the same.
+
+use hokku_ir::CpuMode;
+use hokku_tests::fuzz::case::codes;
+use hokku_tests::fuzz::run::{Plan, Runner, STATES};
+
+/// Cases for each word size.
+const CASES: u64 = 50_000;
+
+fn compare(mode: CpuMode) {
+    let mut runner = match Runner::new() {
+        Ok(runner) => runner,
+        Err(why) => {
+            eprintln!("skipped: {why}");
+            return;
+        }
+    };
+    let mut codes = codes(mode);
+    codes.retain(|c| {
+        let name = format!("{:?}", c.mnemonic());
+        ["Add", "Sub", "Adc", "Sbb", "And", "Or", "Xor", "Cmp", "Test", "Inc", "Dec", "Neg", "Not", "Mov", "Lea"]
+            .contains(&name.as_str())
+    });
+    let plan = Plan { seed: 0x0dd5_eed5, mode, codes, reports: 3 };
+    let tally = runner.run(&plan, 0, CASES / STATES);
+    assert!(tally.cases > CASES / 2, "only {} cases could be compared", tally.cases);
+    assert_eq!(tally.differences(), 0, "{:?}\n{}", tally.different, tally.reports.join("\n"));
+}
+
+#[test]
+fn code_of_64_bits_does_what_the_processor_does() {
+    compare(CpuMode::Long64);
+}
+
+#[test]
+fn code_of_32_bits_does_what_the_processor_does() {
+    compare(CpuMode::Protected32);
+}
