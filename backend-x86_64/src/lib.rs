@@ -1,1 +1,90 @@
-//! Placeholder head; replaced as the crate grows.
+//! hokku IR to x86-64 host code.
+//!
+//! The guest is x86 as well, so the aim is identity: a guest instruction becomes the host instruction that it is, on the registers where the
+//! guest's live ([`assign`](self)), with the host's flags as the guest's. What differs is what cannot be the same: memory operands in segments
+//! with a base, jumps, the few registers that the translator needs for itself.
+//!
+//! | file | what |
+//! |---|---|
+//! | `assign` | which guest state lives where |
+//! | `plan` | decisions about a block before its code is written |
+//! | `values`, `flags` | where values are while it is written |
+//! | `lower` | the table from ops to the methods that lower them |
+//! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
+//! | `encode` | instructions to bytes |
+//! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
+
+mod arith;
+mod assign;
+mod callout;
+mod control;
+mod encode;
+mod flags;
+mod float;
+mod lower;
+mod memory;
+mod mul_div;
+mod plan;
+mod shift;
+mod state;
+mod string;
+mod stubs;
+mod values;
+mod vector;
+mod x87;
+
+use hokku_ir::backend::{Backend, Compiled, Stubs};
+use hokku_ir::{CpuMode, Region};
+
+/// What the host processor has beyond SSE2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// `shlx` and kin, which leave flags alone.
+    pub bmi2: bool,
+}
+
+impl Features {
+    /// The features of the processor that this runs on.
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Features {
+        Features { bmi2: std::is_x86_feature_detected!("bmi2") }
+    }
+
+    /// No x86-64 processor here: code for any.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Features {
+        Features::default()
+    }
+}
+
+/// The x86-64 back end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct X86_64 {
+    features: Features,
+}
+
+impl X86_64 {
+    /// A back end for processors with `features`.
+    pub fn new(features: Features) -> Self {
+        X86_64 { features }
+    }
+}
+
+impl Backend for X86_64 {
+    fn name(&self) -> &'static str {
+        "x86_64"
+    }
+
+    fn stubs(&self, mode: CpuMode) -> Stubs {
+        stubs::stubs(mode)
+    }
+
+    fn compile(&self, region: &Region) -> Compiled {
+        lower::compile(region, self.features)
+    }
+
+    fn branch_word(&self, site: u64, target: u64) -> Option<u32> {
+        let distance = target.wrapping_sub(site.wrapping_add(4)) as i64;
+        i32::try_from(distance).ok().map(|d| d as u32)
+    }
+}

@@ -1,0 +1,302 @@
+//! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
+
+use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
+use hokku_ir::backend::{Link, Relocation, ReturnPad, Stop, StopKind, StubId};
+use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Value, Width};
+
+use crate::assign::{EXIT_SITE, R15, RCX};
+use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
+use crate::lower::Lowering;
+use crate::values::Loc;
+
+/// Code that is written behind all blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cold {
+    /// Leaves for the target of link number `n`.
+    Link { label: DynamicLabel, n: usize },
+    /// Leaves for the target of back edge number `n`.
+    BackEdge { label: DynamicLabel, n: usize },
+    /// A computed jump whose target is not the expected one: rcx + `less` is the target.
+    Mismatch { label: DynamicLabel, less: u64 },
+    /// The string instruction `code` with DF set, or not after all.
+    Backwards { label: DynamicLabel, forwards: DynamicLabel, done: DynamicLabel, string: crate::string::Code },
+}
+
+/// Kinds of direct jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Jump {
+    Always,
+    If(Cond),
+    Call,
+}
+
+impl Lowering<'_> {
+    /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
+    pub(crate) fn exit(&mut self, exit: &Exit, next: Option<BlockId>) {
+        self.at = self.block.insts.len() as u32;
+        match *exit {
+            Exit::Jump { to } => {
+                self.before_fault_if_live();
+                self.jump(Jump::Always, to, next);
+            }
+            Exit::Branch { cond, taken, next: otherwise } => self.branch(cond, taken, otherwise, next),
+            Exit::Indirect { target } => {
+                self.target_to_rcx(target);
+                self.before_fault_if_live();
+                self.jump_to_stub(0xe9, StubId::Indirect);
+            }
+            Exit::Call { to, ret, ret_block } => {
+                self.before_fault_if_live();
+                self.jump(Jump::Call, to, None);
+                self.return_pad(ret, ret_block, next);
+            }
+            Exit::IndirectCall { target, ret, ret_block } => {
+                self.target_to_rcx(target);
+                self.before_fault_if_live();
+                self.jump_to_stub(0xe8, StubId::Indirect);
+                self.return_pad(ret, ret_block, next);
+            }
+            Exit::Return { target } => {
+                self.target_to_rcx(target);
+                self.before_fault_if_live();
+                self.asm.plain(&[0xc3]);
+            }
+            Exit::Syscall { kind, at, next } => self.stop(StopKind::Syscall(kind), at, next),
+            Exit::Trap { trap, at, next } => self.stop(StopKind::Trap(trap), at, next),
+        }
+    }
+
+    fn before_fault_if_live(&mut self) {
+        if !self.live_flags().is_empty() {
+            self.before_fault();
+        }
+    }
+
+    /// Puts the target of a computed jump into rcx, zero-extended.
+    fn target_to_rcx(&mut self, target: Value) {
+        let w = self.mode.word();
+        if self.loc(target) == Loc::Temp(RCX) {
+            self.lock(RCX);
+            self.consume(target);
+            return;
+        }
+        self.force(target);
+        self.take_rcx();
+        if let Some(n) = self.constant_of(target) {
+            self.asm.constant(RCX, n);
+        } else {
+            let s = self.src(target, w);
+            self.load_reg(RCX, s, w);
+        }
+        self.consume(target);
+    }
+
+    fn jump_to_stub(&mut self, opcode: u8, stub: StubId) {
+        self.asm.count += 1;
+        self.asm.bytes(&[opcode]);
+        self.stub_distance(stub);
+    }
+
+    fn stub_distance(&mut self, stub: StubId) {
+        let offset = self.asm.offset();
+        self.out.relocations.push(Relocation { offset, stub });
+        self.asm.bytes(&[0; 4]);
+    }
+
+    fn branch(&mut self, cond: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
+        let root = self.root(cond);
+        let live = !self.live_flags().is_empty();
+        // A condition on other flags than the guest's must not cost the guest's: have it in a register.
+        if live && !self.is_condition_on_guest_flags(root) {
+            return self.branch_on_register(root, taken, otherwise, next);
+        }
+        let cc = self.host_condition(root);
+        if taken == otherwise {
+            return self.jump(Jump::Always, taken, next);
+        }
+        if next.is_some_and(|n| taken == Target::Block(n)) {
+            self.jump(Jump::If(cc.negate()), otherwise, next);
+        } else {
+            self.jump(Jump::If(cc), taken, next);
+            self.jump(Jump::Always, otherwise, next);
+        }
+    }
+
+    /// A branch that leaves the flags alone: `jrcxz`.
+    fn branch_on_register(&mut self, root: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
+        let zero_test = match self.op_at(root) {
+            Some(Op::Compare { op, w, a, b })
+                if self.loc(root) == Loc::Deferred && matches!(op, hokku_ir::IntCmp::Eq | hokku_ir::IntCmp::Ne) && self.constant_of(b) == Some(0) =>
+            {
+                Some((op, w, a))
+            }
+            _ => None,
+        };
+        let (mut if_zero, mut if_not) = (otherwise, taken);
+        let (w, v) = match zero_test {
+            Some((op, w, a)) => {
+                if op == hokku_ir::IntCmp::Eq {
+                    std::mem::swap(&mut if_zero, &mut if_not);
+                }
+                (w, a)
+            }
+            None => {
+                self.force(root);
+                (Width::W8, root)
+            }
+        };
+        self.force(v);
+        if self.loc(v) != Loc::Temp(RCX) {
+            self.take_rcx();
+        }
+        let s = self.src(v, w);
+        match s {
+            Src::Reg(r) if r & HIGH != 0 || w < Width::W32 => self.asm.movzx(w, RCX, Rm::Reg(r)),
+            Src::Reg(r) => self.asm.mov(w, RCX, r),
+            _ => self.load_reg(RCX, s, w),
+        }
+        if zero_test.is_some() {
+            let def = self.def(root);
+            self.vals[root.0 as usize].loc = Loc::Nowhere;
+            self.consume_inst(def);
+        }
+        self.consume(root);
+        self.before_fault_if_live();
+        let zero = self.asm.label();
+        self.asm.jrcxz(zero);
+        self.jump(Jump::Always, if_not, None);
+        self.asm.bind(zero);
+        self.jump(Jump::Always, if_zero, next);
+    }
+
+    /// A direct jump; nothing where the target comes right behind.
+    fn jump(&mut self, kind: Jump, to: Target, next: Option<BlockId>) {
+        let lead = match kind {
+            Jump::If(_) => 2,
+            _ => 1,
+        };
+        let (label, pc, link) = match to {
+            Target::Block(b) => {
+                if kind == Jump::Always && next == Some(b) {
+                    return;
+                }
+                let pc = self.region.block(b).pc;
+                (self.block_labels[b.0 as usize], pc, false)
+            }
+            Target::Guest(pc) => (self.asm.label(), pc, true),
+        };
+        let back_edge = matches!(to, Target::Block(b) if self.placed[b.0 as usize]);
+        if link || back_edge {
+            self.asm.align_site(lead);
+        }
+        let site = self.asm.offset() + lead;
+        match kind {
+            Jump::Always => self.asm.jmp(label),
+            Jump::If(cc) => self.asm.jcc(cc, label),
+            Jump::Call => {
+                self.asm.count += 1;
+                dynasm!(self.asm.buf ; .arch x64 ; call =>label);
+            }
+        }
+        if link {
+            let n = self.out.links.len();
+            self.out.links.push(Link { site, stub: 0, target: pc });
+            self.cold.push(Cold::Link { label, n });
+        } else if back_edge {
+            let n = self.out.back_edges.len();
+            self.out.back_edges.push(Link { site, stub: 0, target: pc });
+            let label = self.asm.label();
+            self.cold.push(Cold::BackEdge { label, n });
+        }
+    }
+
+    /// Where the guest's `ret` lands: rcx is the guest address that it went to.
+    fn return_pad(&mut self, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
+        self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
+        let w = self.mode.word();
+        let less = ret.0.wrapping_neg();
+        let miss = self.asm.label();
+        match self.mode {
+            CpuMode::Protected32 => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
+            CpuMode::Long64 => match i32::try_from(less as i64) {
+                Ok(less) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
+                Err(_) => {
+                    self.asm.constant(R15, less);
+                    self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
+                }
+            },
+        }
+        let expected = self.asm.label();
+        self.asm.jrcxz(expected);
+        self.asm.jmp(miss);
+        self.cold.push(Cold::Mismatch { label: miss, less: ret.0 });
+        self.asm.bind(expected);
+        match block {
+            Some(b) => self.jump(Jump::Always, Target::Block(b), next),
+            None => self.jump(Jump::Always, Target::Guest(ret), None),
+        }
+    }
+
+    /// A syscall or trap.
+    fn stop(&mut self, kind: StopKind, at: GuestAddr, next: GuestAddr) {
+        self.before_fault_if_live();
+        let stub = self.asm.offset();
+        self.out.stops.push(Stop { stub, kind, at, next });
+        let leave = match kind {
+            StopKind::Syscall(_) => StubId::LeaveSyscall,
+            StopKind::Trap(_) => StubId::LeaveTrap,
+        };
+        self.leave_from_here(leave);
+    }
+
+    /// `exit_site` = this place; to `stub`.
+    fn leave_from_here(&mut self, stub: StubId) {
+        // lea rcx, [rip - 7]: the start of this instruction.
+        self.asm.plain(&[0x48, 0x8d, 0x0d, 0xf9, 0xff, 0xff, 0xff]);
+        self.asm.mov(Width::W64, Mem::state(EXIT_SITE), RCX);
+        self.jump_to_stub(0xe9, stub);
+    }
+
+    /// Writes what the blocks left for later.
+    pub(crate) fn write_cold(&mut self) {
+        let mut n = 0;
+        while n < self.cold.len() {
+            match self.cold[n] {
+                Cold::Link { label, n } => {
+                    self.asm.bind(label);
+                    self.out.links[n].stub = self.asm.offset();
+                    self.leave_from_here(StubId::LeaveLink);
+                }
+                Cold::BackEdge { label, n } => {
+                    self.asm.bind(label);
+                    self.out.back_edges[n].stub = self.asm.offset();
+                    self.leave_from_here(StubId::LeaveLink);
+                }
+                Cold::Mismatch { label, less } => {
+                    self.asm.bind(label);
+                    let w = self.mode.word();
+                    match (self.mode, i32::try_from(less as i64)) {
+                        (CpuMode::Protected32, _) => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
+                        (_, Ok(less)) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
+                        (_, Err(_)) => {
+                            self.asm.constant(R15, less);
+                            self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
+                        }
+                    }
+                    self.jump_to_stub(0xe9, StubId::Indirect);
+                }
+                Cold::Backwards { label, forwards, done, string } => {
+                    self.asm.bind(label);
+                    self.string_backwards(forwards, done, string);
+                }
+            }
+            n += 1;
+        }
+        self.cold.clear();
+    }
+
+    /// Pushes nothing and pops nothing: keeps opcode helpers together.
+    pub(crate) fn test_state_bit(&mut self, offset: i32, mask: u32) {
+        self.asm.op(Opcode::of(0xf7), 0, Mem::state(offset), &mask.to_le_bytes());
+    }
+}

@@ -1,0 +1,576 @@
+//! What is decided about a block before its code is written: which ops are dead, which are computed only where they are used, which
+//! pairs become one instruction, and which results go straight into a guest register.
+//!
+//! Emission runs forwards through the block. An op is *deferred* when its code is part of a later op's: a load that becomes a memory
+//! operand, flags that the consuming op puts into the host's flags, an addition that becomes `add [mem], reg` at the store. Faults must stay
+//! in order and before all writes of guest state, so a load is deferred only across ops that neither fault nor write.
+
+use hokku_ir::{Addr, Align, Block, Effects, Exit, FlagSet, Gpr, Inst, Op, Region, Target, Type, Upper, Value, Width};
+
+/// No such op.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValueInfo {
+    /// The value that it is the low bits of: itself but for truncations.
+    pub(crate) root: Value,
+    /// Place of the defining op in its block.
+    pub(crate) def: u32,
+    /// Operands that name it (truncations count for their root).
+    pub(crate) uses: u32,
+    /// Earliest and latest place at which code uses it.
+    first: u32,
+    last: u32,
+    /// Earliest op that uses it.
+    user: u32,
+    /// First op that writes it to a general register.
+    set: u32,
+    /// First op that writes it to a vector register such that nothing above it changes.
+    vec_set: u32,
+    /// Register that it is computed into.
+    pub(crate) target: Option<Place>,
+    /// Vector register that it is computed into.
+    pub(crate) vec_target: Option<u8>,
+    /// Status flags that are read of it.
+    need: FlagSet,
+}
+
+/// A part of a guest register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The low bits.
+    Low(Gpr),
+    /// Bits 8 to 15.
+    High(Gpr),
+}
+
+impl Place {
+    /// The register.
+    pub(crate) fn reg(self) -> Gpr {
+        match self {
+            Place::Low(g) | Place::High(g) => g,
+        }
+    }
+}
+
+/// What is decided about an op.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InstInfo {
+    /// Nobody needs it.
+    pub(crate) dead: bool,
+    /// Its code is part of a later op's.
+    pub(crate) deferred: bool,
+    /// Where its code stands: its own place, or that of the op it is deferred to.
+    pub(crate) emit: u32,
+    /// Guest flags that are read after it and before they are written again.
+    pub(crate) live: FlagSet,
+    /// For an op on values: the op that computes its flags, when one instruction does both.
+    pub(crate) flags: u32,
+    /// For a store: the deferred op whose result it writes back to where an operand came from.
+    pub(crate) modify: u32,
+    /// An instruction here may fault.
+    faults: bool,
+    /// Guest state is written here.
+    writes: bool,
+    /// No guest state may be written here: a later instruction stands for a load before and a store after this place.
+    pinned: bool,
+}
+
+/// The decisions for one block at a time; the arrays are kept from block to block.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) values: Vec<ValueInfo>,
+    pub(crate) insts: Vec<InstInfo>,
+    /// Guest flags that are read after each block.
+    live_out: Vec<FlagSet>,
+}
+
+impl Plan {
+    /// Computes flags liveness between the blocks of `region`.
+    pub(crate) fn new(region: &Region) -> Plan {
+        let none = ValueInfo {
+            root: Value(0),
+            def: NONE,
+            uses: 0,
+            first: NONE,
+            last: 0,
+            user: NONE,
+            set: NONE,
+            vec_set: NONE,
+            target: None,
+            vec_target: None,
+            need: FlagSet::empty(),
+        };
+        let mut plan = Plan {
+            values: vec![none; region.value_count as usize],
+            insts: Vec::new(),
+            live_out: vec![FlagSet::empty(); region.blocks.len()],
+        };
+        let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
+        loop {
+            let mut changed = false;
+            for (n, block) in region.blocks.iter().enumerate().rev() {
+                let out = live_after(&block.exit, &live_in);
+                plan.live_out[n] = out;
+                let live = plan.count(block, out);
+                changed |= live != live_in[n];
+                live_in[n] = live;
+            }
+            if !changed {
+                return plan;
+            }
+        }
+    }
+
+    /// Plans block number `n`.
+    pub(crate) fn block(&mut self, block: &Block, n: usize) {
+        self.count(block, self.live_out[n]);
+        self.pair(block);
+        let end = block.insts.len() as u32;
+        block.exit.values(&mut |v| self.note_use(v, end, end));
+        for at in (0..block.insts.len()).rev() {
+            self.place(block, at);
+        }
+    }
+
+    /// Guest flags that are read after place `at` (the number of ops: after the block).
+    pub(crate) fn live(&self, at: u32, n: usize) -> FlagSet {
+        self.insts.get(at as usize).map_or(self.live_out[n], |i| i.live)
+    }
+
+    pub(crate) fn root(&self, v: Value) -> Value {
+        self.values[v.0 as usize].root
+    }
+
+    fn info(&mut self, v: Value) -> &mut ValueInfo {
+        &mut self.values[v.0 as usize]
+    }
+
+    /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start.
+    fn count(&mut self, block: &Block, live_out: FlagSet) -> FlagSet {
+        self.insts.clear();
+        for (n, inst) in block.insts.iter().enumerate() {
+            let root = match inst.op {
+                Op::Truncate { v, .. } => self.root(v),
+                _ => inst.value,
+            };
+            *self.info(inst.value) = ValueInfo {
+                root,
+                def: n as u32,
+                uses: 0,
+                first: NONE,
+                last: 0,
+                user: NONE,
+                set: NONE,
+                vec_set: NONE,
+                target: None,
+                vec_target: None,
+                need: FlagSet::empty(),
+            };
+            let fx = inst.op.effects();
+            self.insts.push(InstInfo {
+                dead: false,
+                deferred: false,
+                emit: n as u32,
+                live: FlagSet::empty(),
+                flags: NONE,
+                modify: NONE,
+                faults: fx.contains(Effects::may_fault),
+                writes: [Effects::writes_state, Effects::writes_mem, Effects::boundary, Effects::x87, Effects::volatile]
+                    .iter()
+                    .any(|e| fx.contains(*e)),
+                pinned: false,
+            });
+        }
+        let mut live = live_out;
+        block.exit.values(&mut |v| {
+            let root = self.root(v);
+            self.info(root).uses += 1;
+        });
+        for (n, inst) in block.insts.iter().enumerate().rev() {
+            self.insts[n].live = live;
+            let result = self.values[inst.value.0 as usize];
+            let fx = inst.op.effects();
+            let dead = match inst.op {
+                Op::Truncate { .. } => true,
+                Op::SetFlags { set, .. } => !live.intersects(set),
+                _ => result.uses == 0 && fx.is_removable() && inst.op.result_type() != Type::Void,
+            };
+            if dead {
+                let i = &mut self.insts[n];
+                (i.dead, i.faults, i.writes) = (true, false, false);
+                continue;
+            }
+            inst.op.values(&mut |v| {
+                let root = self.root(v);
+                self.info(root).uses += 1;
+            });
+            if let Op::SetGpr { v, .. } | Op::SetGprHigh { v, .. } = inst.op {
+                let root = self.root(v);
+                self.info(root).set = n as u32;
+            }
+            if let Op::SetVec { ty, upper, v, .. } = inst.op
+                && (ty == Type::V128 || upper == Upper::Keep)
+                && upper != Upper::Zero256
+            {
+                self.info(v).vec_set = n as u32;
+            }
+            live = self.flags_before(&inst.op, result.need, live);
+        }
+        live
+    }
+
+    /// Guest flags live before `op` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.
+    fn flags_before(&mut self, op: &Op, result: FlagSet, live: FlagSet) -> FlagSet {
+        let mut need = |v: Value, set: FlagSet| self.values[v.0 as usize].need |= set;
+        match *op {
+            Op::SetFlags { set, v } => {
+                need(v, set & live);
+                return live - set;
+            }
+            Op::GetFlags {} => return live | result,
+            Op::Condition { cc, f } => need(f, cc.reads()),
+            Op::Adc { f, .. }
+            | Op::AdcFlags { f, .. }
+            | Op::Sbb { f, .. }
+            | Op::SbbFlags { f, .. }
+            | Op::RotlCarry { f, .. }
+            | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
+            Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
+            Op::ShlFlags { f, .. }
+            | Op::ShrFlags { f, .. }
+            | Op::SarFlags { f, .. }
+            | Op::ShldFlags { f, .. }
+            | Op::ShrdFlags { f, .. }
+            | Op::RotlFlags { f, .. }
+            | Op::RotrFlags { f, .. } => need(f, result),
+            Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
+            Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } | Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
+            Op::MergeFlags { set, a, b } => {
+                need(a, result & set);
+                need(b, result - set);
+            }
+            Op::String { .. } | Op::CompareExchangePair { .. } => return FlagSet::STATUS,
+            _ if op.effects().contains(Effects::may_fault) => return FlagSet::STATUS,
+            _ => {}
+        }
+        live
+    }
+
+    /// Pairs value ops with the flags ops of the same operands, and stores with the op whose result goes back to where its operand came from.
+    fn pair(&mut self, block: &Block) {
+        for (n, inst) in block.insts.iter().enumerate() {
+            if self.insts[n].dead {
+                continue;
+            }
+            for (k, other) in block.insts.iter().enumerate().skip(n + 1).take(8) {
+                if matches!(other.op, Op::Insn { .. }) {
+                    break;
+                }
+                if !self.insts[k].dead && self.computes_flags_of(block, inst, &other.op) {
+                    self.insts[n].flags = k as u32;
+                    break;
+                }
+            }
+            if let Op::Store { ty, at, v, .. } = inst.op
+                && let Some(w) = ty.width()
+            {
+                let op = self.values[self.root(v).0 as usize].def;
+                if self.root(v) == v && op != NONE && self.modifies(block, op as usize, w, &at) {
+                    self.insts[n].modify = op;
+                }
+            }
+        }
+    }
+
+    /// Whether `flags` are those that the host instruction for `inst` leaves.
+    fn computes_flags_of(&self, block: &Block, inst: &Inst, flags: &Op) -> bool {
+        match (inst.op, flags) {
+            (Op::Add { b, .. }, Op::IncFlags { .. }) | (Op::Sub { b, .. }, Op::DecFlags { .. })
+                if self.constant(block, b) != Some(1) =>
+            {
+                false
+            }
+            _ => computes_flags_of(inst, flags),
+        }
+    }
+
+    /// Number of operands of op `n` and the op of its flags that are `v`.
+    fn uses_in_pair(&self, block: &Block, n: usize, v: Value) -> u32 {
+        let mut uses = 0;
+        for k in [n as u32, self.insts[n].flags] {
+            if k != NONE {
+                block.insts[k as usize].op.values(&mut |u| uses += u32::from(self.root(u) == v));
+            }
+        }
+        uses
+    }
+
+    /// Whether op number `n` makes of the value loaded from `at` what one instruction with a memory destination can make.
+    fn modifies(&self, block: &Block, n: usize, w: Width, at: &Addr) -> bool {
+        let inst = &block.insts[n];
+        let flags = self.insts[n].flags;
+        // The result goes to the store alone (or its flags are computed from it).
+        let result_uses = 1 + u32::from(flags != NONE && matches!(block.insts[flags as usize].op, Op::LogicFlags { .. }));
+        if self.values[inst.value.0 as usize].uses != result_uses {
+            return false;
+        }
+        let Some((width, operand, other)) = modify_operands(&inst.op, |v| self.constant(block, v)) else { return false };
+        let info = &self.values[operand.0 as usize];
+        let loads = info.def != NONE
+            && matches!(block.insts[info.def as usize].op, Op::Load { ty, at: from, .. } if ty == w.ty() && from == *at);
+        loads
+            && width == w
+            && info.uses == self.uses_in_pair(block, n, operand)
+            && other.is_none_or(|o| self.root(o) != operand)
+    }
+
+    /// The constant that `v` is, if it is one.
+    pub(crate) fn constant(&self, block: &Block, v: Value) -> Option<u64> {
+        let def = self.values[self.root(v).0 as usize].def;
+        match block.insts.get(def as usize)?.op {
+            Op::Iconst { value, .. } => Some(value.0),
+            _ => None,
+        }
+    }
+
+    fn note_use(&mut self, v: Value, at: u32, user: u32) {
+        let root = self.root(v);
+        let info = self.info(root);
+        (info.first, info.last, info.user) = (info.first.min(at), info.last.max(at), info.user.min(user));
+    }
+
+    /// Decides where the code of op `at` stands; all later ops are decided.
+    fn place(&mut self, block: &Block, at: usize) {
+        let inst = &block.insts[at];
+        if self.insts[at].dead {
+            return;
+        }
+        let value = self.values[inst.value.0 as usize];
+        let store = if value.first == NONE { NONE } else { value.first };
+        let modified = self.insts.get(store as usize).is_some_and(|s| s.modify == at as u32);
+        let deferred = match inst.op {
+            _ if value.uses == 0 => false,
+            _ if modified && self.modify_is_possible(block, at, store) => true,
+            ref op if is_flags_op(op) || matches!(op, Op::Condition { .. }) => true,
+            Op::Compare { .. } => value.uses == 1,
+            Op::And { .. } => value.uses == 1 && self.insts[at].flags != NONE,
+            Op::Load { ty, align, .. } => self.load_is_operand(block, at, &value, ty, align),
+            _ => false,
+        };
+        if modified && !deferred {
+            self.insts[store as usize].modify = NONE;
+        }
+        let emit = if deferred { value.first } else { at as u32 };
+        self.insts[at].deferred = deferred;
+        self.insts[at].emit = emit;
+        if deferred && matches!(inst.op, Op::Load { .. }) {
+            self.insts[at].faults = false;
+            if let Some(i) = self.insts.get_mut(emit as usize) {
+                i.faults = true;
+            }
+        }
+        if deferred && !modified && matches!(inst.op, Op::And { .. }) {
+            // `test`: the flags are not a by-product but the purpose.
+            self.insts[at].flags = NONE;
+        }
+        self.join_flags(block, at, emit);
+        inst.op.values(&mut |v| self.note_use(v, emit, at as u32));
+        let k = self.insts[at].flags;
+        if k != NONE {
+            let mut operands = Vec::new();
+            block.insts[k as usize].op.values(&mut |v| operands.push(self.root(v)));
+            for v in operands {
+                if self.values[v.0 as usize].uses == self.uses_in_pair(block, at, v) {
+                    self.info(v).last = emit;
+                }
+            }
+        }
+        self.choose_target(block, at);
+    }
+
+    /// Whether the flags of op `at`, whose code stands at `emit`, can be left by its own instruction: nothing between that and their use faults.
+    fn flags_can_join(&self, block: &Block, at: usize, emit: u32) -> bool {
+        let k = self.insts[at].flags;
+        let wanted = self.values[block.insts[k as usize].value.0 as usize].first;
+        let end = (wanted as usize).min(self.insts.len());
+        wanted != NONE
+            && wanted >= emit
+            && !self.insts.get(emit as usize + 1..end).unwrap_or(&[]).iter().any(|i| i.faults)
+            && self.insts.get(emit as usize).is_none_or(|i| !i.pinned)
+    }
+
+    /// Keeps the pair of op `at` and its flags op only where one instruction can do both.
+    fn join_flags(&mut self, block: &Block, at: usize, emit: u32) {
+        let k = self.insts[at].flags;
+        if k == NONE {
+            return;
+        }
+        if self.flags_can_join(block, at, emit) {
+            self.insts[k as usize].emit = emit;
+            if let Some(i) = self.insts.get_mut(emit as usize) {
+                i.writes = true;
+            }
+        } else {
+            self.insts[at].flags = NONE;
+        }
+    }
+
+    /// Whether the load at `at` can become an operand of the one instruction that uses it.
+    fn load_is_operand(&self, block: &Block, at: usize, value: &ValueInfo, ty: Type, align: Align) -> bool {
+        // SSE memory operands must be aligned.
+        let fits = ty != Type::V256 && (ty != Type::V128 || align == Align::Natural);
+        // A second use must be that of the flags of the same instruction.
+        let once = match value.uses {
+            1 => true,
+            2 if (value.user as usize) < self.insts.len() => {
+                let mut uses = 0;
+                block.insts[value.user as usize].op.values(&mut |v| uses += u32::from(v == value.root));
+                uses == 1 && self.uses_in_pair(block, value.user as usize, value.root) == 2
+            }
+            _ => false,
+        };
+        fits && once && value.first == value.last && self.clear(at, value.first)
+    }
+
+    /// Whether no op between places `from` and `to` faults or writes anything.
+    fn clear(&self, from: usize, to: u32) -> bool {
+        let to = (to as usize).min(self.insts.len());
+        !self.insts[from + 1..to].iter().any(|i| i.faults || i.writes)
+    }
+
+    /// Whether the op at `at` can move into the store at `store` that writes its result; keeps the way free if so.
+    fn modify_is_possible(&mut self, block: &Block, at: usize, store: u32) -> bool {
+        let Some((_, operand, _)) = modify_operands(&block.insts[at].op, |v| self.constant(block, v)) else { return false };
+        let load = self.values[operand.0 as usize].def as usize;
+        // The instruction writes flags: they must be wanted, or the guest's dead.
+        let flags_ok = if self.insts[at].flags == NONE {
+            matches!(block.insts[at].op, Op::Not { .. }) || self.insts[store as usize].live.is_empty()
+        } else {
+            self.flags_can_join(block, at, store)
+        };
+        let possible = flags_ok && self.clear(load, store);
+        if possible {
+            self.insts[load + 1..store as usize].iter_mut().for_each(|i| i.pinned = true);
+        }
+        possible
+    }
+
+    /// Decides whether the result of op `at` is computed into the register that it is written to later.
+    fn choose_target(&mut self, block: &Block, at: usize) {
+        let inst = &block.insts[at];
+        let info = self.values[inst.value.0 as usize];
+        if info.vec_set != NONE && !self.insts[at].deferred && !self.insts[at].pinned {
+            self.choose_vec_target(block, at, info.vec_set as usize);
+        }
+        if info.set == NONE || self.insts[at].deferred || self.insts[at].pinned {
+            return;
+        }
+        let set = info.set as usize;
+        let (place, w) = match block.insts[set].op {
+            Op::SetGpr { reg, w, .. } => (Place::Low(reg), w),
+            Op::SetGprHigh { reg, .. } => (Place::High(reg), Width::W8),
+            _ => return,
+        };
+        if inst.op.result_type().width() != Some(w) || matches!(inst.op, Op::GetGpr { .. } | Op::GetGprHigh { .. } | Op::Iconst { .. }) {
+            return;
+        }
+        let touches = |op: &Op| match *op {
+            Op::GetGpr { reg, .. } | Op::GetGprHigh { reg } | Op::SetGpr { reg, .. } | Op::SetGprHigh { reg, .. } => reg == place.reg(),
+            Op::SetFlags { .. } | Op::GetFlags {} | Op::GetVec { .. } | Op::SetVec { .. } => false,
+            ref op => op.effects().contains(Effects::reads_state) || op.effects().contains(Effects::writes_state),
+        };
+        let between = at + 1..set;
+        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op)) || self.insts[between].iter().any(|i| i.faults) {
+            return;
+        }
+        self.values[inst.value.0 as usize].target = Some(place);
+        self.insts[at].writes = true;
+    }
+}
+
+impl Plan {
+    /// Decides whether the result of op `at` is computed into the vector register that `set` writes it to.
+    fn choose_vec_target(&mut self, block: &Block, at: usize, set: usize) {
+        let inst = &block.insts[at];
+        let Op::SetVec { reg, ty, .. } = block.insts[set].op else { return };
+        let scalar_load = matches!(inst.op, Op::Load { ty, .. } if ty != Type::V128);
+        let other_kind = matches!(inst.op, Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { .. });
+        if inst.op.result_type() != ty || scalar_load || other_kind {
+            return;
+        }
+        let touches = |op: &Op| match *op {
+            Op::GetVec { reg: r, .. } | Op::SetVec { reg: r, .. } => r == reg,
+            Op::GetGpr { .. } | Op::SetGpr { .. } | Op::GetGprHigh { .. } | Op::SetGprHigh { .. } | Op::SetFlags { .. } | Op::GetFlags {} => {
+                false
+            }
+            ref op => op.effects().contains(Effects::reads_state) || op.effects().contains(Effects::writes_state),
+        };
+        let between = at + 1..set;
+        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op)) || self.insts[between].iter().any(|i| i.faults) {
+            return;
+        }
+        self.values[inst.value.0 as usize].vec_target = Some(reg.0);
+        self.insts[at].writes = true;
+    }
+}
+
+/// Guest flags that are read after `exit`.
+fn live_after(exit: &Exit, live_in: &[FlagSet]) -> FlagSet {
+    let at = |to: &Target| match to {
+        Target::Block(b) => live_in[b.0 as usize],
+        Target::Guest(_) => FlagSet::STATUS,
+    };
+    match exit {
+        Exit::Jump { to } => at(to),
+        Exit::Branch { taken, next, .. } => at(taken) | at(next),
+        _ => FlagSet::STATUS,
+    }
+}
+
+/// Whether `op` computes flags and does nothing else.
+pub(crate) fn is_flags_op(op: &Op) -> bool {
+    op.result_type() == Type::Flags && op.effects() == Effects::empty()
+}
+
+/// Whether `flags` are those that the host instruction for `inst` leaves.
+fn computes_flags_of(inst: &Inst, flags: &Op) -> bool {
+    match (inst.op, *flags) {
+        (Op::Add { w, a, b }, Op::AddFlags { w: w2, a: a2, b: b2 })
+        | (Op::Sub { w, a, b }, Op::SubFlags { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
+        (Op::Adc { w, a, b, f }, Op::AdcFlags { w: w2, a: a2, b: b2, f: f2 })
+        | (Op::Sbb { w, a, b, f }, Op::SbbFlags { w: w2, a: a2, b: b2, f: f2 }) => (w, a, b, f) == (w2, a2, b2, f2),
+        (Op::Add { w, a, .. }, Op::IncFlags { w: w2, a: a2 }) | (Op::Sub { w, a, .. }, Op::DecFlags { w: w2, a: a2 }) => {
+            (w, a) == (w2, a2)
+        }
+        (Op::And { w, .. } | Op::Or { w, .. } | Op::Xor { w, .. }, Op::LogicFlags { w: w2, v }) => w == w2 && v == inst.value,
+        (Op::Shl { w, a, n }, Op::ShlFlags { w: w2, a: a2, n: n2, .. })
+        | (Op::Shr { w, a, n }, Op::ShrFlags { w: w2, a: a2, n: n2, .. })
+        | (Op::Sar { w, a, n }, Op::SarFlags { w: w2, a: a2, n: n2, .. })
+        | (Op::Rotl { w, a, n }, Op::RotlFlags { w: w2, a: a2, n: n2, .. })
+        | (Op::Rotr { w, a, n }, Op::RotrFlags { w: w2, a: a2, n: n2, .. }) => (w, a, n) == (w2, a2, n2),
+        (Op::RotlCarry { w, a, n, f }, Op::RotlCarryFlags { w: w2, a: a2, n: n2, f: f2 })
+        | (Op::RotrCarry { w, a, n, f }, Op::RotrCarryFlags { w: w2, a: a2, n: n2, f: f2 }) => (w, a, n, f) == (w2, a2, n2, f2),
+        (Op::Shld { w, a, b, n }, Op::ShldFlags { w: w2, a: a2, b: b2, n: n2, .. })
+        | (Op::Shrd { w, a, b, n }, Op::ShrdFlags { w: w2, a: a2, b: b2, n: n2, .. }) => (w, a, b, n) == (w2, a2, b2, n2),
+        (Op::Mul { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) if w != Width::W8 => (w, a, b) == (w2, a2, b2),
+        (Op::MulHighU { w, a, b }, Op::MulFlagsU { w: w2, a: a2, b: b2 })
+        | (Op::MulHighS { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
+        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
+        _ => false,
+    }
+}
+
+/// For an op that x86 has with a memory destination: width, the operand that is replaced, the other one.
+pub(crate) fn modify_operands(op: &Op, constant: impl Fn(Value) -> Option<u64>) -> Option<(Width, Value, Option<Value>)> {
+    Some(match *op {
+        Op::Sub { w, a, b } if constant(a) == Some(0) => (w, b, None),
+        Op::Add { w, a, b } | Op::And { w, a, b } | Op::Or { w, a, b } | Op::Xor { w, a, b } | Op::Sub { w, a, b } => (w, a, Some(b)),
+        Op::Adc { w, a, b, .. } | Op::Sbb { w, a, b, .. } => (w, a, Some(b)),
+        Op::Not { w, a } => (w, a, None),
+        Op::Shl { w, a, n } | Op::Shr { w, a, n } | Op::Sar { w, a, n } => (w, a, Some(n)),
+        Op::Rotl { w, a, n } | Op::Rotr { w, a, n } => (w, a, Some(n)),
+        _ => return None,
+    })
+}

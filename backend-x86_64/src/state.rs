@@ -1,0 +1,329 @@
+//! Reading and writing guest state: mostly no code at all, since it lives where the host computes.
+
+use hokku_ir::{CpuMode, Gpr, Op, Seg, Type, Upper, Value, Width};
+
+use crate::assign::{RCX, home, segment_base_offset, selector_offset, vector_offset};
+use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
+use crate::lower::Lowering;
+use crate::values::{Dest, Loc, constant_src};
+
+impl Lowering<'_> {
+    /// `get_gpr`: another name for the place of `reg`.
+    pub(crate) fn read_gpr(&mut self, v: Value, loc: Loc, reg: Gpr) {
+        self.define_alias(v, loc, reg);
+    }
+
+    /// `set_gpr`.
+    pub(crate) fn write_gpr(&mut self, reg: Gpr, w: Width, v: Value) {
+        let root = self.root(v);
+        let loc = self.loc(root);
+        if loc == Loc::Home(reg) {
+            let is_alias = matches!(self.op_at(root), Some(Op::GetGpr { .. }));
+            if !is_alias || w != Width::W32 || self.mode == CpuMode::Protected32 {
+                self.consume(v);
+                return;
+            }
+        }
+        let Some(h) = home(reg) else { return self.write_gpr_memory(reg, w, v) };
+        let place = Some(crate::plan::Place::Low(reg));
+        let dest = Dest { reg: h, place };
+        if let (Loc::Deferred, Some(Op::Condition { cc, f })) = (loc, self.op_at(root))
+            && w == Width::W8
+            && self.vals[root.0 as usize].uses == 1
+        {
+            self.need_flags(f);
+            self.vals[root.0 as usize].loc = Loc::Nowhere;
+            self.consume(f);
+            self.consume(v);
+            self.evict(reg);
+            self.asm.setcc(cc, Rm::Reg(h));
+            return;
+        }
+        let constant = self.constant_of(root).filter(|_| w >= Width::W32);
+        let src = if constant.is_none() { self.src(root, w) } else { Src::Imm(0) };
+        self.consume(v);
+        self.evict(reg);
+        match constant {
+            Some(n) => self.asm.constant(h, n & w.mask()),
+            // Also where source and destination are the same: it clears the upper half.
+            None if w == Width::W32 => self.asm.mov(w, h, src),
+            None => self.move_to(dest, src, w),
+        }
+        self.rebind(root, reg, w);
+    }
+
+    /// After `reg` has got the value `root`: that is where it is from now on, so that a temporary becomes free.
+    fn rebind(&mut self, root: Value, reg: Gpr, w: Width) {
+        let val = self.vals[root.0 as usize];
+        if val.uses > 0
+            && val.ty.width() == Some(w)
+            && let Loc::Temp(t) = val.loc
+        {
+            self.temp_owner[t as usize] = None;
+            self.define_alias(root, Loc::Home(reg), reg);
+        }
+    }
+
+    /// `set_gpr` of a register that lives in memory.
+    fn write_gpr_memory(&mut self, reg: Gpr, w: Width, v: Value) {
+        let Rm::Mem(m) = self.home_rm(reg) else { return };
+        let root = self.root(v);
+        let src = match self.constant_of(root) {
+            Some(n) if w == Width::W32 => match i32::try_from(n & 0xffff_ffff) {
+                Ok(n) => Src::Imm(n),
+                Err(_) => {
+                    let t = self.temp();
+                    self.asm.constant(t, n & 0xffff_ffff);
+                    Src::Reg(t)
+                }
+            },
+            Some(n) if constant_src(n, w).is_some() => constant_src(n, w).unwrap_or(Src::Imm(0)),
+            _ => match self.src(root, w) {
+                Src::Reg(r) if w != Width::W32 => Src::Reg(r),
+                // The upper half becomes zero.
+                Src::Reg(r) if self.is_free_or_own(root, r) && self.clears_upper_half(root) => Src::Reg(r),
+                s => {
+                    let t = if let Src::Reg(r) = s
+                        && r & HIGH != 0
+                    {
+                        self.to_reg(s, w)
+                    } else {
+                        self.temp()
+                    };
+                    if w == Width::W32 {
+                        self.asm.mov(w, t, s);
+                    } else {
+                        self.load_reg(t, s, w);
+                    }
+                    Src::Reg(t)
+                }
+            },
+        };
+        self.consume(v);
+        self.evict(reg);
+        self.asm.mov(if w == Width::W32 { Width::W64 } else { w }, m, src);
+        self.rebind(root, reg, w);
+    }
+
+    fn is_free_or_own(&self, root: Value, r: u8) -> bool {
+        self.loc(root) == Loc::Temp(r)
+    }
+
+    /// Whether the code that computed the W32 value `root` cleared the upper half of its register.
+    fn clears_upper_half(&self, root: Value) -> bool {
+        matches!(
+            self.op_at(root),
+            Some(
+                Op::Add { w: Width::W32, .. }
+                    | Op::Sub { w: Width::W32, .. }
+                    | Op::And { w: Width::W32, .. }
+                    | Op::Or { w: Width::W32, .. }
+                    | Op::Xor { w: Width::W32, .. }
+                    | Op::Load { .. }
+                    | Op::Mul { w: Width::W32, .. }
+                    | Op::ExtendZero { .. }
+                    | Op::Lea { w: Width::W32, .. }
+            )
+        )
+    }
+
+    /// The op that defines `root`, if it is one of this block.
+    pub(crate) fn op_at(&self, root: Value) -> Option<Op> {
+        if root.0 >= self.region.value_count {
+            return None;
+        }
+        Some(self.block.insts.get(self.def(root) as usize)?.op)
+    }
+
+    /// `set_gpr_high`.
+    pub(crate) fn write_gpr_high(&mut self, reg: Gpr, v: Value) {
+        let root = self.root(v);
+        if self.loc(root) == Loc::High(reg) {
+            self.consume(v);
+            return;
+        }
+        let src = self.src(root, Width::W8);
+        self.consume(v);
+        self.evict(reg);
+        match self.home_rm(reg) {
+            Rm::Mem(m) => {
+                let src = if matches!(src, Src::Mem(_)) { Src::Reg(self.to_reg(src, Width::W8)) } else { src };
+                let src = self.encodable(Width::W8, Rm::Mem(m), src);
+                self.asm.mov(Width::W8, m.plus(1), src);
+            }
+            Rm::Reg(h) if h < 4 => {
+                let src = self.encodable(Width::W8, Rm::Reg(h | HIGH), src);
+                self.asm.mov(Width::W8, h | HIGH, src);
+            }
+            Rm::Reg(h) => {
+                // By way of cx: low byte from the register, high byte from the value.
+                if !src.uses(RCX) {
+                    self.take_rcx();
+                }
+                self.load_reg(RCX, src, Width::W8);
+                self.asm.mov(Width::W8, RCX | HIGH, RCX);
+                self.asm.mov(Width::W8, RCX, h);
+                self.asm.mov(Width::W16, h, RCX);
+            }
+        }
+    }
+
+    /// A word of the state as a value in a temporary.
+    pub(crate) fn read_state(&mut self, v: Value, w: Width, offset: i32) {
+        let d = self.dest(v, None);
+        if d.place.is_some() && w < Width::W32 {
+            self.asm.mov(w, d.reg, Mem::state(offset));
+        } else {
+            self.asm.movzx(w, d.reg, Rm::Mem(Mem::state(offset)));
+        }
+        self.define(v, d);
+    }
+
+    /// `set_segment_base`.
+    pub(crate) fn write_segment_base(&mut self, seg: Seg, v: Value) {
+        let r = self.src_reg(v, Width::W64);
+        self.consume_inst(self.cur);
+        self.asm.mov(Width::W64, Mem::state(segment_base_offset(seg)), r);
+    }
+
+    /// `get_selector`.
+    pub(crate) fn read_selector(&mut self, v: Value, seg: Seg) {
+        self.read_state(v, Width::W16, selector_offset(seg));
+    }
+
+    /// `set_system_flags`.
+    pub(crate) fn write_system_flags(&mut self, mask: u32, v: Value) {
+        use crate::assign::SYSTEM_FLAGS;
+        let mask = (mask & hokku_ir::guest::eflags::USER) as i32;
+        if let Some(n) = self.constant_of(v)
+            && mask == hokku_ir::guest::eflags::DF as i32
+            && self.flags_needed()
+        {
+            // `cld` and `std`, flags kept: DF is a bit of the second byte, of which only TF, DF and NT vary.
+            self.clobber_flags();
+            let (op, n) = if n as i32 & mask != 0 { (Alu::Or, mask) } else { (Alu::And, !mask) };
+            self.asm.alu(op, Width::W32, Mem::state(SYSTEM_FLAGS), Src::Imm(n));
+            self.consume_inst(self.cur);
+            return;
+        }
+        let t = self.copy(Width::W32, v);
+        self.consume_inst(self.cur);
+        self.clobber_flags();
+        self.asm.alu(Alu::And, Width::W32, t, Src::Imm(mask));
+        self.asm.alu(Alu::And, Width::W32, Mem::state(SYSTEM_FLAGS), Src::Imm(!mask));
+        self.asm.alu(Alu::Or, Width::W32, Mem::state(SYSTEM_FLAGS), t);
+    }
+
+    /// `get_vec`: another name for the low part of the register's place; 256 bits are copied.
+    pub(crate) fn read_vec(&mut self, v: Value, reg: u8, ty: Type) {
+        if ty != Type::V256 {
+            self.vals[v.0 as usize].loc = Loc::VecHome(reg);
+            self.vec_aliases[reg as usize].push(v);
+            return;
+        }
+        let slot = self.take_slot(4);
+        let t = self.vec_temp();
+        for half in 0..2 {
+            let from = if half == 0 { self.vec_home(reg) } else { Rm::Mem(Mem::state(vector_offset(reg, 2))) };
+            self.vec_copy_from(t, from, Type::V128);
+            self.asm.op(Opcode::of(0x0f11), t, Mem::state(crate::assign::slot_offset(slot) + 16 * half), &[]);
+        }
+        self.vals[v.0 as usize].loc = Loc::Slot(slot);
+    }
+
+    /// `set_vec`.
+    pub(crate) fn write_vec(&mut self, reg: u8, ty: Type, upper: Upper, v: Value) {
+        let root = self.root(v);
+        if ty == Type::V256 {
+            self.force(root);
+            let Loc::Slot(slot) = self.loc(root) else { return };
+            self.consume(v);
+            self.evict_vec(reg);
+            let t = self.vec_temp();
+            let from = Mem::state(crate::assign::slot_offset(slot));
+            self.vec_copy_from(t, Rm::Mem(from.plus(16)), Type::V128);
+            self.asm.op(Opcode::of(0x0f11), t, Mem::state(vector_offset(reg, 2)), &[]);
+            self.vec_copy_from(t, Rm::Mem(from), Type::V128);
+            self.write_vec_home(reg, t);
+            return;
+        }
+        let full = ty == Type::V128;
+        let keep = upper == Upper::Keep && !full;
+        if self.loc(root) == Loc::VecHome(reg) && (full || keep) {
+            self.consume(v);
+        } else {
+            self.set_low(reg, ty, keep, v);
+        }
+        if upper == Upper::Zero256 {
+            for word in 2..4 {
+                self.asm.mov(Width::W64, Mem::state(vector_offset(reg, word)), Src::Imm(0));
+            }
+        }
+    }
+
+    /// Writes the low 128 bits of vector register `reg`: `v` and, above it, zeros or what is there.
+    fn set_low(&mut self, reg: u8, ty: Type, keep: bool, v: Value) {
+        let home = self.vec_home(reg);
+        let root = self.root(v);
+        // A load into a register clears what is above.
+        if let (Rm::Reg(h), false, true) = (home, keep, self.is_deferred_vector_load(root, ty)) {
+            let src = self.vec_src(root, ty);
+            self.consume(v);
+            self.evict_vec(reg);
+            self.load_vec(h, src, ty, root);
+            return;
+        }
+        let src = self.vec_reg(root, ty);
+        self.consume(v);
+        self.evict_vec(reg);
+        match (home, ty, keep) {
+            (Rm::Reg(h), Type::V128, _) => self.vec_copy_from(h, Rm::Reg(src), Type::V128),
+            (Rm::Reg(h), _, true) => self.merge_low(h, src, ty),
+            (Rm::Reg(h), _, false) => self.zero_extend_vec(h, src, ty),
+            (Rm::Mem(m), Type::V128, _) => self.asm.op(Opcode::of(0x0f11), src, m, &[]),
+            (Rm::Mem(m), Type::F32, true) => self.asm.op(Opcode::sse(0xf3, 0x0f11), src, m, &[]),
+            (Rm::Mem(m), _, true) => self.asm.op(Opcode::sse(0x66, 0x0fd6), src, m, &[]),
+            (Rm::Mem(m), _, false) => {
+                let t = if self.vec_owner[src as usize].is_none() && src >= crate::assign::pinned_vectors(self.mode) {
+                    src
+                } else {
+                    self.vec_temp()
+                };
+                self.zero_extend_vec(t, src, ty);
+                self.asm.op(Opcode::of(0x0f11), t, m, &[]);
+            }
+        }
+    }
+
+    /// Low `ty` of `dst` = that of `src`; the rest of `dst` stays.
+    pub(crate) fn merge_low(&mut self, dst: u8, src: u8, ty: Type) {
+        if dst != src {
+            let prefix = if ty == Type::F32 { 0xf3 } else { 0xf2 };
+            self.asm.op(Opcode::sse(prefix, 0x0f10), dst, src, &[]);
+        }
+    }
+
+    /// `dst` = low `ty` of `src`, zeros above.
+    pub(crate) fn zero_extend_vec(&mut self, dst: u8, src: u8, ty: Type) {
+        if ty == Type::F32 {
+            if dst == src {
+                let t = self.vec_temp();
+                self.asm.op(Opcode::of(0x0f57), t, t, &[]);
+                self.asm.op(Opcode::sse(0xf3, 0x0f10), t, src, &[]);
+                self.vec_copy_from(dst, Rm::Reg(t), Type::V128);
+            } else {
+                self.asm.op(Opcode::of(0x0f57), dst, dst, &[]);
+                self.asm.op(Opcode::sse(0xf3, 0x0f10), dst, src, &[]);
+            }
+        } else {
+            self.asm.op(Opcode::sse(0xf3, 0x0f7e), dst, src, &[]);
+        }
+    }
+
+    fn write_vec_home(&mut self, reg: u8, from: u8) {
+        match self.vec_home(reg) {
+            Rm::Reg(h) => self.vec_copy_from(h, Rm::Reg(from), Type::V128),
+            Rm::Mem(m) => self.asm.op(Opcode::of(0x0f11), from, m, &[]),
+        }
+    }
+}
