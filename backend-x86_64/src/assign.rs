@@ -52,14 +52,6 @@ pub(crate) fn pinned_vectors(mode: CpuMode) -> u8 {
     }
 }
 
-/// Number of vector registers that the guest has.
-pub(crate) fn guest_vectors(mode: CpuMode) -> u8 {
-    match mode {
-        CpuMode::Long64 => 16,
-        CpuMode::Protected32 => 8,
-    }
-}
-
 macro_rules! offsets {
     ($($(#[$doc:meta])* $NAME:ident = $($field:ident).+;)*) => { $($(#[$doc])* pub(crate) const $NAME: i32 = offset_of!(CpuState, $($field).+) as i32;)* };
 }

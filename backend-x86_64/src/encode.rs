@@ -422,7 +422,8 @@ impl Asm {
     /// `shlx` (prefix 1), `sarx` (2), `shrx` (3): BMI2.
     pub(crate) fn vex_shift(&mut self, prefix: u8, w: Width, dst: u8, src: Rm, count: u8) {
         self.count += 1;
-        let (mut x, mut b) = (0, 0);
+        let mut x = 0;
+        let b;
         match src {
             Rm::Reg(r) => b = r >> 3,
             Rm::Mem(m) => {

@@ -479,6 +479,12 @@ impl Lower for Lowering<'_> {
     fn xgetbv(&mut self, dst: Value) {
         self.rest(dst);
     }
+    fn get_tsc_aux(&mut self, dst: Value) {
+        self.rest(dst);
+    }
+    fn trap_if(&mut self, dst: Value, _: CheckedTrap, _: Value) {
+        self.rest(dst);
+    }
     fn pause(&mut self, _: Value) {
         self.asm.plain(&[0xf3, 0x90]);
     }

@@ -119,8 +119,7 @@ impl Lowering<'_> {
             AtomicOp::And => Alu::And,
             AtomicOp::Or => Alu::Or,
             AtomicOp::Xor => Alu::Xor,
-            #[allow(unreachable_patterns, reason = "the list of operations grows")]
-            _ => return false,
+            AtomicOp::Neg => return false,
         };
         if let Some(flags) = self.flags_of_old_value(dst, alu, w, v) {
             self.lock_alu(alu, w, at, v, flags);

@@ -62,11 +62,6 @@ impl Lowering<'_> {
         self.vals[self.root(v).0 as usize]
     }
 
-    pub(crate) fn val_mut(&mut self, v: Value) -> &mut Val {
-        let root = self.root(v);
-        &mut self.vals[root.0 as usize]
-    }
-
     pub(crate) fn loc(&self, v: Value) -> Loc {
         self.val(v).loc
     }
