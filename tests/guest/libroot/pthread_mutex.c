@@ -43,11 +43,11 @@ static int lock_mutex(pthread_mutex_t* mutex, bigtime_t timeout)
 	}
 
 	if (timeout == NO_WAIT) {
-		if (atomic_test_and_set(&mutex->lock, B_USER_MUTEX_LOCKED, 0) != 0)
+		if ((atomic_or(&mutex->lock, B_USER_MUTEX_LOCKED) & B_USER_MUTEX_LOCKED) != 0)
 			return EBUSY;
 	} else {
 		int32 before = atomic_or(&mutex->lock, B_USER_MUTEX_LOCKED);
-		if ((before & (B_USER_MUTEX_LOCKED | B_USER_MUTEX_WAITING)) != 0) {
+		if ((before & B_USER_MUTEX_LOCKED) != 0) {
 			uint32 flags = timeout == B_INFINITE_TIMEOUT ? 0 : B_ABSOLUTE_REAL_TIME_TIMEOUT;
 			status_t status;
 			do {
@@ -127,8 +127,10 @@ static int wait_for_cond(pthread_cond_t* cond, pthread_mutex_t* mutex, bigtime_t
 		status = B_OK; /* POSIX allows spurious wake-ups but not EINTR */
 
 	pthread_mutex_lock(mutex);
-	if (--cond->waiter_count == 0)
+	if (--cond->waiter_count == 0) {
 		cond->mutex = NULL;
+		cond->lock = 0;
+	}
 	return status;
 }
 
@@ -142,16 +144,22 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t* cond, pthread_mutex_t* mutex, 
 	return wait_for_cond(cond, mutex, microseconds(until));
 }
 
+/* Like an unlock: the kernel hands the word to a waiter only if it is not locked. */
+static void release_cond(pthread_cond_t* cond, uint32 flags)
+{
+	if (cond->waiter_count > 0
+		&& (atomic_and(&cond->lock, ~B_USER_MUTEX_LOCKED) & B_USER_MUTEX_WAITING) != 0)
+		_kern_mutex_unblock(&cond->lock, flags);
+}
+
 EXPORT int pthread_cond_signal(pthread_cond_t* cond)
 {
-	if (cond->waiter_count > 0)
-		_kern_mutex_unblock(&cond->lock, 0);
+	release_cond(cond, 0);
 	return 0;
 }
 
 EXPORT int pthread_cond_broadcast(pthread_cond_t* cond)
 {
-	if (cond->waiter_count > 0)
-		_kern_mutex_unblock(&cond->lock, B_USER_MUTEX_UNBLOCK_ALL);
+	release_cond(cond, B_USER_MUTEX_UNBLOCK_ALL);
 	return 0;
 }

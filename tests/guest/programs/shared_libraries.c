@@ -44,7 +44,8 @@ int main(int argc, char** argv)
 	CHECK(extra_pointer == &extra_number && *extra_pointer == 9);
 	CHECK(missing_function == NULL);
 
-	int* own = &own_thread_value;
+	volatile int* own = &own_thread_value;
+	CHECK(*own == 7);
 	for (int i = 0; i < 5; i++)
 		CHECK(extra_thread_count == 100 + i && extra_count_in_thread() > 100);
 	if (argc < 2 || strcmp(argv[1], "--single") != 0) {

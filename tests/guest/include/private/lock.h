@@ -10,7 +10,7 @@ typedef struct {
 static inline void lock_acquire(lock_t* lock)
 {
 	int32 before = atomic_or(&lock->word, B_USER_MUTEX_LOCKED);
-	if ((before & (B_USER_MUTEX_LOCKED | B_USER_MUTEX_WAITING)) == 0)
+	if ((before & B_USER_MUTEX_LOCKED) == 0)
 		return;
 	while (_kern_mutex_lock(&lock->word, "guest lock", 0, B_INFINITE_TIMEOUT) == B_INTERRUPTED)
 		;
