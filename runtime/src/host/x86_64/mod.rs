@@ -12,5 +12,5 @@ pub(crate) use step::on_interrupt;
 
 /// The back end for this host.
 pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
-    None
+    Some(Box::new(hokku_backend_x86_64::X86_64::new(hokku_backend_x86_64::Features::detect())))
 }
