@@ -111,6 +111,10 @@ impl Lowering<'_> {
 
     /// The host's flags must be the guest's: an instruction that may fault or leave comes next.
     pub(crate) fn before_fault(&mut self) {
+        // While the instruction's own flags are being computed, from memory, the host's flags are still those before it.
+        if self.loc(self.guest_flags) == Loc::Deferred {
+            return;
+        }
         self.need_flags(self.guest_flags);
     }
 

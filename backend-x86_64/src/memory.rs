@@ -243,7 +243,7 @@ impl Lowering<'_> {
             self.asm.lea(w.max(Width::W32), t, Mem::plain(t, 1));
         }
         self.clobber_flags();
-        self.asm.op(Opcode::int(w, 0xc0).locked(), t, m, &[]);
+        self.asm.op(Opcode::int(w, 0x0fc0).locked(), t, m, &[]);
         self.flags_are(None);
         self.define_temp(dst, t);
     }
