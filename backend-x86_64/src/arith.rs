@@ -329,7 +329,11 @@ impl Lowering<'_> {
         let mut d = self.dest(v, if let Src::Reg(r) = sb { Some(r) } else { None });
         let goal = d;
         let faults = matches!(sa, Rm::Mem(m) if m.space == crate::encode::Space::Guest);
-        if sa == Rm::Reg(d.reg) && sb != Src::Reg(d.reg) && !(w < Width::W32) && matches!(sb, Src::Reg(r) if r & HIGH == 0) {
+        if sa == Rm::Reg(d.reg)
+            && sb != Src::Reg(d.reg)
+            && !(w < Width::W32)
+            && matches!(sb, Src::Reg(r) if r & HIGH == 0)
+        {
             // The other way round.
             if let Src::Reg(b) = sb {
                 self.asm.cmov(cc.negate(), wide, d.reg, Rm::Reg(b));
@@ -338,7 +342,9 @@ impl Lowering<'_> {
             return;
         }
         let in_place = sb == Src::Reg(d.reg);
-        if (w < Width::W32 && d.place.is_some()) || (!in_place && (Src::from(sa).uses(d.reg & !HIGH) || (faults && d.place.is_some()))) {
+        if (w < Width::W32 && d.place.is_some())
+            || (!in_place && (Src::from(sa).uses(d.reg & !HIGH) || (faults && d.place.is_some())))
+        {
             d = Dest { reg: self.temp(), place: None };
         }
         if sb != Src::Reg(d.reg) {
@@ -390,7 +396,9 @@ impl Lowering<'_> {
         let mut d = self.dest(v, if let Src::Reg(r) = sz { Some(r) } else { None });
         let goal = d;
         let in_place = sz == Src::Reg(d.reg) && w != Width::W32;
-        if !in_place && (Src::from(sa).uses(d.reg) || (d.place.is_some() && Src::from(sa).may_fault())) || (w == Width::W16 && d.place.is_some()) {
+        if !in_place && (Src::from(sa).uses(d.reg) || (d.place.is_some() && Src::from(sa).may_fault()))
+            || (w == Width::W16 && d.place.is_some())
+        {
             d = Dest { reg: self.temp(), place: None };
         }
         if sz != Src::Reg(d.reg) || w == Width::W32 {

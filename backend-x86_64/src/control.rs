@@ -126,7 +126,9 @@ impl Lowering<'_> {
     fn branch_on_register(&mut self, root: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
         let zero_test = match self.op_at(root) {
             Some(Op::Compare { op, w, a, b })
-                if self.loc(root) == Loc::Deferred && matches!(op, hokku_ir::IntCmp::Eq | hokku_ir::IntCmp::Ne) && self.constant_of(b) == Some(0) =>
+                if self.loc(root) == Loc::Deferred
+                    && matches!(op, hokku_ir::IntCmp::Eq | hokku_ir::IntCmp::Ne)
+                    && self.constant_of(b) == Some(0) =>
             {
                 Some((op, w, a))
             }

@@ -439,7 +439,12 @@ impl Asm {
         }
         let wide = u8::from(w == Width::W64) << 7;
         let inverted = |bit: u8, at: u8| (1 - bit) << at;
-        self.bytes(&[0xc4, inverted(dst >> 3, 7) | inverted(x, 6) | inverted(b, 5) | 2, wide | (15 - count) << 3 | prefix, 0xf7]);
+        self.bytes(&[
+            0xc4,
+            inverted(dst >> 3, 7) | inverted(x, 6) | inverted(b, 5) | 2,
+            wide | (15 - count) << 3 | prefix,
+            0xf7,
+        ]);
         let reg = (dst & 7) << 3;
         match src {
             Rm::Reg(r) => self.buf.push(0xc0 | reg | r & 7),

@@ -166,7 +166,8 @@ impl Lowering<'_> {
             self.vals[f.0 as usize].loc = Loc::Nowhere;
             self.consume_inst(self.def(f));
         } else {
-            if self.loc(f) == Loc::Deferred && matches!(self.op_of(f), Some(Op::IncFlags { .. } | Op::DecFlags { .. })) {
+            if self.loc(f) == Loc::Deferred && matches!(self.op_of(f), Some(Op::IncFlags { .. } | Op::DecFlags { .. }))
+            {
                 self.compute_flags(f);
             }
             if self.eflags == Some(f) && self.merged_on == Some(self.guest_flags) && !kept.intersects(set) {

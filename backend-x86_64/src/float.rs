@@ -79,7 +79,15 @@ impl Lowering<'_> {
     }
 
     /// `v` = `a op b`, a two-operand instruction whose destination is `a`; only the low `ty` of the result counts. `b` has type `b_ty`.
-    pub(crate) fn vec_two(&mut self, v: Value, op: Opcode, (a, ty): (Value, Type), (b, b_ty): (Value, Type), traps: bool, imm: &[u8]) {
+    pub(crate) fn vec_two(
+        &mut self,
+        v: Value,
+        op: Opcode,
+        (a, ty): (Value, Type),
+        (b, b_ty): (Value, Type),
+        traps: bool,
+        imm: &[u8],
+    ) {
         if self.is_deferred_load(b) {
             self.force(a);
         }

@@ -5,12 +5,12 @@ use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, StubId};
 use hokku_ir::ops::{self, Lower};
 use hokku_ir::*;
 
+use crate::Features;
 use crate::assign::{MXCSR, SYSTEM_FLAGS, segment_base_offset, temporaries};
 use crate::control::Cold;
 use crate::encode::{Alu, Asm, Shift};
 use crate::plan::Plan;
 use crate::values::{Loc, Val};
-use crate::Features;
 
 /// A region while its code is written.
 pub(crate) struct Lowering<'a> {

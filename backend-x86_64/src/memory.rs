@@ -154,11 +154,21 @@ impl Lowering<'_> {
             match inst.op {
                 Op::AddFlags { w: w2, a, b } if alu == Alu::Add && w2 == w && same(a, b) => found = Some(inst.value),
                 Op::SubFlags { w: w2, a, b } if alu == Alu::Sub && w2 == w && same(a, b) => found = Some(inst.value),
-                Op::IncFlags { w: w2, .. } if alu == Alu::Add && w2 == w && self.constant_of(operand) == Some(1) => found = Some(inst.value),
-                Op::DecFlags { w: w2, .. } if alu == Alu::Sub && w2 == w && self.constant_of(operand) == Some(1) => found = Some(inst.value),
-                Op::And { w: w2, a, b } if alu == Alu::And && w2 == w && same(a, b) => found = self.logic_flags_alone(inst.value, k),
-                Op::Or { w: w2, a, b } if alu == Alu::Or && w2 == w && same(a, b) => found = self.logic_flags_alone(inst.value, k),
-                Op::Xor { w: w2, a, b } if alu == Alu::Xor && w2 == w && same(a, b) => found = self.logic_flags_alone(inst.value, k),
+                Op::IncFlags { w: w2, .. } if alu == Alu::Add && w2 == w && self.constant_of(operand) == Some(1) => {
+                    found = Some(inst.value)
+                }
+                Op::DecFlags { w: w2, .. } if alu == Alu::Sub && w2 == w && self.constant_of(operand) == Some(1) => {
+                    found = Some(inst.value)
+                }
+                Op::And { w: w2, a, b } if alu == Alu::And && w2 == w && same(a, b) => {
+                    found = self.logic_flags_alone(inst.value, k)
+                }
+                Op::Or { w: w2, a, b } if alu == Alu::Or && w2 == w && same(a, b) => {
+                    found = self.logic_flags_alone(inst.value, k)
+                }
+                Op::Xor { w: w2, a, b } if alu == Alu::Xor && w2 == w && same(a, b) => {
+                    found = self.logic_flags_alone(inst.value, k)
+                }
                 _ => return None,
             }
             if count == 2 || found.is_none() {
@@ -181,7 +191,12 @@ impl Lowering<'_> {
         if self.vals[v.0 as usize].uses != 1 {
             return None;
         }
-        self.block.insts.iter().skip(at + 1).take(2).find_map(|i| matches!(i.op, Op::LogicFlags { v: of, .. } if of == v).then_some(i.value))
+        self.block
+            .insts
+            .iter()
+            .skip(at + 1)
+            .take(2)
+            .find_map(|i| matches!(i.op, Op::LogicFlags { v: of, .. } if of == v).then_some(i.value))
     }
 
     /// `lock op [at], v`.
@@ -324,10 +339,14 @@ impl Lowering<'_> {
 
     /// `mfence` and kin.
     pub(crate) fn fence_memory(&mut self, kind: Fence) {
-        self.asm.plain(&[0x0f, 0xae, match kind {
-            Fence::Load => 0xe8,
-            Fence::Full => 0xf0,
-            Fence::Store => 0xf8,
-        }]);
+        self.asm.plain(&[
+            0x0f,
+            0xae,
+            match kind {
+                Fence::Load => 0xe8,
+                Fence::Full => 0xf0,
+                Fence::Store => 0xf8,
+            },
+        ]);
     }
 }

@@ -61,7 +61,8 @@ impl Lowering<'_> {
             sb = if let Src::Reg(r) = old { Rm::Reg(r) } else { sb };
         }
         if (w == Width::W8 && d.place.is_some())
-            || (sa != Src::Reg(d.reg) && (Src::from(sb).uses(d.reg) || (d.place.is_some() && Src::from(sb).may_fault())))
+            || (sa != Src::Reg(d.reg)
+                && (Src::from(sb).uses(d.reg) || (d.place.is_some() && Src::from(sb).may_fault())))
         {
             d = Dest { reg: self.temp(), place: None };
         }
@@ -91,7 +92,8 @@ impl Lowering<'_> {
         if target(self, v) != Some(Place::Low(Gpr::Rax)) || target(self, high) != Some(high_place) {
             return false;
         }
-        let (a, b) = if self.loc(b) == Loc::Home(Gpr::Rax) && self.loc(a) != Loc::Home(Gpr::Rax) { (b, a) } else { (a, b) };
+        let (a, b) =
+            if self.loc(b) == Loc::Home(Gpr::Rax) && self.loc(a) != Loc::Home(Gpr::Rax) { (b, a) } else { (a, b) };
         if self.loc(a) != Loc::Home(Gpr::Rax) {
             return false;
         }

@@ -177,9 +177,15 @@ impl Plan {
                 flags: NONE,
                 modify: NONE,
                 faults: fx.contains(Effects::may_fault),
-                writes: [Effects::writes_state, Effects::writes_mem, Effects::boundary, Effects::x87, Effects::volatile]
-                    .iter()
-                    .any(|e| fx.contains(*e)),
+                writes: [
+                    Effects::writes_state,
+                    Effects::writes_mem,
+                    Effects::boundary,
+                    Effects::x87,
+                    Effects::volatile,
+                ]
+                .iter()
+                .any(|e| fx.contains(*e)),
                 pinned: false,
             });
         }
@@ -312,11 +318,14 @@ impl Plan {
         let inst = &block.insts[n];
         let flags = self.insts[n].flags;
         // The result goes to the store alone (or its flags are computed from it).
-        let result_uses = 1 + u32::from(flags != NONE && matches!(block.insts[flags as usize].op, Op::LogicFlags { .. }));
+        let result_uses =
+            1 + u32::from(flags != NONE && matches!(block.insts[flags as usize].op, Op::LogicFlags { .. }));
         if self.values[inst.value.0 as usize].uses != result_uses {
             return false;
         }
-        let Some((width, operand, other)) = modify_operands(&inst.op, |v| self.constant(block, v)) else { return false };
+        let Some((width, operand, other)) = modify_operands(&inst.op, |v| self.constant(block, v)) else {
+            return false;
+        };
         let info = &self.values[operand.0 as usize];
         let loads = info.def != NONE
             && matches!(block.insts[info.def as usize].op, Op::Load { ty, at: from, .. } if ty == w.ty() && from == *at);
@@ -442,7 +451,9 @@ impl Plan {
 
     /// Whether the op at `at` can move into the store at `store` that writes its result; keeps the way free if so.
     fn modify_is_possible(&mut self, block: &Block, at: usize, store: u32) -> bool {
-        let Some((_, operand, _)) = modify_operands(&block.insts[at].op, |v| self.constant(block, v)) else { return false };
+        let Some((_, operand, _)) = modify_operands(&block.insts[at].op, |v| self.constant(block, v)) else {
+            return false;
+        };
         let load = self.values[operand.0 as usize].def as usize;
         // The instruction writes flags: they must be wanted, or the guest's dead.
         let flags_ok = if self.insts[at].flags == NONE {
@@ -473,16 +484,22 @@ impl Plan {
             Op::SetGprHigh { reg, .. } => (Place::High(reg), Width::W8),
             _ => return,
         };
-        if inst.op.result_type().width() != Some(w) || matches!(inst.op, Op::GetGpr { .. } | Op::GetGprHigh { .. } | Op::Iconst { .. }) {
+        if inst.op.result_type().width() != Some(w)
+            || matches!(inst.op, Op::GetGpr { .. } | Op::GetGprHigh { .. } | Op::Iconst { .. })
+        {
             return;
         }
         let touches = |op: &Op| match *op {
-            Op::GetGpr { reg, .. } | Op::GetGprHigh { reg } | Op::SetGpr { reg, .. } | Op::SetGprHigh { reg, .. } => reg == place.reg(),
+            Op::GetGpr { reg, .. } | Op::GetGprHigh { reg } | Op::SetGpr { reg, .. } | Op::SetGprHigh { reg, .. } => {
+                reg == place.reg()
+            }
             Op::SetFlags { .. } | Op::GetFlags {} | Op::GetVec { .. } | Op::SetVec { .. } => false,
             ref op => op.effects().contains(Effects::reads_state) || op.effects().contains(Effects::writes_state),
         };
         let between = at + 1..set;
-        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op)) || self.insts[between].iter().any(|i| i.faults) {
+        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op))
+            || self.insts[between].iter().any(|i| i.faults)
+        {
             return;
         }
         self.values[inst.value.0 as usize].target = Some(place);
@@ -496,19 +513,25 @@ impl Plan {
         let inst = &block.insts[at];
         let Op::SetVec { reg, ty, .. } = block.insts[set].op else { return };
         let scalar_load = matches!(inst.op, Op::Load { ty, .. } if ty != Type::V128);
-        let other_kind = matches!(inst.op, Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { .. });
+        let other_kind =
+            matches!(inst.op, Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { .. });
         if inst.op.result_type() != ty || scalar_load || other_kind {
             return;
         }
         let touches = |op: &Op| match *op {
             Op::GetVec { reg: r, .. } | Op::SetVec { reg: r, .. } => r == reg,
-            Op::GetGpr { .. } | Op::SetGpr { .. } | Op::GetGprHigh { .. } | Op::SetGprHigh { .. } | Op::SetFlags { .. } | Op::GetFlags {} => {
-                false
-            }
+            Op::GetGpr { .. }
+            | Op::SetGpr { .. }
+            | Op::GetGprHigh { .. }
+            | Op::SetGprHigh { .. }
+            | Op::SetFlags { .. }
+            | Op::GetFlags {} => false,
             ref op => op.effects().contains(Effects::reads_state) || op.effects().contains(Effects::writes_state),
         };
         let between = at + 1..set;
-        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op)) || self.insts[between].iter().any(|i| i.faults) {
+        if between.clone().any(|k| !self.insts[k].dead && touches(&block.insts[k].op))
+            || self.insts[between].iter().any(|i| i.faults)
+        {
             return;
         }
         self.values[inst.value.0 as usize].vec_target = Some(reg.0);
@@ -541,32 +564,44 @@ fn computes_flags_of(inst: &Inst, flags: &Op) -> bool {
         | (Op::Sub { w, a, b }, Op::SubFlags { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
         (Op::Adc { w, a, b, f }, Op::AdcFlags { w: w2, a: a2, b: b2, f: f2 })
         | (Op::Sbb { w, a, b, f }, Op::SbbFlags { w: w2, a: a2, b: b2, f: f2 }) => (w, a, b, f) == (w2, a2, b2, f2),
-        (Op::Add { w, a, .. }, Op::IncFlags { w: w2, a: a2 }) | (Op::Sub { w, a, .. }, Op::DecFlags { w: w2, a: a2 }) => {
-            (w, a) == (w2, a2)
+        (Op::Add { w, a, .. }, Op::IncFlags { w: w2, a: a2 })
+        | (Op::Sub { w, a, .. }, Op::DecFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
+        (Op::And { w, .. } | Op::Or { w, .. } | Op::Xor { w, .. }, Op::LogicFlags { w: w2, v }) => {
+            w == w2 && v == inst.value
         }
-        (Op::And { w, .. } | Op::Or { w, .. } | Op::Xor { w, .. }, Op::LogicFlags { w: w2, v }) => w == w2 && v == inst.value,
         (Op::Shl { w, a, n }, Op::ShlFlags { w: w2, a: a2, n: n2, .. })
         | (Op::Shr { w, a, n }, Op::ShrFlags { w: w2, a: a2, n: n2, .. })
         | (Op::Sar { w, a, n }, Op::SarFlags { w: w2, a: a2, n: n2, .. })
         | (Op::Rotl { w, a, n }, Op::RotlFlags { w: w2, a: a2, n: n2, .. })
         | (Op::Rotr { w, a, n }, Op::RotrFlags { w: w2, a: a2, n: n2, .. }) => (w, a, n) == (w2, a2, n2),
         (Op::RotlCarry { w, a, n, f }, Op::RotlCarryFlags { w: w2, a: a2, n: n2, f: f2 })
-        | (Op::RotrCarry { w, a, n, f }, Op::RotrCarryFlags { w: w2, a: a2, n: n2, f: f2 }) => (w, a, n, f) == (w2, a2, n2, f2),
+        | (Op::RotrCarry { w, a, n, f }, Op::RotrCarryFlags { w: w2, a: a2, n: n2, f: f2 }) => {
+            (w, a, n, f) == (w2, a2, n2, f2)
+        }
         (Op::Shld { w, a, b, n }, Op::ShldFlags { w: w2, a: a2, b: b2, n: n2, .. })
-        | (Op::Shrd { w, a, b, n }, Op::ShrdFlags { w: w2, a: a2, b: b2, n: n2, .. }) => (w, a, b, n) == (w2, a2, b2, n2),
+        | (Op::Shrd { w, a, b, n }, Op::ShrdFlags { w: w2, a: a2, b: b2, n: n2, .. }) => {
+            (w, a, b, n) == (w2, a2, b2, n2)
+        }
         (Op::Mul { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) if w != Width::W8 => (w, a, b) == (w2, a2, b2),
         (Op::MulHighU { w, a, b }, Op::MulFlagsU { w: w2, a: a2, b: b2 })
         | (Op::MulHighS { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
-        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
+        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 }) => {
+            (w, a) == (w2, a2)
+        }
         _ => false,
     }
 }
 
 /// For an op that x86 has with a memory destination: width, the operand that is replaced, the other one.
-pub(crate) fn modify_operands(op: &Op, constant: impl Fn(Value) -> Option<u64>) -> Option<(Width, Value, Option<Value>)> {
+pub(crate) fn modify_operands(
+    op: &Op,
+    constant: impl Fn(Value) -> Option<u64>,
+) -> Option<(Width, Value, Option<Value>)> {
     Some(match *op {
         Op::Sub { w, a, b } if constant(a) == Some(0) => (w, b, None),
-        Op::Add { w, a, b } | Op::And { w, a, b } | Op::Or { w, a, b } | Op::Xor { w, a, b } | Op::Sub { w, a, b } => (w, a, Some(b)),
+        Op::Add { w, a, b } | Op::And { w, a, b } | Op::Or { w, a, b } | Op::Xor { w, a, b } | Op::Sub { w, a, b } => {
+            (w, a, Some(b))
+        }
         Op::Adc { w, a, b, .. } | Op::Sbb { w, a, b, .. } => (w, a, Some(b)),
         Op::Not { w, a } => (w, a, None),
         Op::Shl { w, a, n } | Op::Shr { w, a, n } | Op::Sar { w, a, n } => (w, a, Some(n)),

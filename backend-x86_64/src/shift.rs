@@ -39,9 +39,11 @@ impl Lowering<'_> {
         let mut uses = 0;
         for inst in self.block.insts.iter().skip(self.cur as usize + 1).take(6) {
             let count = match inst.op {
-                Op::Shl { w, n, .. } | Op::Shr { w, n, .. } | Op::Sar { w, n, .. } | Op::Rotl { w, n, .. } | Op::Rotr { w, n, .. } => {
-                    Some((w, n))
-                }
+                Op::Shl { w, n, .. }
+                | Op::Shr { w, n, .. }
+                | Op::Sar { w, n, .. }
+                | Op::Rotl { w, n, .. }
+                | Op::Rotr { w, n, .. } => Some((w, n)),
                 Op::ShlFlags { w, n, .. }
                 | Op::ShrFlags { w, n, .. }
                 | Op::SarFlags { w, n, .. }
@@ -51,10 +53,14 @@ impl Lowering<'_> {
                 | Op::RotrCarry { w, n, .. }
                 | Op::RotlCarryFlags { w, n, .. }
                 | Op::RotrCarryFlags { w, n, .. } => Some((w, n)),
-                Op::Shld { w, n, .. } | Op::Shrd { w, n, .. } | Op::ShldFlags { w, n, .. } | Op::ShrdFlags { w, n, .. } => Some((w, n)),
+                Op::Shld { w, n, .. }
+                | Op::Shrd { w, n, .. }
+                | Op::ShldFlags { w, n, .. }
+                | Op::ShrdFlags { w, n, .. } => Some((w, n)),
                 _ => None,
             };
-            let dead = self.def(inst.value) < self.plan.insts.len() as u32 && self.plan.insts[self.def(inst.value) as usize].dead;
+            let dead = self.def(inst.value) < self.plan.insts.len() as u32
+                && self.plan.insts[self.def(inst.value) as usize].dead;
             if let Some((w, n)) = count
                 && n == v
                 && !dead
@@ -196,7 +202,14 @@ impl Lowering<'_> {
     }
 
     /// `shld` (`left`) and `shrd`; `flags` gives those where the value `v` is not wanted.
-    pub(crate) fn double_shift(&mut self, v: Option<Value>, left: bool, w: Width, (a, b, n): (Value, Value, Value), old: Option<Value>) {
+    pub(crate) fn double_shift(
+        &mut self,
+        v: Option<Value>,
+        left: bool,
+        w: Width,
+        (a, b, n): (Value, Value, Value),
+        old: Option<Value>,
+    ) {
         self.load_count(n);
         let s = self.src_safe(a, w);
         let b = {

@@ -23,7 +23,8 @@ pub(crate) struct Code {
 impl Lowering<'_> {
     /// False where the runtime must do it: source in a segment with a base.
     pub(crate) fn string_op(&mut self, op: StringOp, w: Width, rep: Rep, address: Width, source: Option<Seg>) -> bool {
-        let based = matches!(source, Some(Seg::Fs | Seg::Gs)) && matches!(op, StringOp::Movs | StringOp::Lods | StringOp::Cmps);
+        let based =
+            matches!(source, Some(Seg::Fs | Seg::Gs)) && matches!(op, StringOp::Movs | StringOp::Lods | StringOp::Cmps);
         if based || address == Width::W16 {
             return false;
         }
@@ -46,13 +47,15 @@ impl Lowering<'_> {
         if w == Width::W64 {
             push(0x48);
         }
-        push(match op {
-            StringOp::Movs => 0xa4,
-            StringOp::Cmps => 0xa6,
-            StringOp::Stos => 0xaa,
-            StringOp::Lods => 0xac,
-            StringOp::Scas => 0xae,
-        } + u8::from(w != Width::W8));
+        push(
+            match op {
+                StringOp::Movs => 0xa4,
+                StringOp::Cmps => 0xa6,
+                StringOp::Stos => 0xaa,
+                StringOp::Lods => 0xac,
+                StringOp::Scas => 0xae,
+            } + u8::from(w != Width::W8),
+        );
         for g in [Gpr::Rsi, Gpr::Rdi, Gpr::Rcx, Gpr::Rax] {
             let writes = match g {
                 Gpr::Rsi => !matches!(op, StringOp::Stos | StringOp::Scas),

@@ -200,7 +200,11 @@ impl Lowering<'_> {
     pub(crate) fn take_rcx(&mut self) {
         if let Some(owner) = self.temp_owner[RCX as usize] {
             self.lock(RCX);
-            let free = self.temporaries.iter().copied().find(|r| self.temp_owner[*r as usize].is_none() && self.locked & 1 << r == 0);
+            let free = self
+                .temporaries
+                .iter()
+                .copied()
+                .find(|r| self.temp_owner[*r as usize].is_none() && self.locked & 1 << r == 0);
             match free {
                 Some(r) => {
                     self.asm.mov(Width::W64, r, RCX);
@@ -526,8 +530,7 @@ impl Lowering<'_> {
 
     /// Whether `v` is a load that can still become an operand.
     pub(crate) fn is_deferred_load(&self, v: Value) -> bool {
-        self.loc(v) == Loc::Deferred
-            && matches!(self.block.insts[self.def(self.root(v)) as usize].op, Op::Load { .. })
+        self.loc(v) == Loc::Deferred && matches!(self.block.insts[self.def(self.root(v)) as usize].op, Op::Load { .. })
     }
 
     /// The vector value `v` as an operand: a register, or memory if the instruction reads exactly a `ty` there or the memory is aligned.
@@ -627,7 +630,14 @@ impl Lowering<'_> {
         if at.width != Width::W64 {
             disp = i64::from(disp as i32);
         }
-        let mut m = Mem { base: None, index: None, scale: at.scale, disp: 0, short: at.width != Width::W64, space: Space::Guest };
+        let mut m = Mem {
+            base: None,
+            index: None,
+            scale: at.scale,
+            disp: 0,
+            short: at.width != Width::W64,
+            space: Space::Guest,
+        };
         m.base = base.map(|v| self.address_part(v, at.width));
         m.index = index.map(|v| self.address_part(v, at.width));
         match i32::try_from(disp) {

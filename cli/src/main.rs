@@ -3,6 +3,7 @@
 
 mod check;
 mod coverage;
+mod dump;
 mod embedded;
 mod lab;
 mod run;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Tell what ELF files need and whether they will run
     Check(check::CheckArgs),
+    /// Show how a piece of a program is translated: guest code, IR, passes, host code
+    Dump(dump::DumpArgs),
     /// Run flat pieces of guest code from JSON (one case a line in, one result a line out)
     Lab(lab::LabArgs),
     /// List which instructions are translated
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Check(args) => {
             check::check(&args).map(|runs| if runs { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Dump(args) => dump::dump(&args).map(|()| ExitCode::SUCCESS),
         Command::Lab(args) => lab::lab(&args).map(|()| ExitCode::SUCCESS),
         Command::Isa(args) => coverage::isa(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -36,3 +36,8 @@ pub use processor::Processor;
 pub use stats::{Stats, StatsReport};
 pub use team::{Engine, StartError, Team, TeamConfig};
 pub use thread::{Thread, ThreadHandle};
+
+/// The back end for this host; `None` where there is none yet.
+pub fn back_end() -> Option<Box<dyn hokku_ir::backend::Backend>> {
+    host::arch::backend()
+}

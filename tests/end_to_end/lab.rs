@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-const ENGINES: [&str; 1] = ["interp"];
+const ENGINES: [&str; 2] = ["interp", "jit"];
 
 /// Runs `cases` in one lab and returns one result a case.
 fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
@@ -41,7 +41,7 @@ fn case(id: &str, mode: u32, code: &str, regs: Value) -> Value {
     })
 }
 
-fn both(case: &Value) -> [Value; 1] {
+fn both(case: &Value) -> [Value; 2] {
     ENGINES.map(|engine| lab(engine, &[case.to_string()]).remove(0))
 }
 
