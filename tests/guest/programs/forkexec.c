@@ -38,6 +38,7 @@ static void check_memory(void)
 	int local = 10;
 	pid_t parent = getpid();
 	pid_t child = fork();
+	CHECK(child >= 0);
 	if (child == 0) {
 		data = 2;
 		local = 20;
@@ -58,6 +59,7 @@ static void check_pipes(void)
 	int to_child[2], from_child[2];
 	CHECK(pipe(to_child) == 0 && pipe(from_child) == 0);
 	pid_t child = fork();
+	CHECK(child >= 0);
 	if (child == 0) {
 		char byte;
 		CHECK(close(to_child[1]) == 0 && close(from_child[0]) == 0);
@@ -88,6 +90,7 @@ static void check_deaths(void)
 	static const int signals[] = {SIGKILL, SIGTERM, SIGABRT, SIGUSR1};
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		pid_t child = fork();
+		CHECK(child >= 0);
 		if (child == 0) {
 			if (signals[i] == SIGABRT)
 				abort();
@@ -99,6 +102,7 @@ static void check_deaths(void)
 		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signals[i]);
 	}
 	pid_t child = fork();
+	CHECK(child >= 0);
 	if (child == 0) {
 		for (;;)
 			snooze(1000000);
@@ -114,6 +118,7 @@ static int run(char* const argv[], char* const envp[], char* output, size_t size
 	int fds[2];
 	CHECK(pipe(fds) == 0);
 	pid_t child = fork();
+	CHECK(child >= 0);
 	if (child == 0) {
 		CHECK(dup2(fds[1], 1) == 1 && close(fds[0]) == 0 && close(fds[1]) == 0);
 		execve(argv[0], argv, envp);
@@ -177,6 +182,7 @@ static void check_threads(void)
 static void check_generations(void)
 {
 	pid_t child = fork();
+	CHECK(child >= 0);
 	if (child == 0) {
 		int sum = 0;
 		pid_t children[5];
