@@ -60,7 +60,7 @@ impl TeamConfig {
 }
 
 /// The least memory for translated code: one region of any size fits, with the stubs.
-const LEAST_CODE_CACHE: usize = 256 << 10;
+const LEAST_CODE_CACHE: usize = 128 << 10;
 
 /// Why a team or thread could not be made.
 #[derive(Debug, Error)]

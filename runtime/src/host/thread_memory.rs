@@ -60,6 +60,13 @@ impl ThreadMemory {
         self.jump_cache()[slot].store(guest, Ordering::Release);
     }
 
+    /// Where a computed jump to `guest` goes. For the owning thread, outside of host code.
+    pub(crate) fn cached_jump(&self, guest: u64) -> Option<u64> {
+        let slot = (guest as usize & (JUMP_CACHE_ENTRIES - 1)) * 2;
+        let cache = self.jump_cache();
+        (cache[slot].load(Ordering::Relaxed) == guest).then(|| cache[slot + 1].load(Ordering::Relaxed))
+    }
+
     /// Forgets where `guest` leads. For any thread, while the owner is outside of host code.
     pub(crate) fn forget_jump(&self, guest: u64) {
         let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
@@ -122,23 +129,20 @@ const _: () = assert!(TOTAL as u64 % PAGE_SIZE == 0);
 mod tests {
     use super::*;
 
-    fn find(memory: &ThreadMemory, guest: u64) -> Option<u64> {
-        let slot = (guest as usize & 0xffff) * 2;
-        let cache = memory.jump_cache();
-        (cache[slot].load(Ordering::Relaxed) == guest).then(|| cache[slot + 1].load(Ordering::Relaxed))
-    }
-
     #[test]
     fn jumps_are_remembered_and_forgotten() {
         let memory = ThreadMemory::new().unwrap();
-        assert!([0, 1, 0x1_0000, 0x1234].into_iter().all(|guest| find(&memory, guest).is_none()));
+        assert!([0, 1, 0x1_0000, 0x1234].into_iter().all(|guest| memory.cached_jump(guest).is_none()));
         memory.cache_jump(0x40_1234, 0x777);
         memory.cache_jump(0x1_0000, 0x888);
-        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0x1_0000)), (Some(0x777), Some(0x888)));
+        assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000)), (Some(0x777), Some(0x888)));
         memory.forget_jump(0x1_0000);
-        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0x1_0000), find(&memory, 0)), (Some(0x777), None, None));
+        assert_eq!(
+            (memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000), memory.cached_jump(0)),
+            (Some(0x777), None, None)
+        );
         memory.forget_all_jumps();
-        assert_eq!((find(&memory, 0x40_1234), find(&memory, 0)), (None, None));
+        assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0)), (None, None));
     }
 
     #[test]

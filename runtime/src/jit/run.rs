@@ -144,6 +144,9 @@ impl Thread {
     /// Host address of the code for `key`; `link` is patched to lead there, or else the jump cache knows it from now on.
     fn find(&mut self, key: BlockKey, link: Option<LinkRef>) -> Option<u64> {
         let jit = self.jit.as_ref()?;
+        if let (None, Some(host)) = (link, jit.memory.cached_jump(key.pc.0)) {
+            return Some(host);
+        }
         let mut tables = self.team.code.lock();
         let (id, block) = tables.find(&key)?;
         let host = tables.record(id)?.jit()?.block(block)?;
@@ -193,6 +196,7 @@ impl Thread {
             Stats::add(&stats.indirect_exits, 1);
             return Left::To { target: GuestAddr(self.cpu.rip), link: None };
         }
+        jit.flush_counts();
         let tables = self.team.code.lock();
         if reason == ExitReason::Link as u32 {
             Stats::add(&stats.link_exits, 1);

@@ -1,6 +1,7 @@
 //! A system with four calls, and what the tests need to run programs on it.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dynasmrt::VecAssembler;
@@ -57,6 +58,9 @@ pub enum OnFault {
 pub struct System {
     events: Mutex<Vec<Event>>,
     on_fault: OnFault,
+    /// Whether interrupted threads go on; how many were.
+    pub ignore_interrupts: AtomicBool,
+    pub interrupts: AtomicU64,
     children: Mutex<Vec<ThreadHandle>>,
     forked: Mutex<Option<i32>>,
 }
@@ -129,6 +133,10 @@ impl Personality for System {
     }
 
     fn interrupted(&self, _thread: &mut Thread) -> Resume {
+        self.interrupts.fetch_add(1, Ordering::SeqCst);
+        if self.ignore_interrupts.load(Ordering::SeqCst) {
+            return Resume::Continue;
+        }
         self.record(Event::Interrupted);
         Resume::LeaveThread
     }
@@ -175,6 +183,8 @@ impl Guest {
         let system = Arc::new(System {
             events: Mutex::default(),
             on_fault,
+            ignore_interrupts: AtomicBool::new(false),
+            interrupts: AtomicU64::new(0),
             children: Mutex::default(),
             forked: Mutex::default(),
         });

@@ -1,10 +1,11 @@
 //! Threads, interrupts, and limits.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 use hokku_ir::{CpuMode, CpuState, Gpr};
-use hokku_runtime::{Team, TeamConfig};
+use hokku_runtime::{Engine, Team, TeamConfig};
 
 use crate::guest64;
 use crate::system::{CODE, DATA, Event, Guest, OnFault, STACK_TOP, assemble64, call, on_engines};
@@ -45,6 +46,87 @@ fn an_interrupt_before_the_run_is_delivered_first() {
         assert!(thread.is_interrupted());
         let ended = guest.finish(thread);
         assert_eq!((ended.events, ended.cpu.get(Gpr::Rax)), (vec![Event::Interrupted], 0));
+    });
+}
+
+#[test]
+fn interrupts_anywhere_leave_no_trace() {
+    const ROUNDS: i32 = 30_000;
+    // Flags over long distances, calls, computed jumps, string instructions, read-modify-write, x87, division: all mixed into r12.
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov ebx, ROUNDS
+            ; xor r12d, r12d
+            ; fldz
+            ; again:
+            ; mov eax, ebx
+            ; cmp eax, 1000
+            ; call >mix
+            ; mov esi, DATA.0 as i32
+            ; mov edi, DATA.0 as i32 + 0x100
+            ; mov ecx, 40
+            ; mov [rsi], ebx
+            ; rep movsb
+            ; mov ecx, [DATA.0 as i32 + 0x100]
+            ; add r12, rcx
+            ; lea rax, [>next]
+            ; jmp rax
+            ; next:
+            ; mov eax, ebx
+            ; xor edx, edx
+            ; mov ecx, 7
+            ; div ecx
+            ; add r12, rdx
+            ; fld1
+            ; faddp st1, st0
+            ; add DWORD [DATA.0 as i32 + 8], 3
+            ; adc r12, 0
+            ; movd xmm3, r12d
+            ; paddd xmm4, xmm3
+            ; dec ebx
+            ; jnz <again
+            ; fistp QWORD [DATA.0 as i32 + 0x200]
+            ; mov rdi, r12
+            ; mov eax, call::LOG
+            ; syscall
+            ; mov rdi, [DATA.0 as i32 + 0x200]
+            ; mov eax, call::LOG
+            ; syscall
+            ; movd edi, xmm4
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+            ; mix:
+            ; lea r13, [r12 + 5]
+            ; setb r13b
+            ; movzx r13d, r13b
+            ; add r12, r13
+            ; ret
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        let undisturbed = guest.run().log();
+        assert_eq!(undisturbed[1], ROUNDS as u64);
+        guest.system.ignore_interrupts.store(true, Ordering::SeqCst);
+        guest.team.memory.fill(DATA, 0, 0x1000).unwrap();
+        let thread = guest.thread();
+        let (handle, done) = (thread.handle(), Arc::new(AtomicBool::new(false)));
+        let (over, system) = (Arc::clone(&done), Arc::clone(&guest.system));
+        let pest = std::thread::spawn(move || {
+            for sent in 0..3000 {
+                handle.interrupt();
+                while system.interrupts.load(Ordering::SeqCst) <= sent && !over.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let log = guest.finish(thread).log();
+        done.store(true, Ordering::SeqCst);
+        pest.join().unwrap();
+        assert_eq!(log, undisturbed);
+        assert!(guest.system.interrupts.load(Ordering::SeqCst) > 0);
     });
 }
 
@@ -155,11 +237,14 @@ fn code_without_end_fits_a_small_cache() {
         );
     });
     on_engines(|engine| {
-        let config = TeamConfig { code_cache_bytes: 256 << 10, ..TeamConfig::new(CpuMode::Long64, engine) };
+        let config = TeamConfig { code_cache_bytes: 0, ..TeamConfig::new(CpuMode::Long64, engine) };
         let guest = Guest::with(&config, &code, OnFault::Leave);
         let place = hokku_runtime::Placement::Exactly(hokku_ir::GuestAddr(0x100_0000));
         guest.team.memory.map_anonymous(place, 0x10_0000, hokku_runtime::Prot::all(), false).unwrap();
         assert_eq!(guest.run().log(), [3 * ROUTINES as u64]);
+        if engine == Engine::Jit {
+            assert!(guest.team.stats.report().evictions > 0);
+        }
     });
 }
 
@@ -204,5 +289,60 @@ fn a_blocking_call_is_not_made_by_an_interrupted_thread() {
         // SAFETY: without descriptors `poll` touches no memory; it would wait for ever.
         let result = unsafe { hokku_runtime::blocking_syscall(&thread, libc::SYS_poll, [0, 0, u64::MAX, 0, 0, 0]) };
         assert_eq!(result, -i64::from(libc::EINTR));
+    });
+}
+
+#[test]
+fn threads_run_on_while_another_changes_code() {
+    const ROUNDS: i32 = 300;
+    // Two children count in a loop that calls a routine; the main thread rewrites the routine, to the same, again and again.
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov ebx, 2
+            ; more:
+            ; lea rdi, [>child]
+            ; mov edx, ebx
+            ; shl edx, 16
+            ; add edx, 0x50_0000
+            ; mov eax, call::SPAWN
+            ; syscall
+            ; dec ebx
+            ; jnz <more
+            ; mov ebx, ROUNDS
+            ; rewrite:
+            ; mov DWORD [>routine + 1], 3
+            ; dec ebx
+            ; jnz <rewrite
+            ; mov DWORD [DATA.0 as i32], 1
+            ; mov eax, call::JOIN
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+            ; child:
+            ; xor ebx, ebx
+            ; xor r12d, r12d
+            ; again:
+            ; call >routine
+            ; add r12, rax
+            ; inc rbx
+            ; cmp DWORD [DATA.0 as i32], 0
+            ; je <again
+            // Three for each call, or something was lost.
+            ; lea rax, [rbx + rbx * 2]
+            ; sub r12, rax
+            ; mov rdi, r12
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+            ; .align 4096
+            ; routine:
+            ; mov eax, 3
+            ; ret
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0, 0]);
     });
 }
