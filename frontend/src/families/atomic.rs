@@ -63,7 +63,7 @@ fn xadd(e: &mut Emitter, insn: &Insn) -> Translated {
 }
 
 /// `CMPXCHG`: SDM 2A. Flags of comparing the accumulator with the destination. Equal: destination = source. Else: accumulator = destination,
-/// which is written back.
+/// and memory is written back. A register that is not assigned keeps its upper half too.
 fn cmpxchg(e: &mut Emitter, insn: &Insn) -> Translated {
     let (w, dst, src) = e.dst_src(insn)?;
     let acc = e.get_gpr(Gpr::Rax, w);
@@ -73,11 +73,26 @@ fn cmpxchg(e: &mut Emitter, insn: &Insn) -> Translated {
     };
     let flags = e.sub_flags(w, acc, old);
     let equal = e.compare(IntCmp::Eq, w, acc, old);
-    if !(insn.locked() && insn.is_memory(0)) {
-        let new = e.select(w, equal, src, old);
-        e.write(dst, w, new)?;
+    // Assigning 32 bits clears the rest of a register, assigning nothing keeps it.
+    let wide = if w == Width::W32 { e.word() } else { w };
+    let kept_acc = e.get_gpr(Gpr::Rax, wide);
+    let (wide_old, wide_src) = (e.resize(w, wide, old), e.resize(w, wide, src));
+    match dst {
+        Place::Memory(_) if insn.locked() => {}
+        Place::Gpr(reg) => {
+            let kept = e.get_gpr(reg, wide);
+            let new = e.select(wide, equal, wide_src, kept);
+            e.set_gpr(reg, wide, new);
+        }
+        _ => {
+            let new = e.select(w, equal, src, old);
+            e.write(dst, w, new)?;
+        }
     }
-    e.set_gpr(Gpr::Rax, w, old);
+    let new_acc = e.select(wide, equal, kept_acc, wide_old);
+    if !matches!(dst, Place::Gpr(Gpr::Rax)) {
+        e.set_gpr(Gpr::Rax, wide, new_acc);
+    }
     e.set_flags(FlagSet::STATUS, flags);
     Ok(Step::Next)
 }

@@ -1,6 +1,6 @@
 //! Conversions between integers, singles and doubles (SSE, SSE2), and the shuffles of SSE3 that the same ops express.
 
-use hokku_ir::{Align, Flag, FpRound, Num, Type, Upper, Value, VecBin, VecShuffle, VecUn};
+use hokku_ir::{Align, Flag, FpRound, Num, Type, Upper, Value, VecBin, VecShuffle, VecUn, X87Control};
 use iced_x86::{Code, Mnemonic};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
@@ -107,6 +107,8 @@ fn from_mmx(e: &mut Emitter, insn: &Insn, to: Type) -> Translated {
 
 /// `CVTPS2PI`, `CVTPD2PI` and truncating forms: SDM 2A.
 fn to_mmx(e: &mut Emitter, insn: &Insn, from: Type, round: FpRound) -> Translated {
+    // A pending x87 exception comes before those of the conversion.
+    e.x87_control(X87Control::Wait);
     let v = e.vector(insn, 1, from, Align::Natural)?;
     let v = e.vec_to_mmx_ints(from, round, v);
     write(e, insn, v)

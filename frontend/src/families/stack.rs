@@ -1,6 +1,6 @@
 //! The stack: pushes, pops and frames.
 
-use hokku_ir::{Addr, Align, FlagSet, Gpr, Imm, Seg, Type, Value, Width, guest::eflags};
+use hokku_ir::{Addr, Align, AtomicOp, FlagSet, Gpr, Imm, Seg, Type, Value, Width, guest::eflags};
 use iced_x86::{Code, Mnemonic, Register};
 
 use crate::emit::{Emitter, Place, Step, Translated, Translator};
@@ -32,12 +32,17 @@ fn push(e: &mut Emitter, insn: &Insn) -> Translated {
     Ok(Step::Next)
 }
 
-/// Pushes a selector: processors write its two bytes alone and leave the rest of the slot.
+/// Pushes a selector: with 32 bits processors write its two bytes alone and leave the rest of the slot, with 64 they clear the rest.
 fn push_segment(e: &mut Emitter, seg: Seg, w: Width) -> Translated {
     let size = -i64::from(w.bytes());
     let selector = e.get_selector(seg);
     let slot = e.stack_slot(size);
-    e.store(Type::I16, Align::Any, slot, selector);
+    if w == Width::W64 {
+        let wide = e.extend_zero(Width::W16, w, selector);
+        e.store(Type::I64, Align::Any, slot, wide);
+    } else {
+        e.store(Type::I16, Align::Any, slot, selector);
+    }
     e.move_stack(size);
     Ok(Step::Next)
 }
@@ -158,6 +163,10 @@ fn enter(e: &mut Emitter, insn: &Insn) -> Translated {
         let slot = e.stack_slot(-depth);
         e.store(w.ty(), Align::Any, slot, new);
     }
+    // "If ... a write using the final value of the stack pointer ... would cause a page fault, or a stack fault", it does so here.
+    let end = e.stack_slot(-depth - i64::from(room));
+    let nothing = e.iconst(Width::W8, Imm(0));
+    e.atomic_rmw(AtomicOp::Or, Width::W8, end, nothing);
     e.move_stack(-depth - i64::from(room));
     e.set_gpr(Gpr::Rbp, w, new);
     Ok(Step::Next)

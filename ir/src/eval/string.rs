@@ -32,6 +32,9 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let repeats = rep != Rep::Once;
         let mut count = if repeats { self.cpu.get(Gpr::Rcx) & address.mask() } else { 1 };
         let mut flags = None;
+        if repeats && address == Width::W32 {
+            self.cut_registers(op);
+        }
         while count != 0 {
             let chunk = if repeats { self.chunk(insn, count) } else { 0 };
             let done = if chunk != 0 && self.move_chunk(insn, chunk).is_ok() {
@@ -66,6 +69,19 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(())
     }
 
+    /// What processors do to the upper halves of the registers before the first element with 32-bit addresses, even
+    /// where there is none or it faults.
+    fn cut_registers(&mut self, op: StringOp) {
+        let mut cut = |reg| set_gpr(self.cpu, reg, Width::W32, self.cpu.get(reg));
+        cut(Gpr::Rcx);
+        if op == StringOp::Movs {
+            cut(Gpr::Rsi);
+        }
+        if matches!(op, StringOp::Movs | StringOp::Stos) {
+            cut(Gpr::Rdi);
+        }
+    }
+
     fn source(&self, insn: StringInsn) -> GuestAddr {
         let offset = self.cpu.get(Gpr::Rsi) & insn.address.mask();
         match insn.source {
@@ -87,7 +103,9 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
             StringOp::Stos => self.write_int(w, to, rax)?,
             StringOp::Lods => set_gpr(self.cpu, Gpr::Rax, w, self.read_int(w, from)?),
             StringOp::Cmps => {
-                return Ok(Some(flags::sub(w, self.read_int(w, from)?, self.read_int(w, to)?, false)));
+                // Processors reach the second operand first, as their faults tell.
+                let second = self.read_int(w, to)?;
+                return Ok(Some(flags::sub(w, self.read_int(w, from)?, second, false)));
             }
             StringOp::Scas => return Ok(Some(flags::sub(w, rax, self.read_int(w, to)?, false))),
         }
