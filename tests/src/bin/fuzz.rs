@@ -72,6 +72,9 @@ fn main() -> ExitCode {
     for report in &all.reports {
         println!("{report}");
     }
+    for (name, n) in &all.explained {
+        eprintln!("{n:10} explained: {name}");
+    }
     for (name, n) in &all.different {
         println!("{n:8} {name}");
     }

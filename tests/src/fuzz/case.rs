@@ -220,6 +220,12 @@ fn uses_based_segment(insn: &Instruction) -> bool {
     matches!(insn.segment_prefix(), Register::FS | Register::GS)
 }
 
+/// Whether it is a string instruction of 64-bit code with 32-bit addresses.
+fn uses_half_addresses(insn: &Instruction) -> bool {
+    let half = [OpKind::MemoryESEDI, OpKind::MemorySegESI, OpKind::MemorySegEDI];
+    insn.code_size() == CodeSize::Code64 && (0..insn.op_count()).any(|i| half.contains(&insn.op_kind(i)))
+}
+
 fn is_near_branch(insn: &Instruction) -> bool {
     insn.op_count() > 0 && matches!(insn.op_kind(0), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
@@ -284,7 +290,9 @@ fn aim_constants(rng: &mut Rng, mode: CpuMode, bytes: &mut [u8], insn: &Instruct
 fn limit_counts(rng: &mut Rng, insn: &Instruction, cpu: &mut CpuState) {
     if insn.is_string_instruction() {
         let count = if rng.one_in(20) { rng.below(9000) } else { rng.below(20) };
-        cpu.set(Gpr::Rcx, count);
+        // Of rcx only the part of the address width counts.
+        let garbage = if rng.percent(30) { rng.u64() << 32 } else { 0 };
+        cpu.set(Gpr::Rcx, if uses_half_addresses(insn) { count | garbage } else { count });
     }
     let bit_test = matches!(insn.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
     if bit_test && insn.op_kind(0) == OpKind::Memory && insn.op_kind(1) == OpKind::Register {

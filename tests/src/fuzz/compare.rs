@@ -1,11 +1,9 @@
 //! Two states after a case, side by side.
 
-use hokku_ir::{CpuState, FlagSet, Gpr, Seg};
+use hokku_ir::{CpuState, Gpr, Seg};
 
-use super::case::Program;
-use super::explain;
-use crate::oracle::layout::{SCRATCH, SCRATCH_END};
-use crate::oracle::{Ending, vector};
+use crate::oracle::Ending;
+use crate::oracle::layout::SCRATCH;
 
 /// A run's result.
 #[derive(Clone, Debug)]
@@ -29,47 +27,13 @@ pub struct Field {
     pub second: String,
 }
 
-/// What may differ.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowed {
-    /// Undefined flags.
-    pub flags: FlagSet,
-    /// The first operand's register or memory.
-    pub destination: bool,
-}
-
-impl Allowed {
-    /// Nothing.
-    pub const NOTHING: Allowed = Allowed { flags: FlagSet::empty(), destination: false };
-
-    /// What the manual leaves open for a single instruction from `before`.
-    pub fn by(program: &Program, before: &CpuState) -> Allowed {
-        if !program.is_single() {
-            return Allowed::NOTHING;
-        }
-        let insn = &program.insns[0];
-        Allowed {
-            flags: explain::undefined_flags(insn, before),
-            destination: explain::destination_is_undefined(insn, before),
-        }
-    }
-}
-
-/// Everything in which `a` and `b` differ beyond what `allowed` excuses.
-pub fn differences(a: &After<'_>, b: &After<'_>, allowed: Allowed) -> Vec<Field> {
+/// Everything in which `a` and `b` differ.
+pub fn differences(a: &After<'_>, b: &After<'_>) -> Vec<Field> {
     let mut fields = Vec::new();
-    if allowed.destination {
-        return fields;
-    }
-    if !same_ending(a.ending, b.ending) {
+    if a.ending != b.ending {
         push(&mut fields, "ending", format!("{:x?}", a.ending), format!("{:x?}", b.ending));
     }
-    // A fault leaves the flags as they were.
-    let flags = match a.ending {
-        Ending::Arrived => allowed.flags,
-        _ => FlagSet::empty(),
-    };
-    registers(&mut fields, a.cpu, b.cpu, flags, false);
+    registers(&mut fields, a.cpu, b.cpu, false);
     memory(&mut fields, a.memory, b.memory);
     fields
 }
@@ -78,27 +42,16 @@ pub fn differences(a: &After<'_>, b: &After<'_>, allowed: Allowed) -> Vec<Field>
 pub fn everything(a: &After<'_>, b: &After<'_>) -> Vec<Field> {
     let mut fields = Vec::new();
     push(&mut fields, "ending", format!("{:x?}", a.ending), format!("{:x?}", b.ending));
-    registers(&mut fields, a.cpu, b.cpu, FlagSet::empty(), true);
+    registers(&mut fields, a.cpu, b.cpu, true);
     memory(&mut fields, a.memory, b.memory);
     fields
-}
-
-/// Equal but for `explain::STACK_FAULT` and `explain::READ_MODIFY_WRITE`.
-fn same_ending(native: Ending, ours: Ending) -> bool {
-    match (native, ours) {
-        (Ending::Exception { vector: vector::SS, .. }, Ending::Exception { vector: vector::GP, .. }) => true,
-        (Ending::Exception { page: Some((a, true)), .. }, Ending::Exception { page: Some((b, false)), .. }) => {
-            a == b && !(SCRATCH..SCRATCH_END).contains(&a) || (a < SCRATCH_END && b == SCRATCH_END)
-        }
-        _ => native == ours,
-    }
 }
 
 fn push(fields: &mut Vec<Field>, name: impl Into<String>, first: String, second: String) {
     fields.push(Field { name: name.into(), first, second });
 }
 
-fn registers(fields: &mut Vec<Field>, a: &CpuState, b: &CpuState, undefined: FlagSet, all: bool) {
+fn registers(fields: &mut Vec<Field>, a: &CpuState, b: &CpuState, all: bool) {
     let mut word = |name: &str, a: u64, b: u64| {
         if all || a != b {
             push(fields, name, format!("{a:016x}"), format!("{b:016x}"));
@@ -108,8 +61,7 @@ fn registers(fields: &mut Vec<Field>, a: &CpuState, b: &CpuState, undefined: Fla
     for (i, reg) in Gpr::ALL.iter().enumerate() {
         word(reg.name(), a.gpr[i], b.gpr[i]);
     }
-    let mask = !undefined.bits();
-    word("eflags", u64::from(a.eflags() & mask), u64::from(b.eflags() & mask));
+    word("eflags", a.eflags().into(), b.eflags().into());
     for seg in [Seg::Fs, Seg::Gs] {
         word(seg.name(), a.segment_base[seg.index()], b.segment_base[seg.index()]);
     }

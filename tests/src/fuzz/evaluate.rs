@@ -59,7 +59,7 @@ pub fn run(
     let region = translated.optimised.as_ref().unwrap_or(&translated.region);
     if program.is_single() {
         let flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| false);
-        return outcome(flow, cpu);
+        return outcome(flow, program, cpu);
     }
     let mut left = BUDGET;
     let code = (GuestAddr(program.at), &program.bytes[..]);
@@ -71,7 +71,7 @@ pub fn run(
                 flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
             }
             Flow::Stopped { .. } => return Outcome::Ended(Ending::Endless),
-            other => return outcome(other, cpu),
+            other => return outcome(other, program, cpu),
         }
     }
 }
@@ -82,7 +82,7 @@ fn step(left: &mut usize) -> bool {
 }
 
 /// The exception or end that `flow` is; sets `rip` to what the processor's frame holds.
-fn outcome(flow: Flow, cpu: &mut CpuState) -> Outcome {
+fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
     let exception = |vector| Outcome::Ended(Ending::Exception { vector, page: None });
     let trapped = |trap: Trap, next: GuestAddr, cpu: &mut CpuState| match trap {
         Trap::InvalidOpcode => exception(vector::UD),
@@ -111,8 +111,9 @@ fn outcome(flow: Flow, cpu: &mut CpuState) -> Outcome {
             }
             EvalFault::Protection => exception(vector::GP),
             EvalFault::Trap(Trap::Overflow) => {
-                // `into` is one byte.
-                cpu.rip += 1;
+                // A trap: reported after the instruction.
+                let insn = program.insns.iter().find(|i| i.ip() == cpu.rip);
+                cpu.rip = insn.map_or(cpu.rip, |i| i.next_ip());
                 exception(vector::OF)
             }
             EvalFault::Trap(trap) => trapped(trap, GuestAddr(cpu.rip), cpu),

@@ -1,44 +1,240 @@
-//! Differences that the manual allows, by name.
+//! Differences that are allowed, by name: what the manual leaves open, and the few places where hokku is knowingly simpler.
+//!
+//! "SDM" is the Intel 64 and IA-32 Architectures Software Developer's Manual; words in quotes are its own.
 
+use hokku_ir::guest::F80;
 use hokku_ir::{CpuState, FlagSet, Gpr};
-use iced_x86::{Instruction, Mnemonic, OpKind, Register, RflagsBits};
+use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register, RflagsBits};
 
-/// What may differ after an instruction, and in whose words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::case::Program;
+use super::compare::{After, Field};
+use super::safety::is_indirect;
+use crate::oracle::layout::{SCRATCH, SCRATCH_END};
+use crate::oracle::{Ending, vector};
+
+/// An explanation: what it is called, why it is right, and which differences it covers.
 pub struct Explained {
     /// Name for the tally.
     pub name: &'static str,
-    /// The manual's words (Intel SDM volume 2 unless said otherwise).
+    /// The manual's words, or what hokku does instead.
     pub words: &'static str,
+    /// Whether it covers `field` of a case.
+    covers: fn(&Case<'_>, &Field) -> bool,
 }
 
-/// All explanations that exist.
-pub const EXPLAINED: &[Explained] = &[UNDEFINED_FLAGS, DOUBLE_SHIFT_BEYOND, STACK_FAULT, READ_MODIFY_WRITE];
+/// One compared case of a single instruction.
+pub struct Case<'a> {
+    /// The instruction.
+    pub insn: &'a Instruction,
+    /// State before.
+    pub before: &'a CpuState,
+    /// The processor's result.
+    pub native: &'a After<'a>,
+    /// Hokku's.
+    pub ours: &'a After<'a>,
+}
 
-/// Flags that the instruction leaves undefined.
-pub const UNDEFINED_FLAGS: Explained = Explained {
-    name: "undefined flags",
-    words: "\"Flags affected\" of each instruction: \"the OF flag is affected only on 1-bit shifts\", \"the SF, ZF, AF and PF flags are undefined\" and the like",
-};
+/// All explanations.
+pub const EXPLAINED: &[Explained] = &[
+    Explained {
+        name: "undefined flags",
+        words: "\"Flags Affected\" of each instruction; of shifts: \"The CF flag ... is undefined for SHL and SHR instructions where the \
+                count is greater than or equal to the size (in bits) of the destination operand. The OF flag is affected only for 1-bit \
+                shifts; otherwise, it is undefined. ... For a non-zero count, the AF flag is undefined.\"",
+        covers: |case, field| {
+            let undefined = undefined_flags(case.insn, case.before).bits();
+            let apart = case.native.cpu.eflags() ^ case.ours.cpu.eflags();
+            field.name == "eflags" && case.native.ending == Ending::Arrived && apart & !undefined == 0
+        },
+    },
+    Explained {
+        name: "double shift beyond the width",
+        words: "SHLD, SHRD: \"If the count is greater than the operand size, the result is undefined.\"",
+        covers: |case, field| {
+            let beyond = shift_count(case.insn, case.before).is_some_and(|count| count > operand_bits(case.insn));
+            let double = matches!(case.insn.mnemonic(), Mnemonic::Shld | Mnemonic::Shrd);
+            double && beyond && field.name != "ending" && field.name != "rip"
+        },
+    },
+    Explained {
+        name: "bit scan of zero",
+        words: "BSF, BSR: \"If the content of the source operand is 0, the content of the destination operand is undefined.\" Here it keeps \
+                its low half, as on processors",
+        covers: |case, field| {
+            let destination = case.insn.op0_register();
+            let scan = matches!(case.insn.mnemonic(), Mnemonic::Bsf | Mnemonic::Bsr);
+            if !scan || destination.size() != 4 || field.name != destination.full_register().to_string_lower() {
+                return false;
+            }
+            let register = destination.full_register().number();
+            case.native.cpu.gpr[register] as u32 == case.ours.cpu.gpr[register] as u32
+        },
+    },
+    Explained {
+        name: "transcendental functions",
+        words: "volume 1, 8.3.10: \"the accuracy of the x87 FPU transcendental instructions ... is 1 ulp\" and C1, UE and PE tell of the \
+                rounding of that result",
+        covers: |case, field| match field.name.as_str() {
+            _ if !is_transcendental(case.insn) => false,
+            "x87 status" => (case.native.cpu.x87.status ^ case.ours.cpu.x87.status) & !0x80b0 & !0x200 == 0,
+            name => register_number(name).is_some_and(|n| near(case.native.cpu.x87.regs[n], case.ours.cpu.x87.regs[n])),
+        },
+    },
+    Explained {
+        name: "stack fault",
+        words: "volume 1, 3.3.7.1: an address that is not canonical is \"a general-protection exception (#GP)\", through rsp or rbp \"a \
+                stack fault (#SS)\"; a program gets the same signal for both",
+        covers: |case, field| field.name == "ending" && exceptions(case) == Some((vector::SS, vector::GP)),
+    },
+    Explained {
+        name: "read-modify-write of an unmapped operand",
+        words: "volume 3, 4.7: the W/R flag of the page fault's error code; a program does not see it, and where the page is mapped the \
+                write is told. Of an operand over a page that cannot be written and one that is not mapped, either may be told",
+        covers: |case, field| match (case.native.ending, case.ours.ending) {
+            (Ending::Exception { page: Some((a, true)), .. }, Ending::Exception { page: Some((b, false)), .. }) => {
+                let over_both = (SCRATCH..SCRATCH_END).contains(&a) && b == SCRATCH_END;
+                let unmapped = a == b && !(SCRATCH..SCRATCH_END).contains(&a);
+                field.name == "ending" && (unmapped || over_both)
+            }
+            _ => false,
+        },
+    },
+    Explained {
+        name: "which of two faults",
+        words: "volume 3, 6.9: among the \"faults on executing an instruction\", x87 exceptions, #BR, #GP and page faults are of one class, \
+                and \"the order ... within each class is implementation-dependent\"",
+        covers: |case, field| {
+            let of_class = |v: u8| [vector::MF, vector::BR, vector::GP, vector::SS, vector::PF].contains(&v);
+            field.name == "ending" && exceptions(case).is_some_and(|(a, b)| a != b && of_class(a) && of_class(b))
+        },
+    },
+    Explained {
+        name: "place of a fault in a long operand",
+        words: "volume 3, 4.7: cr2 is \"the linear address that generated the exception\", one of those that the instruction uses; which \
+                part of an operand of more than 16 bytes is reached first, and what of it is written by then, is the processor's choice",
+        covers: |case, field| {
+            let both = exceptions(case) == Some((vector::PF, vector::PF));
+            both && is_long(case.insn) && (field.name == "ending" || field.name.starts_with('['))
+        },
+    },
+    Explained {
+        name: "masked store of nothing",
+        words: "MASKMOVDQU, MASKMOVQ with a mask of all zeros: \"Exceptions associated with addressing memory and page faults may still be \
+                signaled (implementation dependent).\"",
+        covers: |case, field| {
+            let masked = matches!(case.insn.mnemonic(), Mnemonic::Maskmovq | Mnemonic::Maskmovdqu);
+            masked
+                && matches!(case.native.ending, Ending::Exception { vector: vector::PF | vector::GP, .. })
+                && (field.name == "ending" || case.ours.ending == Ending::Arrived)
+        },
+    },
+    Explained {
+        name: "popa halfway",
+        words: "POPA, POPAD that fault: rsp is unchanged, so that they start again; registers popped by then are not specified",
+        covers: |case, field| {
+            let popa = matches!(case.insn.mnemonic(), Mnemonic::Popa | Mnemonic::Popad);
+            popa && field.name != "rsp" && exceptions(case) == Some((vector::PF, vector::PF))
+        },
+    },
+    Explained {
+        name: "target that is no address",
+        words: "hokku: a jump to an address that is not canonical faults at the target, the processor at the jump",
+        covers: |case, _| {
+            let target = case.ours.cpu.rip;
+            let canonical = (target as i64) << 16 >> 16 == target as i64;
+            is_indirect(case.insn.flow_control()) && !canonical && case.ours.ending == Ending::Arrived
+        },
+    },
+    Explained {
+        name: "MMX state at a fault",
+        words: "hokku: an MMX instruction has brought the x87 unit into MMX state (tags, top) when its memory access or conversion faults; \
+                the processor does that at another time",
+        covers: |case, field| {
+            let mmx = (0..case.insn.op_count()).any(|i| case.insn.op_register(i).is_mm());
+            mmx && exceptions(case).is_some() && (field.name == "x87 tags" || field.name == "x87 status")
+        },
+    },
+];
 
-/// `shld`/`shrd` by more than the operand's width.
-pub const DOUBLE_SHIFT_BEYOND: Explained = Explained {
-    name: "double shift beyond the width",
-    words: "SHLD: \"If the count is greater than the operand size, the result is undefined.\"",
-};
+/// Removes from `fields` what is explained; the names of the explanations used.
+pub fn explain(
+    program: &Program,
+    before: &CpuState,
+    native: &After<'_>,
+    ours: &After<'_>,
+    fields: &mut Vec<Field>,
+) -> Vec<&'static str> {
+    let mut used = Vec::new();
+    if !program.is_single() {
+        return used;
+    }
+    let case = Case { insn: &program.insns[0], before, native, ours };
+    fields.retain(|field| {
+        let explanation = EXPLAINED.iter().find(|e| (e.covers)(&case, field));
+        used.extend(explanation.map(|e| e.name));
+        explanation.is_none()
+    });
+    used.dedup();
+    used
+}
 
-/// #SS where the evaluator says #GP.
-pub const STACK_FAULT: Explained = Explained {
-    name: "stack fault",
-    words: "volume 1, 3.3.7.1: an address that is not canonical is \"a general-protection exception (#GP)\", through rsp or rbp \"a stack fault (#SS)\"; a program gets the same signal for both",
-};
+/// Numbers of the exceptions on both sides, if there is one on both.
+fn exceptions(case: &Case<'_>) -> Option<(u8, u8)> {
+    match (case.native.ending, case.ours.ending) {
+        (Ending::Exception { vector: a, .. }, Ending::Exception { vector: b, .. }) => Some((a, b)),
+        _ => None,
+    }
+}
 
-/// A page fault of an instruction that reads and writes an unmapped operand, told as a read.
-pub const READ_MODIFY_WRITE: Explained = Explained {
-    name: "read-modify-write of an unmapped operand",
-    words: "volume 3, 4.7: the W/R flag of the error code; a program does not see it, and where the page is mapped the write is told. Of an \
-            operand over a page that cannot be written and one that is not mapped, either may be told",
-};
+fn is_transcendental(insn: &Instruction) -> bool {
+    use Mnemonic::*;
+    matches!(insn.mnemonic(), Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1)
+}
+
+/// Whether the memory operand is one that processors access in many parts.
+fn is_long(insn: &Instruction) -> bool {
+    use Mnemonic::*;
+    let image = matches!(
+        insn.mnemonic(),
+        Fldenv
+            | Fnstenv
+            | Frstor
+            | Fnsave
+            | Fxsave
+            | Fxsave64
+            | Fxrstor
+            | Fxrstor64
+            | Enter
+            | Pusha
+            | Pushad
+            | Popa
+            | Popad
+    );
+    image || matches!(insn.memory_size(), MemorySize::Float80 | MemorySize::Bcd)
+}
+
+/// Number of the physical x87 register called `name`.
+fn register_number(name: &str) -> Option<usize> {
+    name.strip_prefix('R')?.parse().ok()
+}
+
+/// Whether two values are at most one unit in the last place apart.
+fn near(a: F80, b: F80) -> bool {
+    let line = |v: F80| i128::from(v.sign_exponent & 0x7fff) << 63 | i128::from(v.significand & !(1 << 63));
+    let finite = |v: F80| v.sign_exponent & 0x7fff != 0x7fff;
+    a.sign_exponent >> 15 == b.sign_exponent >> 15 && (finite(a) || finite(b)) && (line(a) - line(b)).abs() <= 1
+}
+
+/// A register's name in lower case, as the states' fields have it.
+trait LowerName {
+    fn to_string_lower(self) -> String;
+}
+
+impl LowerName for Register {
+    fn to_string_lower(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
 
 /// Status flags that `insn`, run from `before`, leaves undefined.
 pub fn undefined_flags(insn: &Instruction, before: &CpuState) -> FlagSet {
@@ -49,23 +245,15 @@ pub fn undefined_flags(insn: &Instruction, before: &CpuState) -> FlagSet {
     if count == 0 {
         return FlagSet::empty();
     }
-    let mut undefined = FlagSet::empty();
-    undefined.set(FlagSet::OF, count != 1);
-    undefined.set(FlagSet::AF, !rotate);
     if double && count > bits {
         return FlagSet::STATUS;
     }
-    // "The CF flag contains the value of the last bit shifted out; it is undefined for SHL and SHR instructions where the count is greater than
-    // or equal to the size (in bits) of the destination operand."
     let logical = matches!(insn.mnemonic(), Mnemonic::Shl | Mnemonic::Sal | Mnemonic::Shr);
+    let mut undefined = FlagSet::empty();
+    undefined.set(FlagSet::OF, count != 1);
+    undefined.set(FlagSet::AF, !rotate);
     undefined.set(FlagSet::CF, logical && count >= bits);
     undefined
-}
-
-/// Whether the destination of `insn` is undefined; the double shifts of 16 bits.
-pub fn destination_is_undefined(insn: &Instruction, before: &CpuState) -> bool {
-    matches!(insn.mnemonic(), Mnemonic::Shld | Mnemonic::Shrd)
-        && shift_count(insn, before).is_some_and(|count| count > operand_bits(insn))
 }
 
 /// The masked count of a shift or rotation; `None` for other instructions.

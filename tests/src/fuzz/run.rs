@@ -7,8 +7,9 @@ use hokku_ir::{CpuMode, CpuState};
 use iced_x86::Code;
 
 use super::case::{self, Program, Start};
-use super::compare::{After, Allowed, Field, differences};
+use super::compare::{After, Field, differences};
 use super::evaluate::{self, Outcome, Translated};
+use super::explain::explain;
 use super::pages::{BYTES, Pages};
 use super::report::{self, Id};
 use super::rng::Rng;
@@ -38,8 +39,8 @@ pub struct Tally {
     pub cases: u64,
     /// Cases that ended with an exception on the processor.
     pub exceptions: u64,
-    /// Cases in which only undefined things were masked.
-    pub masked: u64,
+    /// Cases with differences of which all are explained, by explanation.
+    pub explained: BTreeMap<&'static str, u64>,
     /// Cases drawn but not run, since they could touch memory of this process or have no encoding.
     pub skipped: u64,
     /// Cases whose instruction form is not translated.
@@ -60,7 +61,9 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.cases += other.cases;
         self.exceptions += other.exceptions;
-        self.masked += other.masked;
+        for (name, n) in other.explained {
+            *self.explained.entry(name).or_default() += n;
+        }
         self.skipped += other.skipped;
         self.untranslated += other.untranslated;
         for (name, n) in other.different {
@@ -135,12 +138,21 @@ impl Runner {
         start.apply(memory);
         let ending = self.oracle.run(program.mode, program.at, &mut native);
         let memory = self.oracle.memory();
-        let fields = self.pages.with(|pages| {
+        let (fields, explained) = self.pages.with(|pages| {
             let first = After { ending, cpu: &native, memory };
             let second = After { ending: our_ending, cpu: &ours, memory: pages };
-            differences(&first, &second, Allowed::by(program, &start.cpu))
+            let mut fields = differences(&first, &second);
+            let explained =
+                if fields.is_empty() { Vec::new() } else { explain(program, &start.cpu, &first, &second, &mut fields) };
+            (fields, explained)
         });
-        Both::Compared { fields, native: Box::new(native), ours: Box::new(ours), endings: [ending, our_ending] }
+        Both::Compared {
+            fields,
+            explained,
+            native: Box::new(native),
+            ours: Box::new(ours),
+            endings: [ending, our_ending],
+        }
     }
 
     fn case(
@@ -152,13 +164,16 @@ impl Runner {
         start: &Start,
         tally: &mut Tally,
     ) {
-        let Both::Compared { fields, endings, .. } = self.both(program, translated, start) else {
+        let Both::Compared { fields, explained, endings, .. } = self.both(program, translated, start) else {
             tally.untranslated += 1;
             return;
         };
         tally.cases += 1;
         tally.exceptions += u64::from(endings[0] != crate::oracle::Ending::Arrived);
         if fields.is_empty() {
+            for name in explained {
+                *tally.explained.entry(name).or_default() += 1;
+            }
             return;
         }
         let name = format!("{:?}", program.insns[0].code());
@@ -168,7 +183,9 @@ impl Runner {
             return;
         }
         let start = self.shrunk(program, translated, start.clone());
-        let Both::Compared { fields, native, ours, endings } = self.both(program, translated, &start) else { return };
+        let Both::Compared { fields, native, ours, endings, .. } = self.both(program, translated, &start) else {
+            return;
+        };
         let memory = self.oracle.memory();
         let text = self.pages.with(|pages| {
             let first = After { ending: endings[0], cpu: &native, memory };
@@ -217,6 +234,12 @@ impl Runner {
 
 /// A case on both sides.
 enum Both {
-    Compared { fields: Vec<Field>, native: Box<CpuState>, ours: Box<CpuState>, endings: [crate::oracle::Ending; 2] },
+    Compared {
+        fields: Vec<Field>,
+        explained: Vec<&'static str>,
+        native: Box<CpuState>,
+        ours: Box<CpuState>,
+        endings: [crate::oracle::Ending; 2],
+    },
     Incomparable,
 }

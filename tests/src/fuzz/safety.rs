@@ -92,6 +92,7 @@ pub fn excluded(code: Code) -> Option<&'static str> {
         Cpuid | Xgetbv | Rdpid | Rdtscp | Rdtsc | Rdpmc | Rdpru => {
             Some("tells the guest's processor model, not this one")
         }
+        Fstpnce => Some("not in the manual"),
         Rdrand | Rdseed => Some("gives another result each time"),
         Wrpkru | Rdpkru => Some("protects this machine's pages"),
         Xbegin | Xabort | Xend | Xtest => Some("transactions end at their own times"),
