@@ -30,7 +30,7 @@ mod world;
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
 };
-pub use host::blocking_syscall;
+pub use host::{blocking_syscall, interrupt_signal};
 pub use personality::{FaultKind, GuestFault, Personality, Resume};
 pub use processor::Processor;
 pub use stats::{Stats, StatsReport};

@@ -37,3 +37,18 @@ impl PerfMap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_perf_reads_them() {
+        let map = PerfMap::create().unwrap();
+        map.add(0x7f00_1000, 0x40, &"main");
+        let path = format!("/tmp/perf-{}.map", std::process::id());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(text, "7f001000 40 guest main\n");
+    }
+}

@@ -5,8 +5,8 @@ use std::sync::Once;
 
 static INSTALL: Once = Once::new();
 
-/// The signal: one that neither the C library nor Haiku's signals, as the bridge maps them, use.
-pub(crate) fn signal() -> c_int {
+/// The host's number of the signal by which threads are called out of guest code. A personality leaves it alone: never blocked, never handled.
+pub fn signal() -> c_int {
     libc::SIGRTMIN() + 3
 }
 

@@ -24,4 +24,29 @@ pub(crate) mod portable;
 pub(crate) use portable as arch;
 
 pub use blocking::blocking_syscall;
+pub use interrupt::signal as interrupt_signal;
 pub use mapping::PAGE_SIZE;
+
+/// What stopped a thread in host code, other than an exit of the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NativeFault {
+    /// A memory access.
+    Memory {
+        /// The first byte that could not be accessed.
+        address: u64,
+        /// Whether it was a store.
+        write: bool,
+        /// Whether something is mapped there, with nothing behind it.
+        bus: bool,
+    },
+    /// #GP, #SS.
+    Protection,
+    /// #DE.
+    Divide,
+    /// #MF.
+    X87,
+    /// #XM.
+    SimdFloat,
+    /// None: the thread was called out at a safe point.
+    Called,
+}

@@ -18,12 +18,16 @@ use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
 use super::{Entrances, JitCode};
 use crate::code_cache::{Code, Tables};
-use crate::host::arch::enter::{HostThread, NativeFault};
+use crate::host::NativeFault;
+use crate::host::arch::enter::HostThread;
 use crate::host::thread_memory::ThreadMemory;
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Shared, Thread};
 use crate::translator::{self, Translation};
+
+/// The op and guest instruction of each callout by its return address, and the cache's generation that they are of.
+type KnownCallouts = (u64, HashMap<u64, (Op, GuestAddr)>);
 
 /// What a guest thread needs to run host code.
 pub(crate) struct JitThread {
@@ -34,8 +38,8 @@ pub(crate) struct JitThread {
     entrances: Cell<Entrances>,
     /// Stack pointer of the shadow stack; zero while it is to be set up.
     shadow_sp: Cell<u64>,
-    /// Callouts that this thread met, and the cache's generation that they are of.
-    callouts: RefCell<(u64, HashMap<u64, (Op, GuestAddr)>)>,
+    /// Those that this thread met.
+    callouts: RefCell<KnownCallouts>,
     counts: RefCell<BTreeMap<&'static str, u64>>,
     fault: Cell<Option<CalloutFault>>,
 }

@@ -3,7 +3,7 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 use hokku_ir::{CpuMode, Gpr};
 
-use crate::system::{CODE, DATA, Guest, OnFault, assemble32, assemble64, call, on_engines};
+use crate::system::{CODE, DATA, Guest, OnFault, STACK_BYTES, STACK_TOP, assemble32, assemble64, call, on_engines};
 use crate::{guest32, guest64};
 
 #[test]
@@ -31,8 +31,8 @@ fn a_loop_computes_a_sum() {
 
 #[test]
 fn recursion_returns_through_every_level() {
-    // Far deeper than any return stack of a processor, and deeper than the host's shadow stack.
-    const DEPTH: i32 = 200_000;
+    // Deeper than the host's shadow stack, which starts anew on the way and misses on the way back.
+    const DEPTH: i32 = 1_500_000;
     let code = assemble64(|a| {
         guest64!(a
             ; mov edi, DEPTH
@@ -74,7 +74,7 @@ fn calls_without_end_reach_the_end_of_the_stack() {
         let ended = guest.run();
         let (fault, rip) = ended.fault();
         assert_eq!((fault.at, rip), (CODE, CODE.0));
-        assert_eq!(ended.cpu.get(Gpr::Rsp), 0x80_0000 - 0x40_0000);
+        assert_eq!(ended.cpu.get(Gpr::Rsp), STACK_TOP.0 - STACK_BYTES);
     });
 }
 
@@ -265,5 +265,53 @@ fn atomic_operations_and_wide_stores_reach_memory() {
     on_engines(|engine| {
         let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
         assert_eq!(guest.run().log(), [12]);
+    });
+}
+
+#[test]
+fn the_x87_unit_lives_through_calls_and_is_seen_outside() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; fldpi
+            ; fld1
+            ; mov eax, call::LOG
+            ; int 99
+            ; fadd st0, st1
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        let x87 = guest.run().cpu.x87;
+        let st = |n: usize| x87.regs[(usize::from(x87.top()) + n) % 8];
+        assert_eq!(x87.top(), 6);
+        // pi + 1, and pi, as 80-bit numbers.
+        assert_eq!((st(0).sign_exponent, st(0).significand), (0x4001, 0x8487_ed51_10b4_611a));
+        assert_eq!((st(1).sign_exponent, st(1).significand), (0x4000, 0xc90f_daa2_2168_c235));
+    });
+}
+
+#[test]
+fn what_a_personality_puts_into_the_x87_unit_is_there() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; fistp DWORD [DATA.0 as i32]
+            ; mov edi, [DATA.0 as i32]
+            ; mov eax, call::LOG
+            ; int 99
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        let mut thread = guest.thread();
+        thread.sync_x87();
+        thread.cpu.x87.set_top(7);
+        thread.cpu.x87.tags = 0x80;
+        thread.cpu.x87.regs[7] =
+            hokku_ir::guest::F80 { significand: 0xc000_0000_0000_0000, sign_exponent: 0x4000, padding: [0; 3] };
+        assert_eq!(guest.finish(thread).log(), [3]);
     });
 }

@@ -9,36 +9,40 @@ use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, SyscallKind};
 use hokku_runtime::{Engine, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, ThreadHandle};
 
 /// Assembler for 64-bit guest code.
-pub type Asm64 = VecAssembler<dynasmrt::x64::X64Relocation>;
+pub(crate) type Asm64 = VecAssembler<dynasmrt::x64::X64Relocation>;
 /// Assembler for 32-bit guest code.
-pub type Asm32 = VecAssembler<dynasmrt::x86::X86Relocation>;
+pub(crate) type Asm32 = VecAssembler<dynasmrt::x86::X86Relocation>;
 
-pub const CODE: GuestAddr = GuestAddr(0x10_0000);
-pub const DATA: GuestAddr = GuestAddr(0x20_0000);
-pub const STACK_TOP: GuestAddr = GuestAddr(0x80_0000);
+pub(crate) const CODE: GuestAddr = GuestAddr(0x10_0000);
+pub(crate) const DATA: GuestAddr = GuestAddr(0x20_0000);
+pub(crate) const STACK_TOP: GuestAddr = GuestAddr(0x280_0000);
+/// Stacks of child threads end in here.
+pub(crate) const CHILD_STACKS: GuestAddr = GuestAddr(0x40_0000);
 const CODE_BYTES: u64 = 0x1_0000;
 const DATA_BYTES: u64 = 0x1_0000;
-const STACK_BYTES: u64 = 0x40_0000;
+/// Twice as many return addresses as the host's shadow stack holds.
+pub(crate) const STACK_BYTES: u64 = 0x100_0000;
+const CHILD_STACKS_BYTES: u64 = 0x40_0000;
 
 /// System call numbers, in rax; the argument is in rdi.
-pub mod call {
+pub(crate) mod call {
     /// Ends the thread.
-    pub const EXIT: i32 = 0;
+    pub(crate) const EXIT: i32 = 0;
     /// Appends rdi to the log.
-    pub const LOG: i32 = 1;
+    pub(crate) const LOG: i32 = 1;
     /// Starts a thread at rdi, whose rdi is rsi and whose stack ends at rdx.
-    pub const SPAWN: i32 = 2;
+    pub(crate) const SPAWN: i32 = 2;
     /// Waits until that thread has ended.
-    pub const JOIN: i32 = 3;
+    pub(crate) const JOIN: i32 = 3;
     /// Forks the process; eax is zero in the child, else one.
-    pub const FORK: i32 = 4;
+    pub(crate) const FORK: i32 = 4;
     /// Where edi is zero: ends the process with what was logged last as its exit code.
-    pub const EXIT_CHILD: i32 = 5;
+    pub(crate) const EXIT_CHILD: i32 = 5;
 }
 
 /// What happened to a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     Log(u64),
     /// The fault and rip at that time.
     Fault(GuestFault, u64),
@@ -47,7 +51,7 @@ pub enum Event {
 
 /// What the system does about faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFault {
+pub(crate) enum OnFault {
     /// Ends the thread.
     Leave,
     /// Goes on at this address.
@@ -55,19 +59,19 @@ pub enum OnFault {
 }
 
 #[derive(Debug)]
-pub struct System {
+pub(crate) struct System {
     events: Mutex<Vec<Event>>,
     on_fault: OnFault,
     /// Whether interrupted threads go on; how many were.
-    pub ignore_interrupts: AtomicBool,
-    pub interrupts: AtomicU64,
+    pub(crate) ignore_interrupts: AtomicBool,
+    pub(crate) interrupts: AtomicU64,
     children: Mutex<Vec<ThreadHandle>>,
     forked: Mutex<Option<i32>>,
 }
 
 impl System {
     /// The exit code of the process that was forked.
-    pub fn child_exit(&self) -> Option<i32> {
+    pub(crate) fn child_exit(&self) -> Option<i32> {
         let pid = self.forked.lock().unwrap().take()?;
         let mut status = 0;
         // SAFETY: the status is ours to write.
@@ -116,7 +120,8 @@ impl Personality for System {
                 unsafe { libc::_exit(*code as i32) }
             }
             call::EXIT_CHILD => {}
-            _ => return Resume::LeaveThread,
+            call::EXIT => return Resume::LeaveThread,
+            other => panic!("the program makes call {other}"),
         }
         Resume::Continue
     }
@@ -146,26 +151,26 @@ impl Personality for System {
 static ONE: Mutex<()> = Mutex::new(());
 
 /// A team with a program in its memory.
-pub struct Guest {
-    pub team: Arc<Team>,
-    pub system: Arc<System>,
+pub(crate) struct Guest {
+    pub(crate) team: Arc<Team>,
+    pub(crate) system: Arc<System>,
     _one: MutexGuard<'static, ()>,
 }
 
 /// How a program ended.
-pub struct Ended {
-    pub cpu: Box<CpuState>,
-    pub events: Vec<Event>,
+pub(crate) struct Ended {
+    pub(crate) cpu: Box<CpuState>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Ended {
     /// What was logged.
-    pub fn log(&self) -> Vec<u64> {
+    pub(crate) fn log(&self) -> Vec<u64> {
         self.events.iter().filter_map(|e| if let Event::Log(v) = e { Some(*v) } else { None }).collect()
     }
 
     /// The only fault, and rip at that time.
-    pub fn fault(&self) -> (GuestFault, u64) {
+    pub(crate) fn fault(&self) -> (GuestFault, u64) {
         match &self.events[..] {
             [Event::Fault(fault, rip)] => (fault.clone(), *rip),
             other => panic!("expected one fault, got {other:?}"),
@@ -174,11 +179,11 @@ impl Ended {
 }
 
 impl Guest {
-    pub fn new(engine: Engine, mode: CpuMode, code: &[u8], on_fault: OnFault) -> Guest {
+    pub(crate) fn new(engine: Engine, mode: CpuMode, code: &[u8], on_fault: OnFault) -> Guest {
         Self::with(&TeamConfig::new(mode, engine), code, on_fault)
     }
 
-    pub fn with(config: &TeamConfig, code: &[u8], on_fault: OnFault) -> Guest {
+    pub(crate) fn with(config: &TeamConfig, code: &[u8], on_fault: OnFault) -> Guest {
         let one = ONE.lock().unwrap_or_else(|e| e.into_inner());
         let system = Arc::new(System {
             events: Mutex::default(),
@@ -194,12 +199,13 @@ impl Guest {
         map(CODE, CODE_BYTES, rw | Prot::EXECUTE);
         map(DATA, DATA_BYTES, rw);
         map(GuestAddr(STACK_TOP.0 - STACK_BYTES), STACK_BYTES, rw);
+        map(CHILD_STACKS, CHILD_STACKS_BYTES, rw);
         team.memory.write_bytes(CODE, code).unwrap();
         Guest { team, system, _one: one }
     }
 
     /// A thread about to run the program.
-    pub fn thread(&self) -> Thread {
+    pub(crate) fn thread(&self) -> Thread {
         let mut cpu = CpuState::new(self.team.mode);
         cpu.rip = CODE.0;
         cpu.set(Gpr::Rsp, STACK_TOP.0);
@@ -207,12 +213,12 @@ impl Guest {
     }
 
     /// Runs the program to its end.
-    pub fn run(&self) -> Ended {
+    pub(crate) fn run(&self) -> Ended {
         self.finish(self.thread())
     }
 
     /// Runs `thread` to its end.
-    pub fn finish(&self, mut thread: Thread) -> Ended {
+    pub(crate) fn finish(&self, mut thread: Thread) -> Ended {
         thread.run();
         thread.sync_x87();
         Ended { cpu: thread.cpu.clone(), events: std::mem::take(&mut *self.system.events.lock().unwrap()) }
@@ -229,7 +235,7 @@ impl Drop for Guest {
 }
 
 /// Runs `test` on every engine that this host has.
-pub fn on_engines(test: impl Fn(Engine)) {
+pub(crate) fn on_engines(test: impl Fn(Engine)) {
     test(Engine::Interp);
     if Engine::best() == Engine::Jit {
         test(Engine::Jit);
@@ -237,14 +243,14 @@ pub fn on_engines(test: impl Fn(Engine)) {
 }
 
 /// Assembles 64-bit guest code at [`CODE`].
-pub fn assemble64(fill: impl FnOnce(&mut Asm64)) -> Vec<u8> {
+pub(crate) fn assemble64(fill: impl FnOnce(&mut Asm64)) -> Vec<u8> {
     let mut asm = Asm64::new(CODE.0 as usize);
     fill(&mut asm);
     asm.finalize().expect("labels")
 }
 
 /// Assembles 32-bit guest code at [`CODE`].
-pub fn assemble32(fill: impl FnOnce(&mut Asm32)) -> Vec<u8> {
+pub(crate) fn assemble32(fill: impl FnOnce(&mut Asm32)) -> Vec<u8> {
     let mut asm = Asm32::new(CODE.0 as usize);
     fill(&mut asm);
     asm.finalize().expect("labels")

@@ -218,7 +218,7 @@ fn code_without_end_fits_a_small_cache() {
     let code = assemble64(|a| {
         guest64!(a
             ; mov ebx, ROUTINES
-            ; mov r13d, 0x100_0000
+            ; mov r13d, 0x300_0000
             ; xor r12d, r12d
             ; again:
             ; mov BYTE [r13], 0xb8u8 as i8
@@ -239,7 +239,7 @@ fn code_without_end_fits_a_small_cache() {
     on_engines(|engine| {
         let config = TeamConfig { code_cache_bytes: 0, ..TeamConfig::new(CpuMode::Long64, engine) };
         let guest = Guest::with(&config, &code, OnFault::Leave);
-        let place = hokku_runtime::Placement::Exactly(hokku_ir::GuestAddr(0x100_0000));
+        let place = hokku_runtime::Placement::Exactly(hokku_ir::GuestAddr(0x300_0000));
         guest.team.memory.map_anonymous(place, 0x10_0000, hokku_runtime::Prot::all(), false).unwrap();
         assert_eq!(guest.run().log(), [3 * ROUTINES as u64]);
         if engine == Engine::Jit {

@@ -5,20 +5,10 @@ use std::sync::Arc;
 use hokku_ir::CpuState;
 
 use crate::code_cache::CodeCache;
+use crate::host::NativeFault;
 use crate::host::thread_memory::ThreadMemory;
 use crate::jit::Entrances;
 use crate::thread::Shared;
-
-/// What stopped a thread in host code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NativeFault {
-    Memory { address: u64, write: bool, bus: bool },
-    Protection,
-    Divide,
-    X87,
-    SimdFloat,
-    Called,
-}
 
 /// Runs nothing: teams with the JIT engine cannot be made on this host.
 pub(crate) struct HostThread;

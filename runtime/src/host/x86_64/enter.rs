@@ -12,26 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use hokku_ir::CpuState;
 
 use crate::code_cache::CodeCache;
+use crate::host::NativeFault;
 use crate::host::thread_memory::ThreadMemory;
 use crate::jit::Entrances;
 use crate::thread::{Attention, Shared};
-
-/// What stopped a thread in host code, other than an exit of the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NativeFault {
-    /// A memory access.
-    Memory { address: u64, write: bool, bus: bool },
-    /// #GP, #SS.
-    Protection,
-    /// #DE.
-    Divide,
-    /// #MF.
-    X87,
-    /// #XM.
-    SimdFloat,
-    /// None: the thread was called out at a safe point.
-    Called,
-}
 
 /// What the signal handlers know of a thread.
 pub(super) struct Running {

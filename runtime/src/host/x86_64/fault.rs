@@ -10,9 +10,10 @@ use std::mem::MaybeUninit;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use super::enter::{self, NativeFault, Running};
+use super::enter::{self, Running};
 use super::guest_access::{self, HostFault};
 use super::step;
+use crate::host::NativeFault;
 
 const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 
 use hokku_ir::backend::StubId;
 
-use super::enter::{NativeFault, Running, current};
+use super::enter::{Running, current};
+use crate::host::NativeFault;
 
 /// Trap flag: a SIGTRAP after the next instruction.
 const TF: i64 = 1 << 8;
