@@ -168,14 +168,14 @@ static void check_raise(void)
 	CHECK(sigaction(SIGKILL, &action, NULL) == -1 && errno == EINVAL);
 }
 
-static volatile int depth, deepest;
+static volatile int depth, deepest, entered;
 
 static void nested(int signal)
 {
 	depth++;
 	if (depth > deepest)
 		deepest = depth;
-	if (depth < 3)
+	if (++entered < 3)
 		raise(signal);
 	depth--;
 }
@@ -197,9 +197,8 @@ static void check_masks(void)
 
 	/* Blocked in its own handler, unless it asks not to be. */
 	install(SIGUSR1, nested, 0, NULL);
-	CHECK(raise(SIGUSR1) == 0 && depth == 0);
-	CHECK(deepest == 1);
-	deepest = 0;
+	CHECK(raise(SIGUSR1) == 0 && depth == 0 && deepest == 1 && entered == 3);
+	deepest = entered = 0;
 	install(SIGUSR1, nested, SA_NODEFER, NULL);
 	CHECK(raise(SIGUSR1) == 0 && deepest == 3 && depth == 0);
 
