@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
-use hokku_ir::{BlockKey, Exit, GuestAddr, Inst, Num, Target, Trap};
+use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, Num, Target, Trap};
+use iced_x86::{InstructionInfoFactory, OpAccess, OpKind, Register};
 
 use crate::decode::{CodeSource, Decoded, Reader};
 use crate::dispatch::translator;
@@ -126,6 +127,10 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
             let insn = Insn { raw, mode: key.mode };
             let next = insn.next();
             match translator(insn.code()).map(|translate| translate(e, &insn)) {
+                Some(Ok(_)) if writes_through_cs(&insn) => {
+                    e.truncate_to(start + 1);
+                    trap(Trap::Protection, next)
+                }
                 Some(Ok(Step::Next)) if key.single_step => trap(Trap::Debug, next),
                 Some(Ok(step)) => (step, next),
                 None | Some(Err(_)) => {
@@ -136,4 +141,14 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
         }
     };
     Piece { insts: start..e.insts().len(), len, step, next }
+}
+
+/// Whether the instruction writes memory through the code segment, which 32-bit code must not: code segments are never writable.
+fn writes_through_cs(insn: &Insn) -> bool {
+    let cs = insn.mode == CpuMode::Protected32 && insn.raw.segment_prefix() == Register::CS;
+    cs && insn.raw.op_kinds().any(|k| k == OpKind::Memory)
+        && InstructionInfoFactory::new().info(&insn.raw).used_memory().iter().any(|m| {
+            use OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
+            m.segment() == Register::CS && matches!(m.access(), CondWrite | ReadCondWrite | ReadWrite | Write)
+        })
 }

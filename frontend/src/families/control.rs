@@ -1,10 +1,11 @@
 //! Jumps, calls and returns.
 
-use hokku_ir::{CheckedTrap, Exit, Gpr, IntCmp, Seg, Target, Value, Width};
+use hokku_ir::{Align, CheckedTrap, Cond, Exit, Gpr, IntCmp, Seg, Target, Type, Value, Width};
 use iced_x86::{Code, Mnemonic, OpKind};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
 use crate::families::mov::condition;
+use crate::families::stack::set_eflags_image;
 use crate::insn::{Insn, Unsupported};
 
 /// The translator of `code`, if it is of this family.
@@ -20,6 +21,7 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Call => call,
         Mnemonic::Ret => ret,
         Mnemonic::Retf => ret_far,
+        Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => iret,
         _ if code.is_jcc_short_or_near() => jcc,
         _ if code.is_jcx_short() => jrcxz,
         _ if code.is_loop() || code.is_loopcc() => loop_,
@@ -85,8 +87,8 @@ fn loop_(e: &mut Emitter, insn: &Insn) -> Translated {
     let zero = e.constant(w, 0);
     let mut cond = e.compare(IntCmp::Ne, w, n, zero);
     let cc = match insn.mnemonic() {
-        Mnemonic::Loope => Some(hokku_ir::Cond::E),
-        Mnemonic::Loopne => Some(hokku_ir::Cond::Ne),
+        Mnemonic::Loope => Some(Cond::E),
+        Mnemonic::Loopne => Some(Cond::Ne),
         _ => None,
     };
     if let Some(cc) = cc {
@@ -153,9 +155,9 @@ fn check_code_selector(e: &mut Emitter, selector: Value) {
 fn far_pointer(e: &mut Emitter, insn: &Insn, w: Width) -> Result<(Value, Value), Unsupported> {
     let at = e.address(insn)?;
     let word = e.word();
-    let offset = e.load(w.ty(), hokku_ir::Align::Any, at);
+    let offset = e.load(w.ty(), Align::Any, at);
     let offset = e.resize(w, word, offset);
-    let selector = e.load(hokku_ir::Type::I16, hokku_ir::Align::Any, at.plus(i64::from(w.bytes())));
+    let selector = e.load(Type::I16, Align::Any, at.plus(i64::from(w.bytes())));
     Ok((selector, offset))
 }
 
@@ -199,9 +201,9 @@ fn push_far_return(e: &mut Emitter, insn: &Insn, w: Width) {
     let cs = e.resize(Width::W16, w, cs);
     let ret = e.constant(w, insn.next().0);
     let slot = e.stack_slot(-size);
-    e.store(w.ty(), hokku_ir::Align::Any, slot, cs);
+    e.store(w.ty(), Align::Any, slot, cs);
     let slot = e.stack_slot(-2 * size);
-    e.store(w.ty(), hokku_ir::Align::Any, slot, ret);
+    e.store(w.ty(), Align::Any, slot, ret);
     e.move_stack(-2 * size);
 }
 
@@ -227,11 +229,42 @@ fn call_far_indirect(e: &mut Emitter, insn: &Insn) -> Translated {
 fn ret_far(e: &mut Emitter, insn: &Insn) -> Translated {
     let (w, word) = (far_width(insn.code()), e.word());
     let size = i64::from(w.bytes());
+    let slot = e.stack_slot(size);
+    let selector = e.load(Type::I16, Align::Any, slot);
     let target = e.stack_top(w);
     let target = e.resize(w, word, target);
-    let slot = e.stack_slot(size);
-    let selector = e.load(hokku_ir::Type::I16, hokku_ir::Align::Any, slot);
     check_code_selector(e, selector);
     e.move_stack(2 * size + dropped(insn));
+    Ok(Step::End(Exit::Indirect { target }))
+}
+
+/// `IRET`: SDM 2A, to the same privilege: instruction pointer, code selector and flags from the stack, in 64-bit code the stack pointer and
+/// its selector too.
+fn iret(e: &mut Emitter, insn: &Insn) -> Translated {
+    let w = match insn.mnemonic() {
+        Mnemonic::Iret => Width::W16,
+        Mnemonic::Iretd => Width::W32,
+        _ => Width::W64,
+    };
+    let (word, size) = (e.word(), i64::from(w.bytes()));
+    let item = |e: &mut Emitter, n: i64, ty: Type| {
+        let slot = e.stack_slot(size * n);
+        e.load(ty, Align::Any, slot)
+    };
+    let target = item(e, 0, w.ty());
+    let selector = item(e, 1, Type::I16);
+    let image = item(e, 2, w.ty());
+    let stack = (word == Width::W64).then(|| (item(e, 3, w.ty()), item(e, 4, Type::I16)));
+    let target = e.resize(w, word, target);
+    check_code_selector(e, selector);
+    match stack {
+        Some((sp, ss)) => {
+            e.set_selector(Seg::Ss, ss);
+            let sp = e.resize(w, word, sp);
+            e.set_gpr(Gpr::Rsp, word, sp);
+        }
+        None => e.move_stack(3 * size),
+    }
+    set_eflags_image(e, w, image);
     Ok(Step::End(Exit::Indirect { target }))
 }

@@ -123,8 +123,12 @@ fn vector_of(e: &mut Emitter, w: Width, v: Value) -> Value {
     e.bitcast(Type::I64, Type::V64, v)
 }
 
-/// The second operand as `ty`. `PUNPCKL*` in MMX form reads four bytes of memory alone.
+/// The second operand as `ty`. `PUNPCKL*` in MMX form reads four bytes of memory alone. A pending x87 exception comes before a fault of the
+/// memory operand.
 fn source(e: &mut Emitter, insn: &Insn, ty: Type) -> Result<Value, Unsupported> {
+    if ty == Type::V64 && insn.is_memory(1) {
+        e.x87_control(X87Control::Wait);
+    }
     if ty == Type::V64 && insn.is_memory(1) && insn.raw.memory_size().size() == 4 {
         let at = e.address(insn)?;
         let v = e.load(Type::I32, Align::Any, at);
@@ -150,7 +154,7 @@ fn shift(e: &mut Emitter, insn: &Insn, op: VecShift) -> Translated {
         let v = e.vec_shift_imm(op, ty, a, Num(n as u8));
         return write(e, insn, v);
     }
-    let n = e.vector(insn, 1, ty, Align::Natural)?;
+    let n = source(e, insn, ty)?;
     let a = e.vector(insn, 0, ty, Align::Natural)?;
     let v = e.vec_shift(op, ty, a, n);
     write(e, insn, v)

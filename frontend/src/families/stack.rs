@@ -127,12 +127,17 @@ fn pushf(e: &mut Emitter, insn: &Insn) -> Translated {
 fn popf(e: &mut Emitter, insn: &Insn) -> Translated {
     let w = insn.stack_width()?;
     let image = e.stack_top(w);
+    e.move_stack(i64::from(w.bytes()));
+    set_eflags_image(e, w, image);
+    e.jump(insn.next())
+}
+
+/// Sets what a user program may set of EFLAGS from an image of width `w`.
+pub(super) fn set_eflags_image(e: &mut Emitter, w: Width, image: Value) {
     let image = e.resize(w, Width::W32, image);
     let status = e.int_to_flags(image);
-    e.move_stack(i64::from(w.bytes()));
     e.set_flags(FlagSet::STATUS, status);
     e.set_system_flags(Imm(w.mask() & u64::from(eflags::USER)), image);
-    e.jump(insn.next())
 }
 
 /// `ENTER`: SDM 2A. Copies `level - 1` frame pointers of the enclosing procedures.

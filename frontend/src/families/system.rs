@@ -23,6 +23,7 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Std => |e, _| set_direction(e, true),
         Mnemonic::Salc => salc,
         Mnemonic::Syscall => syscall,
+        Mnemonic::Sysret | Mnemonic::Sysretq => sysret,
         Mnemonic::Sysenter => sysenter,
         Mnemonic::Int => int,
         Mnemonic::Int3 => |e, i| e.trap(i, Trap::Breakpoint),
@@ -40,6 +41,8 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Rdgsbase => |e, i| read_base(e, i, Seg::Gs),
         Mnemonic::Wrfsbase => |e, i| write_base(e, i, Seg::Fs),
         Mnemonic::Wrgsbase => |e, i| write_base(e, i, Seg::Gs),
+        // Without shadow stacks RDSSP is one of the reserved hints, and leaves its register.
+        Mnemonic::Rdsspd | Mnemonic::Rdsspq => nop,
         Mnemonic::Nop | Mnemonic::Reservednop | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Cldemote => nop,
         Mnemonic::Prefetch | Mnemonic::Prefetchw | Mnemonic::Prefetchwt1 | Mnemonic::Prefetchnta => nop,
         Mnemonic::Prefetcht0 | Mnemonic::Prefetcht1 | Mnemonic::Prefetcht2 => nop,
@@ -55,7 +58,10 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => privileged,
         Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt | Mnemonic::Smsw | Mnemonic::Str => privileged,
         Mnemonic::Monitor | Mnemonic::Mwait | Mnemonic::Clac | Mnemonic::Stac => invalid,
-        _ if code.is_privileged() => privileged,
+        _ if code.is_privileged() => {
+            let known = code.cpuid_features().iter().all(|f| is_common(*f));
+            if known { privileged } else { invalid }
+        }
         _ => return None,
     })
 }
@@ -64,6 +70,12 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
 fn is_kernel_extension(code: Code) -> bool {
     use CpuidFeature::*;
     code.cpuid_features().iter().any(|f| matches!(f, VMX | SVM | SMM | SMX | TDX | SKINIT | MCOMMIT | RMPQUERY))
+}
+
+/// Features that every guest processor has; the kernel's instructions of all others do not exist there.
+fn is_common(feature: CpuidFeature) -> bool {
+    use CpuidFeature::*;
+    matches!(feature, INTEL8086 | INTEL186 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | XSAVE)
 }
 
 fn done(_: hokku_ir::Value) -> Translated {
@@ -137,6 +149,11 @@ fn syscall(e: &mut Emitter, insn: &Insn) -> Translated {
     enter_kernel(insn, SyscallKind::Syscall)
 }
 
+/// `SYSRET`: SDM 2B. The kernel's, and like `SYSCALL` refused in 32-bit code.
+fn sysret(e: &mut Emitter, insn: &Insn) -> Translated {
+    if e.word() == Width::W32 { invalid(e, insn) } else { privileged(e, insn) }
+}
+
 /// `SYSENTER`: SDM 2B. Haiku sets it up for 32-bit programs alone.
 fn sysenter(e: &mut Emitter, insn: &Insn) -> Translated {
     if e.word() == Width::W64 {
@@ -168,11 +185,11 @@ fn bound(e: &mut Emitter, insn: &Insn) -> Translated {
     let index = e.operand(insn, 0, w)?;
     let at = e.address(insn)?;
     let lower = e.load(w.ty(), Align::Any, at);
-    let upper = e.load(w.ty(), Align::Any, at.plus(i64::from(w.bytes())));
     let below = e.compare(IntCmp::Slt, w, index, lower);
+    e.trap_if(CheckedTrap::Bound, below);
+    let upper = e.load(w.ty(), Align::Any, at.plus(i64::from(w.bytes())));
     let above = e.compare(IntCmp::Slt, w, upper, index);
-    let outside = e.or(Width::W8, below, above);
-    e.trap_if(CheckedTrap::Bound, outside);
+    e.trap_if(CheckedTrap::Bound, above);
     Ok(Step::Next)
 }
 
