@@ -4,13 +4,13 @@
 
 use hokku_ir::CpuMode;
 use hokku_tests::fuzz::case::codes;
-use hokku_tests::fuzz::run::{Plan, Runner, STATES};
+use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
 
 /// Cases for each word size.
 const CASES: u64 = 50_000;
 
 fn compare(mode: CpuMode) {
-    let mut runner = match Runner::new() {
+    let mut runner = match Runner::new(Against::Processor, mode) {
         Ok(runner) => runner,
         Err(why) => {
             eprintln!("skipped: {why}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Parser;
 use hokku_ir::CpuMode;
 use hokku_tests::fuzz::case::codes;
-use hokku_tests::fuzz::run::{Plan, Runner, STATES, Tally};
+use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 
 /// Random guest instructions on this processor and through hokku; exit code 1 where they differ without an explanation.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ struct Arguments {
     /// Only instructions of this name, as the decoder has it (`Add`, `Fld`); a code (`Add_rm32_r32`) or the start of one.
     #[arg(long)]
     mnemonic: Option<String>,
+    /// What is compared: `eval`, the front end and evaluator with this processor, or `jit`, the JIT with the evaluator.
+    #[arg(long, default_value = "eval", value_parser = ["eval", "jit"])]
+    engine: String,
     /// Differences to print in full.
     #[arg(long, default_value_t = 10)]
     reports: usize,
@@ -33,13 +36,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut runner = match Runner::new() {
-        Ok(runner) => runner,
-        Err(why) => {
-            eprintln!("{why}");
-            return ExitCode::from(2);
-        }
-    };
+    let against = if arguments.engine == "jit" { Against::Jit } else { Against::Processor };
     let mut all = Tally::default();
     for mode in [CpuMode::Protected32, CpuMode::Long64] {
         let bits = mode.word().bits();
@@ -53,6 +50,13 @@ fn main() -> ExitCode {
         if codes.is_empty() {
             continue;
         }
+        let mut runner = match Runner::new(against, mode) {
+            Ok(runner) => runner,
+            Err(why) => {
+                eprintln!("{why}");
+                return ExitCode::from(2);
+            }
+        };
         let plan = Plan { seed: arguments.seed, mode, codes, reports: arguments.reports };
         let start = Instant::now();
         let (from, to) = (arguments.first / STATES, (arguments.first + arguments.cases).div_ceil(STATES));

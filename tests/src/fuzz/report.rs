@@ -42,6 +42,7 @@ pub fn difference(
     translated: &Translated,
     fields: &[Field],
     sides: (&After<'_>, &After<'_>),
+    first_name: &str,
 ) -> String {
     let mut text = String::new();
     let bits = bitness(program.mode);
@@ -52,7 +53,7 @@ pub fn difference(
         let _ = writeln!(text, "  memory {at:#x}: {}", hex(bytes));
     }
     let before = After { ending: sides.0.ending, cpu: &start.cpu, memory: &[] };
-    let _ = writeln!(text, "  {:<11} {:<45} {:<45} after, hokku", "", "before", "after, processor");
+    let _ = writeln!(text, "  {:<11} {:<45} {:<45} after, evaluator", "", "before", format!("after, {first_name}"));
     for (before, after) in everything(&before, &before).iter().zip(&everything(sides.0, sides.1)) {
         let differs = fields.iter().any(|f| f.name == after.name);
         let changes = after.first != before.first || after.second != before.first;

@@ -10,10 +10,10 @@ use super::case::{self, Program, Start};
 use super::compare::{After, Field, differences};
 use super::evaluate::{self, Outcome, Translated};
 use super::explain::explain;
+use super::machine::{Jit, Machine, Processor};
 use super::pages::{BYTES, Pages};
 use super::report::{self, Id};
 use super::rng::Rng;
-use crate::oracle::Oracle;
 use crate::oracle::layout::WRITABLE;
 
 /// States that each program is run from.
@@ -73,24 +73,34 @@ impl Tally {
     }
 }
 
-/// Runs cases on the processor and through the evaluator.
+/// What the evaluator is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// This processor.
+    Processor,
+    /// The JIT.
+    Jit,
+}
+
+/// Runs cases on a machine and through the evaluator.
 pub struct Runner {
-    oracle: Oracle,
+    machine: Box<dyn Machine>,
     evaluator: Evaluator,
     pattern: Box<[u8; BYTES]>,
+    memory: Vec<u8>,
     pages: Pages,
 }
 
 impl Runner {
-    /// `Err` says why this host cannot.
-    pub fn new() -> Result<Runner, String> {
-        let mut oracle = Oracle::acquire()?;
+    /// For code of `mode`. `Err` says why this host cannot.
+    pub fn new(against: Against, mode: CpuMode) -> Result<Runner, String> {
         let pattern = case::pattern();
-        let mut constant = [0; 4096];
-        constant.copy_from_slice(&pattern[WRITABLE as usize..]);
-        oracle.set_constant_page(&constant);
-        let pages = Pages::new(&pattern);
-        Ok(Runner { oracle, evaluator: Evaluator::new(), pattern, pages })
+        let machine: Box<dyn Machine> = match against {
+            Against::Processor => Box::new(Processor::new(&pattern)?),
+            Against::Jit => Box::new(Jit::new(mode, &pattern)?),
+        };
+        let (memory, pages) = (vec![0; WRITABLE as usize], Pages::new(&pattern));
+        Ok(Runner { machine, evaluator: Evaluator::new(), pattern, memory, pages })
     }
 
     /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each.
@@ -110,7 +120,7 @@ impl Runner {
 
     fn program(&mut self, plan: &Plan, number: u64, program: &Program, rng: &mut Rng, tally: &mut Tally) {
         let translated = evaluate::translated(program, rng.percent(50));
-        self.oracle.set_code(program.mode, program.at, &program.bytes, &program.arrivals);
+        self.machine.load(program);
         for state in 0..STATES {
             let Some(start) = program.start(rng) else {
                 tally.skipped += 1;
@@ -123,21 +133,15 @@ impl Runner {
 
     /// Runs one case on both sides; what differs, if it could be compared.
     fn both(&mut self, program: &Program, translated: &Translated, start: &Start) -> Both {
+        self.memory.copy_from_slice(&self.pattern[..WRITABLE as usize]);
+        start.apply(&mut self.memory);
         let mut ours = start.cpu.clone();
-        self.pages.reset(&self.pattern[..WRITABLE as usize]);
-        if !start.memory.is_empty() {
-            let mut bytes = self.pages.with(<[u8]>::to_vec);
-            start.apply(&mut bytes);
-            self.pages.reset(&bytes);
-        }
+        self.pages.reset(&self.memory);
         let outcome = evaluate::run(translated, program, &mut self.evaluator, &mut ours, &self.pages);
         let Outcome::Ended(our_ending) = outcome else { return Both::Incomparable };
         let mut native = start.cpu.clone();
-        let memory = self.oracle.memory();
-        memory.copy_from_slice(&self.pattern[..WRITABLE as usize]);
-        start.apply(memory);
-        let ending = self.oracle.run(program.mode, program.at, &mut native);
-        let memory = self.oracle.memory();
+        let ending = self.machine.run(program, start, &self.memory, &mut native);
+        let memory = self.machine.memory();
         let (fields, explained) = self.pages.with(|pages| {
             let first = After { ending, cpu: &native, memory };
             let second = After { ending: our_ending, cpu: &ours, memory: pages };
@@ -186,17 +190,18 @@ impl Runner {
         let Both::Compared { fields, native, ours, endings, .. } = self.both(program, translated, &start) else {
             return;
         };
-        let memory = self.oracle.memory();
+        let memory = self.machine.memory();
         let text = self.pages.with(|pages| {
             let first = After { ending: endings[0], cpu: &native, memory };
             let second = After { ending: endings[1], cpu: &ours, memory: pages };
             let bits = super::encoding::bitness(program.mode);
+            let engine = if self.machine.name() == "JIT" { " --engine jit" } else { "" };
             let command = format!(
-                "fuzz --seed {} --mode {bits} --first {} --cases {STATES}",
+                "fuzz --seed {} --mode {bits}{engine} --first {} --cases {STATES}",
                 id.seed,
                 id.number / STATES * STATES
             );
-            report::difference(id, &command, program, &start, translated, &fields, (&first, &second))
+            report::difference(id, &command, program, &start, translated, &fields, (&first, &second), self.machine.name())
         });
         tally.reports.push(text);
     }

@@ -90,7 +90,17 @@ mod absent {
         }
 
         /// Cannot be called.
-        pub fn memory(&mut self) -> &mut [u8] {
+        pub fn set_constant_page(&mut self, _bytes: &[u8; super::layout::PAGE as usize]) {
+            match self.0 {}
+        }
+
+        /// Cannot be called.
+        pub fn memory(&self) -> &[u8] {
+            match self.0 {}
+        }
+
+        /// Cannot be called.
+        pub fn memory_mut(&mut self) -> &mut [u8] {
             match self.0 {}
         }
 

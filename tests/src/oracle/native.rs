@@ -61,7 +61,13 @@ impl Oracle {
     }
 
     /// The writable part of the scratch memory.
-    pub fn memory(&mut self) -> &mut [u8] {
+    pub fn memory(&self) -> &[u8] {
+        // SAFETY: as `memory_mut`.
+        unsafe { slice::from_raw_parts(SCRATCH as *const u8, WRITABLE as usize) }
+    }
+
+    /// The same, to be written.
+    pub fn memory_mut(&mut self) -> &mut [u8] {
         // SAFETY: mapped for the oracle alone, whose lock `self` holds; guest code runs only inside `run`.
         unsafe { slice::from_raw_parts_mut(SCRATCH as *mut u8, WRITABLE as usize) }
     }
