@@ -1,20 +1,23 @@
-//! Compares hokku's front end and evaluator with this processor on random instructions.
+//! Compares hokku with this processor, and its JIT with its evaluator, on random guest code.
 
-use std::process::ExitCode;
+use std::env;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::Parser;
 use hokku_ir::CpuMode;
 use hokku_tests::fuzz::case::codes;
+use hokku_tests::fuzz::jobs::{self, Range};
+use hokku_tests::fuzz::report;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 
-/// Random guest instructions on this processor and through hokku; exit code 1 where they differ without an explanation.
+/// Random guest code on this processor and through hokku. The exit code is 1 where they differ without an explanation.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Number of cases for each word size.
     #[arg(long, default_value_t = 1_000_000)]
     cases: u64,
-    /// Number of the first case.
+    /// Number of the first case: where an earlier run ended, or the case of a report.
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Seed.
@@ -29,48 +32,88 @@ struct Arguments {
     /// What is compared: `eval`, the front end and evaluator with this processor, or `jit`, the JIT with the evaluator.
     #[arg(long, default_value = "eval", value_parser = ["eval", "jit"])]
     engine: String,
-    /// Differences to print in full.
+    /// Number of processes at once.
+    #[arg(long, default_value_t = 1)]
+    jobs: u64,
+    /// Differences to print in full, for each process.
     #[arg(long, default_value_t = 10)]
     reports: usize,
+    /// Run programs FROM to TO in this process and tell the results to the one that started it.
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], hide = true)]
+    worker: Option<Vec<u64>>,
+}
+
+impl Arguments {
+    fn plan(&self, mode: CpuMode) -> Plan {
+        let mut codes = codes(mode);
+        if let Some(wanted) = &self.mnemonic {
+            codes.retain(|c| format!("{c:?}").starts_with(wanted) || format!("{:?}", c.mnemonic()) == *wanted);
+        }
+        Plan { seed: self.seed, mode, codes, reports: self.reports }
+    }
+
+    fn modes(&self) -> impl Iterator<Item = CpuMode> + '_ {
+        [CpuMode::Protected32, CpuMode::Long64]
+            .into_iter()
+            .filter(|mode| self.mode == "both" || self.mode == mode.word().bits().to_string())
+    }
+
+    fn against(&self) -> Against {
+        if self.engine == "jit" { Against::Jit } else { Against::Processor }
+    }
+
+    /// The command of a worker for `range`: these arguments, one word size.
+    fn worker_command(&self, mode: CpuMode, range: Range) -> Command {
+        let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "fuzz".into()));
+        let mut argument = |name: &str, value: String| {
+            command.arg(name).arg(value);
+        };
+        argument("--seed", self.seed.to_string());
+        argument("--mode", mode.word().bits().to_string());
+        argument("--engine", self.engine.clone());
+        argument("--reports", self.reports.to_string());
+        if let Some(mnemonic) = &self.mnemonic {
+            argument("--mnemonic", mnemonic.clone());
+        }
+        command.arg("--worker").arg(range.from.to_string()).arg(range.to.to_string());
+        command
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let against = if arguments.engine == "jit" { Against::Jit } else { Against::Processor };
+    if let Some(range) = &arguments.worker {
+        return worker(&arguments, range[0], range[1]);
+    }
     let mut all = Tally::default();
-    for mode in [CpuMode::Protected32, CpuMode::Long64] {
-        let bits = mode.word().bits();
-        if arguments.mode != "both" && arguments.mode != bits.to_string() {
+    for mode in arguments.modes() {
+        let plan = arguments.plan(mode);
+        if plan.codes.is_empty() {
             continue;
         }
-        let mut codes = codes(mode);
-        if let Some(wanted) = &arguments.mnemonic {
-            codes.retain(|c| format!("{c:?}").starts_with(wanted) || format!("{:?}", c.mnemonic()) == *wanted);
-        }
-        if codes.is_empty() {
-            continue;
-        }
-        let mut runner = match Runner::new(against, mode) {
-            Ok(runner) => runner,
-            Err(why) => {
-                eprintln!("{why}");
-                return ExitCode::from(2);
-            }
-        };
-        let plan = Plan { seed: arguments.seed, mode, codes, reports: arguments.reports };
         let start = Instant::now();
-        let (from, to) = (arguments.first / STATES, (arguments.first + arguments.cases).div_ceil(STATES));
-        let tally = runner.run(&plan, from, to);
+        let programs =
+            Range { from: arguments.first / STATES, to: (arguments.first + arguments.cases).div_ceil(STATES) };
+        let tally = jobs::run(programs.split(arguments.jobs.max(1)), |range| arguments.worker_command(mode, range));
         let rate = tally.cases as f64 / start.elapsed().as_secs_f64();
         eprintln!(
-            "{bits}-bit: {} instructions, {} cases ({} exceptions, {} skipped, {} untranslated), {} differences, {rate:.0}/s",
+            "{}-bit: {} instructions, {} cases ({} exceptions, {} skipped, {} untranslated), {} differences, {} crashes, {rate:.0}/s",
+            mode.word().bits(),
             plan.codes.len(),
             tally.cases,
             tally.exceptions,
             tally.skipped,
             tally.untranslated,
-            tally.differences()
+            tally.differences(),
+            tally.crashes.len(),
         );
+        for crash in &tally.crashes {
+            println!("{}-bit, {crash}", mode.word().bits());
+            let number = crash.split([' ', ':']).nth(1).and_then(|n| n.parse().ok());
+            if let Some(program) = number.and_then(|n| plan.program(n).1) {
+                println!("{}", report::listing(&program));
+            }
+        }
         all.add(tally);
     }
     for report in &all.reports {
@@ -82,5 +125,23 @@ fn main() -> ExitCode {
     for (name, n) in &all.different {
         println!("{n:8} {name}");
     }
-    if all.differences() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all.differences() == 0 && all.crashes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn worker(arguments: &Arguments, from: u64, to: u64) -> ExitCode {
+    for mode in arguments.modes() {
+        let mut runner = match Runner::new(arguments.against(), mode) {
+            Ok(runner) => runner,
+            Err(why) => {
+                eprintln!("{why}");
+                return ExitCode::from(2);
+            }
+        };
+        let tally = runner.run(&arguments.plan(mode), from, to, jobs::announce);
+        if let Err(error) = jobs::hand_over(&tally) {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
 }

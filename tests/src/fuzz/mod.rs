@@ -8,6 +8,7 @@ pub mod compare;
 pub mod encoding;
 pub mod evaluate;
 pub mod explain;
+pub mod jobs;
 pub mod machine;
 pub mod pages;
 pub mod report;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hokku_ir::eval::Evaluator;
 use hokku_ir::{CpuMode, CpuState};
 use iced_x86::Code;
+use serde::{Deserialize, Serialize};
 
 use super::case::{self, Program, Start};
 use super::compare::{After, Field, differences};
@@ -32,15 +33,25 @@ pub struct Plan {
     pub reports: usize,
 }
 
+impl Plan {
+    /// Program `number`, if an encoding was found, and the generator for its states.
+    pub fn program(&self, number: u64) -> (Rng, Option<Program>) {
+        let mut rng = Rng::new(self.seed, number);
+        let code = rng.pick(&self.codes);
+        let program = Program::single(&mut rng, code, self.mode);
+        (rng, program)
+    }
+}
+
 /// What came of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Cases compared.
     pub cases: u64,
     /// Cases that ended with an exception on the processor.
     pub exceptions: u64,
     /// Cases with differences of which all are explained, by explanation.
-    pub explained: BTreeMap<&'static str, u64>,
+    pub explained: BTreeMap<String, u64>,
     /// Cases drawn but not run, since they could touch memory of this process or have no encoding.
     pub skipped: u64,
     /// Cases whose instruction form is not translated.
@@ -49,6 +60,8 @@ pub struct Tally {
     pub different: BTreeMap<String, u64>,
     /// Full reports.
     pub reports: Vec<String>,
+    /// Crashes of whole processes: which program, and how it ended.
+    pub crashes: Vec<String>,
 }
 
 impl Tally {
@@ -70,6 +83,7 @@ impl Tally {
             *self.different.entry(name).or_default() += n;
         }
         self.reports.extend(other.reports);
+        self.crashes.extend(other.crashes);
     }
 }
 
@@ -103,13 +117,13 @@ impl Runner {
         Ok(Runner { machine, evaluator: Evaluator::new(), pattern, memory, pages })
     }
 
-    /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each.
-    pub fn run(&mut self, plan: &Plan, from: u64, to: u64) -> Tally {
+    /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each; calls `next` before each.
+    pub fn run(&mut self, plan: &Plan, from: u64, to: u64, next: impl Fn(u64)) -> Tally {
         let mut tally = Tally::default();
         for number in from..to {
-            let mut rng = Rng::new(plan.seed, number);
-            let code = rng.pick(&plan.codes);
-            let Some(program) = Program::single(&mut rng, code, plan.mode) else {
+            next(number);
+            let (mut rng, program) = plan.program(number);
+            let Some(program) = program else {
                 tally.skipped += STATES;
                 continue;
             };
@@ -176,7 +190,7 @@ impl Runner {
         tally.exceptions += u64::from(endings[0] != crate::oracle::Ending::Arrived);
         if fields.is_empty() {
             for name in explained {
-                *tally.explained.entry(name).or_default() += 1;
+                *tally.explained.entry(name.into()).or_default() += 1;
             }
             return;
         }
@@ -201,7 +215,16 @@ impl Runner {
                 id.seed,
                 id.number / STATES * STATES
             );
-            report::difference(id, &command, program, &start, translated, &fields, (&first, &second), self.machine.name())
+            report::difference(
+                id,
+                &command,
+                program,
+                &start,
+                translated,
+                &fields,
+                (&first, &second),
+                self.machine.name(),
+            )
         });
         tally.reports.push(text);
     }

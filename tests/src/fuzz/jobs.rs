@@ -1,0 +1,104 @@
+//! Runs cases in worker processes: several at once, each with the same addresses, and a crash of one is a result like any other.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use super::run::Tally;
+
+/// A range of programs for one worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// The first.
+    pub from: u64,
+    /// One past the last.
+    pub to: u64,
+}
+
+impl Range {
+    /// The parts of the range for `jobs` workers.
+    pub fn split(self, jobs: u64) -> Vec<Range> {
+        let len = self.to - self.from;
+        let bound = |n: u64| self.from + len * n / jobs;
+        (0..jobs).map(|n| Range { from: bound(n), to: bound(n + 1) }).filter(|r| r.from < r.to).collect()
+    }
+}
+
+/// How many crashes a range may have before the rest of it is given up.
+const CRASHES: usize = 20;
+
+/// The worker's side: tells which program comes next.
+pub fn announce(number: u64) {
+    // A parent that is gone needs no telling; the worker ends with its range.
+    let _ = writeln!(io::stdout(), "p {number}");
+}
+
+/// The worker's side: hands over what it found.
+pub fn hand_over(tally: &Tally) -> io::Result<()> {
+    let json = serde_json::to_string(tally).map_err(io::Error::other)?;
+    writeln!(io::stdout(), "t {json}")
+}
+
+/// Runs `ranges` in one worker each, made by `command`; what they found, crashes included.
+pub fn run(ranges: Vec<Range>, command: impl Fn(Range) -> Command + Sync) -> Tally {
+    let mut all = Tally::default();
+    let command = &command;
+    thread::scope(|scope| {
+        let workers: Vec<_> = ranges.into_iter().map(|r| scope.spawn(move || range(r, command))).collect();
+        for worker in workers {
+            all.add(worker.join().expect("a worker's thread does not panic"));
+        }
+    });
+    all
+}
+
+fn range(range: Range, command: impl Fn(Range) -> Command) -> Tally {
+    let mut tally = Tally::default();
+    let mut rest = range;
+    for _ in 0..CRASHES {
+        if rest.from >= rest.to {
+            break;
+        }
+        let done = command(rest).stdout(Stdio::piped()).spawn().and_then(one);
+        match done {
+            Ok((Some(found), _, _)) => {
+                tally.add(found);
+                return tally;
+            }
+            Ok((None, at, status)) => {
+                let at = at.unwrap_or(rest.from);
+                tally.crashes.push(format!("program {at}: the worker ended with {status}"));
+                // What the worker found before is found again by a run that ends before the crash.
+                if at > rest.from {
+                    if let Ok((Some(found), _, _)) =
+                        command(Range { to: at, ..rest }).stdout(Stdio::piped()).spawn().and_then(one)
+                    {
+                        tally.add(found);
+                    }
+                }
+                rest.from = at + 1;
+            }
+            Err(error) => {
+                tally.crashes.push(format!("cannot run a worker: {error}"));
+                return tally;
+            }
+        }
+    }
+    tally
+}
+
+/// Reads what one worker says: its tally, if it got that far, and the program that it ran last.
+fn one(mut child: Child) -> io::Result<(Option<Tally>, Option<u64>, ExitStatus)> {
+    let (mut tally, mut last) = (None, None);
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            match line.split_once(' ') {
+                Some(("p", number)) => last = number.parse().ok(),
+                Some(("t", json)) => tally = serde_json::from_str(json).ok(),
+                _ => {}
+            }
+        }
+    }
+    Ok((tally, last, child.wait()?))
+}
