@@ -19,7 +19,7 @@ impl Lowering<'_> {
         };
         let d = Src::from(dst);
         if matches!((dst, src), (Rm::Mem(_), Src::Mem(_))) {
-            return Src::Reg(self.to_reg(src, w));
+            return Src::Reg(self.copy_src(src, w));
         }
         if w != Width::W8 || !(high(d) && rex(src) || high(src) && rex(d)) {
             return src;
@@ -103,7 +103,7 @@ impl Lowering<'_> {
             && matches!(self.block.insts[self.def(f) as usize].op, Op::IncFlags { .. } | Op::DecFlags { .. })
         {
             self.before_merge();
-            self.asm.op(Opcode::int(w, 0xfe), u8::from(op == Alu::Sub), dst, &[]);
+            self.asm.op(Opcode::group(w, 0xfe), u8::from(op == Alu::Sub), dst, &[]);
             self.flags_are_merged(f);
             return;
         }
@@ -179,7 +179,7 @@ impl Lowering<'_> {
         let src = match (other, shift) {
             (Some(other), None) => {
                 let s = self.src_safe(other, w);
-                if matches!(s, Src::Mem(_)) { Src::Reg(self.to_reg(s, w)) } else { s }
+                if matches!(s, Src::Mem(_)) { Src::Reg(self.copy_src(s, w)) } else { s }
             }
             _ => Src::Imm(0),
         };
@@ -187,6 +187,14 @@ impl Lowering<'_> {
         let mem = self.address(at);
         let src = self.encodable(w, Rm::Mem(mem), src);
         let flags = self.joined_flags();
+        // The load becomes part of the instruction: its operands, the op's and the store's are used up.
+        let old = self.root(old);
+        let load = self.def(old);
+        self.vals[old.0 as usize].loc = Loc::Nowhere;
+        self.vals[inst.value.0 as usize].loc = Loc::Nowhere;
+        self.consume_inst(load);
+        self.consume_pair();
+        self.consume_inst(store);
         match (inst.op, shift) {
             (_, Some((op, n))) => self.finish_shift(op, w, Rm::Mem(mem), n),
             (Op::Not { .. }, _) => self.asm.unary(2, w, mem),
@@ -208,15 +216,7 @@ impl Lowering<'_> {
                 self.finish_binary(alu, w, Rm::Mem(mem), src, flags);
             }
         }
-        // The load became part of the instruction: its operands, the op's and the store's are used up.
-        let old = self.root(old);
-        let load = self.def(old);
-        self.vals[old.0 as usize].loc = Loc::Nowhere;
-        self.vals[inst.value.0 as usize].loc = Loc::Nowhere;
-        self.consume_inst(load);
-        self.consume_pair();
         self.cur = cur;
-        self.consume_inst(store);
     }
 
     /// Extensions and `mov` between widths.
@@ -244,7 +244,7 @@ impl Lowering<'_> {
             let t = if let (Rm::Reg(r), true) = (rm, from == Width::W8)
                 && r & HIGH != 0
             {
-                self.to_reg(Src::Reg(r), Width::W8)
+                self.copy_src(Src::Reg(r), Width::W8)
             } else {
                 self.temp()
             };
@@ -261,7 +261,7 @@ impl Lowering<'_> {
             && r & HIGH != 0
             && (d.reg >= 8 || to == Width::W64)
         {
-            let t = self.to_reg(Src::Reg(r), Width::W8);
+            let t = self.copy_src(Src::Reg(r), Width::W8);
             self.extend_reg(signed, from, to.max(Width::W32), d.reg, Rm::Reg(t));
         } else {
             self.extend_reg(signed, from, to.max(Width::W32), d.reg, rm);
@@ -320,7 +320,7 @@ impl Lowering<'_> {
         let sa = match self.src(a, w) {
             Src::Reg(r) if r & HIGH == 0 => Rm::Reg(r),
             Src::Mem(m) if w >= Width::W32 => Rm::Mem(m),
-            s => Rm::Reg(self.to_reg(s, w)),
+            s => Rm::Reg(self.copy_src(s, w)),
         };
         let sb = self.src(b, w);
         let cc = self.host_condition(c);

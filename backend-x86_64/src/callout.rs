@@ -47,6 +47,26 @@ impl Lowering<'_> {
     }
 
     fn call_out(&mut self, op: Op) {
+        // Registers that an instruction around this op, which is computed for it, has filled already.
+        let mut held: Vec<(u8, u8)> = Vec::new();
+        for r in self.temporaries {
+            if self.locked & 1 << r != 0 {
+                held.push((*r, self.take_slot(1)));
+            }
+        }
+        for (r, slot) in &held {
+            self.asm.mov(Width::W64, Mem::state(slot_offset(*slot)), *r);
+        }
+        self.locked = 0;
+        self.call_stub(op);
+        for (r, slot) in held {
+            self.asm.mov(Width::W64, r, Mem::state(slot_offset(slot)));
+            self.freed_slots.push((slot, 1));
+            self.lock(r);
+        }
+    }
+
+    fn call_stub(&mut self, op: Op) {
         let mut operands = Vec::new();
         let mut numbered = op;
         numbered.map_values(&mut |v| {
@@ -104,7 +124,7 @@ impl Lowering<'_> {
                 _ => {
                     let s = self.src(v, w);
                     let t = match s {
-                        Src::Reg(r) if r & crate::encode::HIGH != 0 => self.to_reg(s, w),
+                        Src::Reg(r) if r & crate::encode::HIGH != 0 => self.copy_src(s, w),
                         Src::Reg(r) => {
                             let t = self.temp();
                             self.asm.movzx(w, t, Rm::Reg(r));
@@ -115,7 +135,7 @@ impl Lowering<'_> {
                             self.asm.movzx(w, t, Rm::Mem(m));
                             t
                         }
-                        s => self.to_reg(s, w),
+                        s => self.copy_src(s, w),
                     };
                     self.asm.mov(Width::W64, to, t);
                 }

@@ -188,6 +188,11 @@ impl Opcode {
         }
     }
 
+    /// The same where the reg field extends the opcode.
+    pub(crate) fn group(w: Width, code: u32) -> Opcode {
+        Opcode { byte_reg: false, ..Opcode::int(w, code) }
+    }
+
     /// The integer instruction `code`, which has no byte form.
     pub(crate) fn word(w: Width, code: u32) -> Opcode {
         Opcode { prefix: if w == Width::W16 { 0x66 } else { 0 }, wide: w == Width::W64, ..Opcode::of(code) }
@@ -327,7 +332,7 @@ impl Asm {
             (Rm::Reg(d), Src::Mem(m)) => self.op(Opcode::int(w, row + 2), d, m, &[]),
             (_, Src::Imm(n)) => {
                 let byte = w != Width::W8 && i8::try_from(n).is_ok();
-                let code = if byte { Opcode::word(w, 0x83) } else { Opcode::int(w, 0x80) };
+                let code = if byte { Opcode::word(w, 0x83) } else { Opcode::group(w, 0x80) };
                 let n = n.to_le_bytes();
                 self.op(Opcode { lock, ..code }, op as u8, dst, &n[..if byte { 1 } else { imm_bytes(w) }]);
             }
@@ -343,7 +348,7 @@ impl Asm {
                 Rm::Reg(r) => self.op(Opcode::int(w, 0x84), r, m, &[]),
                 Rm::Mem(_) => debug_assert!(false, "two memory operands"),
             },
-            Src::Imm(n) => self.op(Opcode::int(w, 0xf6), 0, a, &n.to_le_bytes()[..imm_bytes(w)]),
+            Src::Imm(n) => self.op(Opcode::group(w, 0xf6), 0, a, &n.to_le_bytes()[..imm_bytes(w)]),
         }
     }
 
@@ -353,7 +358,7 @@ impl Asm {
             (dst, Src::Reg(r)) => self.op(Opcode::int(w, 0x88), r, dst, &[]),
             (Rm::Reg(d), Src::Mem(m)) => self.op(Opcode::int(w, 0x8a), d, m, &[]),
             (Rm::Reg(d), Src::Imm(n)) if d & HIGH == 0 && w >= Width::W32 => self.constant(d, extend(w, n)),
-            (dst, Src::Imm(n)) => self.op(Opcode::int(w, 0xc6), 0, dst, &n.to_le_bytes()[..imm_bytes(w)]),
+            (dst, Src::Imm(n)) => self.op(Opcode::group(w, 0xc6), 0, dst, &n.to_le_bytes()[..imm_bytes(w)]),
             (Rm::Mem(_), Src::Mem(_)) => debug_assert!(false, "two memory operands"),
         }
     }
@@ -402,21 +407,21 @@ impl Asm {
 
     /// `F6`/`F7` group: 2 not, 3 neg, 4 mul, 5 imul, 6 div, 7 idiv.
     pub(crate) fn unary(&mut self, ext: u8, w: Width, rm: impl Into<Rm>) {
-        self.op(Opcode::int(w, 0xf6), ext, rm, &[]);
+        self.op(Opcode::group(w, 0xf6), ext, rm, &[]);
     }
 
     /// `shift rm, count`.
     pub(crate) fn shift(&mut self, op: Shift, w: Width, rm: Rm, count: u8) {
         if count == 1 {
-            self.op(Opcode::int(w, 0xd0), op as u8, rm, &[]);
+            self.op(Opcode::group(w, 0xd0), op as u8, rm, &[]);
         } else {
-            self.op(Opcode::int(w, 0xc0), op as u8, rm, &[count]);
+            self.op(Opcode::group(w, 0xc0), op as u8, rm, &[count]);
         }
     }
 
     /// `shift rm, cl`.
     pub(crate) fn shift_cl(&mut self, op: Shift, w: Width, rm: Rm) {
-        self.op(Opcode::int(w, 0xd2), op as u8, rm, &[]);
+        self.op(Opcode::group(w, 0xd2), op as u8, rm, &[]);
     }
 
     /// `shlx` (prefix 1), `sarx` (2), `shrx` (3): BMI2.

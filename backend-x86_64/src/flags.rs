@@ -32,9 +32,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// Guest flags that are read after the current place before they are written.
+    /// Guest flags that are read after the current place, flags of the same instruction included, before they are written.
     pub(crate) fn live_flags(&self) -> FlagSet {
-        self.plan.live(self.at, self.block_number)
+        let joined = self.plan.insts.get(self.cur as usize).map_or(NONE, |i| i.flags);
+        let at = if joined != NONE && joined > self.at { joined } else { self.at };
+        self.plan.live(at, self.block_number)
     }
 
     /// Whether what the host's flags hold is still needed.
@@ -43,7 +45,9 @@ impl Lowering<'_> {
     }
 
     fn is_needed(&self, f: Value) -> bool {
-        self.vals[f.0 as usize].uses > 0 || (f == self.guest_flags && !self.live_flags().is_empty())
+        let spent = u32::from(self.spent == Some(f));
+        self.vals[f.0 as usize].uses > spent
+            || (f == self.guest_flags && !self.replacing && !self.live_flags().is_empty())
     }
 
     /// A flags value without an op.
@@ -105,7 +109,9 @@ impl Lowering<'_> {
             self.asm.flags_from_state(slot_offset(slot));
             self.eflags = Some(f);
         } else {
-            debug_assert!(!self.is_needed(f), "flags {f} are lost in block {} at {}", self.block_number, self.at);
+            // Liveness found that none of them matters: anything will do.
+            self.clobber_flags();
+            self.eflags = Some(f);
         }
     }
 
@@ -155,8 +161,10 @@ impl Lowering<'_> {
             .passes_on(f)
             .is_some_and(|(rest, changed)| rest == self.guest_flags && !(changed - set).intersects(kept));
         if kept.is_empty() || passes {
-            self.become_guest_flags(f);
+            self.replacing = true;
             self.need_flags(f);
+            self.replacing = false;
+            self.become_guest_flags(f);
         } else if let Some(bit) = self.constant_carry(set, f) {
             self.before_merge();
             self.asm.plain(&[if bit { STC } else { CLC }]);
@@ -264,6 +272,8 @@ impl Lowering<'_> {
         let (cur, locked, vec_locked) = (self.cur, self.locked, self.vec_locked);
         self.cur = def;
         let op = self.block.insts[def as usize].op;
+        let operand = flags_operand(&op).map(|f| self.root(f));
+        let spent = std::mem::replace(&mut self.spent, operand);
         match op {
             Op::AddFlags { w, a, b } => self.alu_flags(Alu::Add, w, a, b),
             Op::SubFlags { w, a, b } => self.compare_values(w, a, b),
@@ -279,8 +289,9 @@ impl Lowering<'_> {
             Op::IncFlags { w, a } | Op::DecFlags { w, a } => {
                 let t = self.copy(w, a);
                 self.before_merge();
-                self.asm.op(Opcode::int(w, 0xfe), u8::from(matches!(op, Op::DecFlags { .. })), t, &[]);
+                self.asm.op(Opcode::group(w, 0xfe), u8::from(matches!(op, Op::DecFlags { .. })), t, &[]);
                 self.flags_are_merged(f);
+                self.spent = spent;
                 self.finish_flags(f, def, cur, (locked, vec_locked));
                 return;
             }
@@ -290,7 +301,15 @@ impl Lowering<'_> {
                 self.asm.alu(Alu::And, Width::W32, t, Src::Imm(FlagSet::STATUS.bits() as i32));
                 self.flags_from_reg(t);
             }
-            Op::MergeFlags { set, a, b } => self.merge_images(set, a, b),
+            Op::MergeFlags { set, a, b } => {
+                let need = self.plan.values[f.0 as usize].need;
+                if set.contains(need) || !set.intersects(need) {
+                    self.need_flags(if set.contains(need) { a } else { b });
+                    self.clobber_flags();
+                } else {
+                    self.merge_images(set, a, b);
+                }
+            }
             Op::ShlFlags { w, a, n, f } => self.shift_flags(Shift::Shl, w, a, n, f),
             Op::ShrFlags { w, a, n, f } => self.shift_flags(Shift::Shr, w, a, n, f),
             Op::SarFlags { w, a, n, f } => self.shift_flags(Shift::Sar, w, a, n, f),
@@ -298,6 +317,8 @@ impl Lowering<'_> {
             Op::RotrFlags { w, a, n, f } => self.shift_flags(Shift::Ror, w, a, n, f),
             Op::RotlCarryFlags { w, a, n, f } => self.shift_flags(Shift::Rcl, w, a, n, f),
             Op::RotrCarryFlags { w, a, n, f } => self.shift_flags(Shift::Rcr, w, a, n, f),
+            Op::ShldFlags { w, a, b, n, f } => self.double_shift(None, true, w, (a, b, n), Some(f)),
+            Op::ShrdFlags { w, a, b, n, f } => self.double_shift(None, false, w, (a, b, n), Some(f)),
             Op::BitTestFlags { w, a, n, f } => self.bit_test(w, a, n, f),
             Op::BitScanFlags { w, a } => {
                 let a = self.src_rm(a, w);
@@ -313,6 +334,7 @@ impl Lowering<'_> {
             }
             _ => {
                 // Rare ones: the runtime computes an image.
+                self.spent = spent;
                 self.vals[f.0 as usize].loc = Loc::Flags;
                 self.flags_by_callout(f, op);
                 self.cur = cur;
@@ -321,6 +343,7 @@ impl Lowering<'_> {
             }
         }
         self.flags_are(Some(f));
+        self.spent = spent;
         self.finish_flags(f, def, cur, (locked, vec_locked));
     }
 
@@ -331,15 +354,16 @@ impl Lowering<'_> {
         (self.locked, self.vec_locked) = (self.locked | locked, self.vec_locked | vec_locked);
     }
 
-    /// A temporary with the value of `v`.
+    /// A temporary with the value of `v` that may be overwritten. The caller consumes the use of `v`.
     pub(crate) fn copy(&mut self, w: Width, v: Value) -> u8 {
         let s = self.src(v, w);
         if let Src::Reg(r) = s
-            && self.is_free_temp(r)
+            && r & HIGH == 0
+            && (self.is_free_temp(r) || (self.loc(v) == Loc::Temp(r) && self.val(v).uses == 1))
         {
             return r;
         }
-        if matches!(s, Src::Reg(r) if r & HIGH != 0) { self.to_reg(s, w) } else { self.fresh(s, w) }
+        if matches!(s, Src::Reg(r) if r & HIGH != 0) { self.copy_src(s, w) } else { self.fresh(s, w) }
     }
 
     fn fresh(&mut self, s: Src, w: Width) -> u8 {
@@ -399,7 +423,7 @@ impl Lowering<'_> {
     pub(crate) fn src_reg_high(&mut self, v: Value, w: Width) -> Rm {
         match self.src(v, w) {
             Src::Reg(r) => Rm::Reg(r),
-            s => Rm::Reg(self.to_reg(s, w)),
+            s => Rm::Reg(self.copy_src(s, w)),
         }
     }
 
@@ -416,7 +440,7 @@ impl Lowering<'_> {
             let a = match self.src(a, w) {
                 Src::Reg(r) => Rm::Reg(r),
                 Src::Mem(m) if !matches!(b, Src::Mem(_)) => Rm::Mem(m),
-                s => Rm::Reg(self.to_reg(s, w)),
+                s => Rm::Reg(self.copy_src(s, w)),
             };
             let b = self.encodable(w, a, b);
             self.consume_inst(self.def(root));
@@ -469,6 +493,25 @@ impl Lowering<'_> {
         };
         self.consume(root);
         cc
+    }
+}
+
+/// The flags that a flags op starts from.
+fn flags_operand(op: &Op) -> Option<Value> {
+    match *op {
+        Op::AdcFlags { f, .. }
+        | Op::SbbFlags { f, .. }
+        | Op::ShlFlags { f, .. }
+        | Op::ShrFlags { f, .. }
+        | Op::SarFlags { f, .. }
+        | Op::RotlFlags { f, .. }
+        | Op::RotrFlags { f, .. }
+        | Op::RotlCarryFlags { f, .. }
+        | Op::RotrCarryFlags { f, .. }
+        | Op::ShldFlags { f, .. }
+        | Op::ShrdFlags { f, .. }
+        | Op::BitTestFlags { f, .. } => Some(f),
+        _ => None,
     }
 }
 

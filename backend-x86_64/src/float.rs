@@ -258,7 +258,7 @@ impl Lowering<'_> {
         let m = Mem::state(slot_offset(slot));
         match s {
             Src::Mem(_) => {
-                let r = self.to_reg(s, Width::W32);
+                let r = self.copy_src(s, Width::W32);
                 self.asm.mov(Width::W32, m, r);
             }
             s => self.asm.mov(Width::W32, m, s),

@@ -47,6 +47,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) eflags: Option<Value>,
     /// What the guest's flags are.
     pub(crate) guest_flags: Value,
+    /// The guest's flags are about to be replaced as a whole: they are needed for faults of that instruction alone.
+    pub(crate) replacing: bool,
+    /// Flags of which the op at hand is one of the uses that are still counted.
+    pub(crate) spent: Option<Value>,
     /// The flags that those bits of `eflags` come from which its op does not compute.
     pub(crate) merged_on: Option<Value>,
     pub(crate) saved_flags: Vec<(Value, u8)>,
@@ -93,6 +97,8 @@ pub(crate) fn compile(region: &Region, features: Features) -> Compiled {
         vec_aliases: Default::default(),
         eflags: None,
         guest_flags: Value(0),
+        replacing: false,
+        spent: None,
         merged_on: None,
         saved_flags: Vec::new(),
         waiting_conditions: Vec::new(),
@@ -189,6 +195,15 @@ impl<'a> Lowering<'a> {
                     }
                 }
                 continue;
+            }
+            if info.flags != crate::plan::NONE {
+                // What the flags that come with this op's instruction depend on is read before it.
+                for (k, early) in block.insts.iter().enumerate().take(info.flags as usize).skip(n + 1) {
+                    if matches!(early.op, Op::GetFlags {}) && !self.plan.insts[k].dead {
+                        self.get_flags(early.value);
+                        self.done.push(k as u32);
+                    }
+                }
             }
             self.lower_inst(inst);
         }

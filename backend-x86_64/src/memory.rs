@@ -71,7 +71,7 @@ impl Lowering<'_> {
         self.before_fault();
         let m = self.address(at);
         let src = match self.src(v, w) {
-            Src::Mem(slot) => Src::Reg(self.to_reg(Src::Mem(slot), w)),
+            Src::Mem(slot) => Src::Reg(self.copy_src(Src::Mem(slot), w)),
             s => s,
         };
         let src = self.encodable(w, Rm::Mem(m), src);
@@ -205,7 +205,7 @@ impl Lowering<'_> {
         self.before_fault();
         let m = self.address(at);
         let src = match self.src(v, w) {
-            Src::Mem(s) => Src::Reg(self.to_reg(Src::Mem(s), w)),
+            Src::Mem(s) => Src::Reg(self.copy_src(Src::Mem(s), w)),
             s => s,
         };
         let src = self.encodable(w, Rm::Mem(m), src);
@@ -215,7 +215,7 @@ impl Lowering<'_> {
                 let step = matches!(self.op_at(f), Some(Op::IncFlags { .. } | Op::DecFlags { .. }));
                 if step {
                     self.before_merge();
-                    self.asm.op(Opcode::int(w, 0xfe).locked(), u8::from(alu == Alu::Sub), m, &[]);
+                    self.asm.op(Opcode::group(w, 0xfe).locked(), u8::from(alu == Alu::Sub), m, &[]);
                     self.flags_are_merged(f);
                 } else {
                     self.clobber_flags();
@@ -248,9 +248,7 @@ impl Lowering<'_> {
         self.force(v);
         self.before_fault();
         let m = self.address(at);
-        let s = self.src(v, w);
-        let t = self.temp();
-        self.load_reg(t, s, w);
+        let t = self.copy(w, v);
         self.consume_inst(self.cur);
         if negate {
             // -v = !v + 1, without flags.
@@ -290,7 +288,7 @@ impl Lowering<'_> {
         let t = if let Src::Reg(r) = s
             && r & HIGH != 0
         {
-            self.to_reg(s, w)
+            self.copy_src(s, w)
         } else {
             let t = self.temp();
             self.load_reg(t, s, w);
@@ -314,13 +312,13 @@ impl Lowering<'_> {
         let s = self.src(new, w);
         let new = match s {
             Src::Reg(r) if r & HIGH == 0 => r,
-            s => self.to_reg(s, w),
+            s => self.copy_src(s, w),
         };
         self.lock(RAX);
         self.consume_inst(self.cur);
         self.clobber_flags();
         self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), RAX);
-        self.asm.op(Opcode::int(w, 0xb0).locked(), new, m, &[]);
+        self.asm.op(Opcode::int(w, 0x0fb0).locked(), new, m, &[]);
         self.flags_are(None);
         let t = m.base.filter(|r| self.is_free_temp(*r)).unwrap_or_else(|| self.temp());
         self.asm.mov(w.max(Width::W32), t, RAX);

@@ -100,7 +100,7 @@ impl Lowering<'_> {
         let s = match self.src(b, w) {
             Src::Mem(m) => Rm::Mem(m),
             Src::Reg(r) => Rm::Reg(r),
-            s => Rm::Reg(self.to_reg(s, w)),
+            s => Rm::Reg(self.copy_src(s, w)),
         };
         // Flags may go with either half.
         let low_flags = self.joined_flags();
@@ -209,7 +209,7 @@ impl Lowering<'_> {
         let s = match self.src(d, w) {
             Src::Mem(m) => Rm::Mem(m),
             Src::Reg(r) => Rm::Reg(r),
-            s => Rm::Reg(self.to_reg(s, w)),
+            s => Rm::Reg(self.copy_src(s, w)),
         };
         self.before_fault();
         self.consume_inst(self.cur);

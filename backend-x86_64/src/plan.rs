@@ -33,7 +33,7 @@ pub(crate) struct ValueInfo {
     /// Vector register that it is computed into.
     pub(crate) vec_target: Option<u8>,
     /// Status flags that are read of it.
-    need: FlagSet,
+    pub(crate) need: FlagSet,
 }
 
 /// A part of a guest register.
@@ -222,13 +222,28 @@ impl Plan {
             {
                 self.info(v).vec_set = n as u32;
             }
-            live = self.flags_before(&inst.op, result.need, live);
+            live = self.flags_before(block, &inst.op, result.need, live);
         }
         live
     }
 
     /// Guest flags live before `op` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.
-    fn flags_before(&mut self, op: &Op, result: FlagSet, live: FlagSet) -> FlagSet {
+    fn flags_before(&mut self, block: &Block, op: &Op, result: FlagSet, live: FlagSet) -> FlagSet {
+        // A constant count that is not zero leaves nothing of the old flags, or what a rotation does not change.
+        let counts = |n: Value| self.constant(block, n).is_some_and(|n| n & 31 != 0);
+        let kept = match *op {
+            Op::ShlFlags { n, .. }
+            | Op::ShrFlags { n, .. }
+            | Op::SarFlags { n, .. }
+            | Op::ShldFlags { n, .. }
+            | Op::ShrdFlags { n, .. }
+                if counts(n) =>
+            {
+                FlagSet::empty()
+            }
+            Op::RotlFlags { n, .. } | Op::RotrFlags { n, .. } if counts(n) => result - (FlagSet::CF | FlagSet::OF),
+            _ => result,
+        };
         let mut need = |v: Value, set: FlagSet| self.values[v.0 as usize].need |= set;
         match *op {
             Op::SetFlags { set, v } => {
@@ -250,7 +265,7 @@ impl Plan {
             | Op::ShldFlags { f, .. }
             | Op::ShrdFlags { f, .. }
             | Op::RotlFlags { f, .. }
-            | Op::RotrFlags { f, .. } => need(f, result),
+            | Op::RotrFlags { f, .. } => need(f, kept),
             Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
             Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } | Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
             Op::MergeFlags { set, a, b } => {
@@ -274,7 +289,8 @@ impl Plan {
                 if matches!(other.op, Op::Insn { .. }) {
                     break;
                 }
-                if !self.insts[k].dead && self.computes_flags_of(block, inst, &other.op) {
+                let free = !self.insts[k].dead && !self.insts[..n].iter().rev().take(8).any(|i| i.flags == k as u32);
+                if free && self.computes_flags_of(block, inst, &other.op) {
                     self.insts[n].flags = k as u32;
                     break;
                 }

@@ -92,26 +92,40 @@ impl Lowering<'_> {
                 }
             }
             Some(count) => {
-                if let Some(f) = flags
-                    && op as u8 <= Shift::Rcr as u8
-                {
-                    let old = self.old_flags(f);
-                    self.need_flags(old);
+                match flags {
+                    Some(f) if op as u8 <= Shift::Rcr as u8 => self.before_transform(f),
+                    _ => self.clobber_flags(),
                 }
-                self.clobber_flags();
                 self.asm.shift(op, w, rm, count);
                 self.flags_are(flags);
             }
             None => {
-                if let Some(f) = flags {
-                    let old = self.old_flags(f);
-                    self.need_flags(old);
+                match flags {
+                    Some(f) => self.before_transform(f),
+                    None => self.clobber_flags(),
                 }
-                self.clobber_flags();
                 self.asm.shift_cl(op, w, rm);
                 self.flags_are(flags);
             }
         }
+    }
+
+    /// Call before an instruction that makes flags `f` of the ones it keeps for a count of zero. Where the old ones are the guest's and `f`
+    /// becomes the guest's, nothing is lost.
+    fn before_transform(&mut self, f: Value) {
+        let old = self.old_flags(f);
+        self.need_flags(old);
+        let old = self.root(old);
+        if old != self.guest_flags || self.vals[old.0 as usize].uses > 0 || !self.becomes_guest_flags(f) {
+            self.clobber_flags();
+        }
+    }
+
+    /// Whether all that happens to `f` is that it is set as the guest's flags, soon.
+    fn becomes_guest_flags(&self, f: Value) -> bool {
+        let next = &self.block.insts[self.def(f) as usize + 1..];
+        self.vals[f.0 as usize].uses == 1
+            && next.iter().take(4).any(|i| matches!(i.op, Op::SetFlags { v, .. } if v == f))
     }
 
     /// The flags that the shift flags `f` keep where the count is zero.
@@ -149,7 +163,17 @@ impl Lowering<'_> {
         if flags.is_some() || count != Some(0) {
             self.finish_shift(op, w, Rm::Reg(d.reg), n);
         }
+        if count == Some(0) {
+            self.clear_upper_half(w, d);
+        }
         self.define(v, d);
+    }
+
+    /// For a guest register that no instruction has written: a 32-bit result clears the upper half all the same.
+    fn clear_upper_half(&mut self, w: Width, d: Dest) {
+        if w == Width::W32 && d.place.is_some() {
+            self.asm.mov(w, d.reg, d.reg);
+        }
     }
 
     /// Shifts that leave the host's flags alone: BMI2.
@@ -168,7 +192,7 @@ impl Lowering<'_> {
         let rm = match s {
             Src::Reg(r) => Rm::Reg(r),
             Src::Mem(m) => Rm::Mem(m),
-            Src::Imm(_) => Rm::Reg(self.to_reg(s, w)),
+            Src::Imm(_) => Rm::Reg(self.copy_src(s, w)),
         };
         let count = match fixed {
             Some(n) => {
@@ -253,6 +277,8 @@ impl Lowering<'_> {
         }
         if d != goal {
             self.move_to(goal, Src::Reg(d.reg), w);
+        } else if count == Some(0) {
+            self.clear_upper_half(w, d);
         }
         if let Some(v) = v {
             self.define(v, goal);

@@ -86,7 +86,7 @@ impl Lowering<'_> {
                     let t = if let Src::Reg(r) = s
                         && r & HIGH != 0
                     {
-                        self.to_reg(s, w)
+                        self.copy_src(s, w)
                     } else {
                         self.temp()
                     };
@@ -147,7 +147,7 @@ impl Lowering<'_> {
         self.evict(reg);
         match self.home_rm(reg) {
             Rm::Mem(m) => {
-                let src = if matches!(src, Src::Mem(_)) { Src::Reg(self.to_reg(src, Width::W8)) } else { src };
+                let src = if matches!(src, Src::Mem(_)) { Src::Reg(self.copy_src(src, Width::W8)) } else { src };
                 let src = self.encodable(Width::W8, Rm::Mem(m), src);
                 self.asm.mov(Width::W8, m.plus(1), src);
             }
@@ -157,9 +157,8 @@ impl Lowering<'_> {
             }
             Rm::Reg(h) => {
                 // By way of cx: low byte from the register, high byte from the value.
-                if !src.uses(RCX) {
-                    self.take_rcx();
-                }
+                // A value that is in rcx and still needed moves away; rcx holds it meanwhile.
+                self.take_rcx();
                 self.load_reg(RCX, src, Width::W8);
                 self.asm.mov(Width::W8, RCX | HIGH, RCX);
                 self.asm.mov(Width::W8, RCX, h);

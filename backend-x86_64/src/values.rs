@@ -110,7 +110,7 @@ impl Lowering<'_> {
                 }
                 return;
             }
-            Loc::Deferred => return,
+            Loc::Deferred | Loc::Const(_) => return,
             _ => {}
         }
         self.vals[root.0 as usize].loc = Loc::Nowhere;
@@ -389,7 +389,10 @@ impl Lowering<'_> {
     /// Where guest register `reg` lives.
     pub(crate) fn home_rm(&self, reg: Gpr) -> Rm {
         match home(reg) {
-            Some(r) => Rm::Reg(r),
+            Some(r) => match self.borrowed.iter().find(|(b, _)| *b == r) {
+                Some((_, slot)) => Rm::Mem(Mem::state(slot_offset(*slot))),
+                None => Rm::Reg(r),
+            },
             None => Rm::Mem(Mem::state(gpr_offset(reg))),
         }
     }
@@ -469,7 +472,7 @@ impl Lowering<'_> {
         match self.src(v, w) {
             Src::Reg(r) if r & HIGH == 0 => Rm::Reg(r),
             Src::Mem(m) => Rm::Mem(m),
-            src => Rm::Reg(self.to_reg(src, w)),
+            src => Rm::Reg(self.copy_src(src, w)),
         }
     }
 
@@ -477,12 +480,12 @@ impl Lowering<'_> {
     pub(crate) fn src_reg(&mut self, v: Value, w: Width) -> u8 {
         match self.src(v, w) {
             Src::Reg(r) if r & HIGH == 0 => r,
-            src => self.to_reg(src, w),
+            src => self.copy_src(src, w),
         }
     }
 
     /// Copies `src` into a temporary.
-    pub(crate) fn to_reg(&mut self, src: Src, w: Width) -> u8 {
+    pub(crate) fn copy_src(&mut self, src: Src, w: Width) -> u8 {
         let t = match src {
             Src::Reg(r) if r & HIGH != 0 => {
                 if r & 3 != RCX && self.locked & 1 << RCX == 0 {
@@ -490,6 +493,8 @@ impl Lowering<'_> {
                 }
                 RCX
             }
+            // A copy of an address part is of no more use.
+            Src::Mem(m) => self.reusable(&m),
             _ => self.temp(),
         };
         self.load_reg(t, src, w);
@@ -500,11 +505,24 @@ impl Lowering<'_> {
     pub(crate) fn load_reg(&mut self, reg: u8, src: Src, w: Width) {
         match (src, w) {
             (Src::Mem(m), Width::W8 | Width::W16) => self.asm.movzx(w, reg, Rm::Mem(m)),
-            (Src::Reg(r), Width::W8) if r & HIGH != 0 => self.asm.movzx(w, reg, Rm::Reg(r)),
+            (Src::Reg(r), _) if r & HIGH != 0 => self.load_high(reg, r),
             (Src::Reg(r), _) if r == reg => {}
             (_, Width::W64) => self.asm.mov(w, reg, src),
             _ => self.asm.mov(Width::W32, reg, src),
         }
+    }
+
+    /// `reg` = the high byte register `high`, zero-extended.
+    fn load_high(&mut self, reg: u8, high: u8) {
+        if reg < 8 {
+            self.asm.movzx(Width::W8, reg, Rm::Reg(high));
+            return;
+        }
+        // No REX beside a high byte: by way of memory.
+        let slot = self.take_slot(1);
+        self.asm.mov(Width::W32, Mem::state(slot_offset(slot)), high & !HIGH);
+        self.asm.movzx(Width::W8, reg, Rm::Mem(Mem::state(slot_offset(slot) + 1)));
+        self.freed_slots.push((slot, 1));
     }
 
     /// Writes the code of a deferred value now, so that `v` is in a register, a slot or a constant.

@@ -337,7 +337,7 @@ impl Lowering<'_> {
         let word = Mem::state(slot_offset(slot));
         let r = match s {
             Src::Reg(r) => r,
-            s => self.to_reg(s, wide),
+            s => self.copy_src(s, wide),
         };
         if w != Width::W16 {
             self.asm.mov(wide, word, r);
