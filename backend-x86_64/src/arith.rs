@@ -24,6 +24,14 @@ impl Lowering<'_> {
         if w != Width::W8 || !(high(d) && rex(src) || high(src) && rex(d)) {
             return src;
         }
+        if d == Src::Reg(RCX | HIGH) {
+            // ch stays when cl is written.
+            self.asm.mov(w, RCX, src);
+            return Src::Reg(RCX);
+        }
+        if matches!(src, Src::Reg(r) if r & 3 != RCX) && high(src) && self.locked & 1 << RCX != 0 {
+            return Src::Reg(self.copy_src(src, w));
+        }
         // cl needs no REX itself; with a REX destination it is no high byte any more.
         if self.locked & 1 << RCX == 0 {
             self.take_rcx();
@@ -49,8 +57,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// `v` = `a op b`; carries are those of the host's flags already.
-    pub(crate) fn binary(&mut self, v: Value, op: Alu, w: Width, a: Value, b: Value) {
+    /// `v` = `a op b`, with the carry of `carry` for `adc` and `sbb`.
+    pub(crate) fn binary(&mut self, v: Value, op: Alu, w: Width, (a, b): (Value, Value), carry: Option<Value>) {
+        if let Some(f) = carry {
+            self.prepare_flags(f);
+        }
         let commutes = !matches!(op, Alu::Sub | Alu::Sbb);
         let (mut a, mut b) = (a, b);
         if commutes && (self.constant_of(a).is_some() || (self.is_deferred_load(a) && !self.is_deferred_load(b))) {
@@ -69,6 +80,9 @@ impl Lowering<'_> {
             let sa = self.src(a, w);
             (sa, self.src(b, w))
         };
+        if let Some(f) = carry {
+            self.need_flags(f);
+        }
         self.consume_pair();
         let (mut sa, mut sb) = (sa, sb);
         let reuse = if let Src::Reg(r) = sa { Some(r) } else { None };
@@ -169,6 +183,10 @@ impl Lowering<'_> {
             Op::Rotr { n, .. } => Some((Shift::Ror, n)),
             _ => None,
         };
+        if let (Some(f), Some(_)) = (self.joined_flags(), shift) {
+            let old = self.old_flags(f);
+            self.prepare_flags(old);
+        }
         if let Some((_, n)) = shift {
             self.load_count(n);
         }
@@ -187,6 +205,10 @@ impl Lowering<'_> {
         let mem = self.address(at);
         let src = self.encodable(w, Rm::Mem(mem), src);
         let flags = self.joined_flags();
+        if let (Some(f), Some(_)) = (flags, shift) {
+            let old = self.old_flags(f);
+            self.need_flags(old);
+        }
         // The load becomes part of the instruction: its operands, the op's and the store's are used up.
         let old = self.root(old);
         let load = self.def(old);
@@ -308,6 +330,7 @@ impl Lowering<'_> {
     /// `a` where `c`, else `b`: `cmovcc`.
     pub(crate) fn select_value(&mut self, v: Value, w: Width, c: Value, a: Value, b: Value) {
         let wide = w.max(Width::W32);
+        self.prepare_condition(c);
         self.force(b);
         // A fault must find the guest's flags in the host's.
         if w < Width::W32 || !self.is_condition_on_guest_flags(c) {
@@ -320,9 +343,24 @@ impl Lowering<'_> {
         let sa = match self.src(a, w) {
             Src::Reg(r) if r & HIGH == 0 => Rm::Reg(r),
             Src::Mem(m) if w >= Width::W32 => Rm::Mem(m),
+            Src::Reg(r) => {
+                let t = self.temp();
+                self.load_reg(t, Src::Reg(r), w);
+                self.unlock(RCX);
+                Rm::Reg(t)
+            }
             s => Rm::Reg(self.copy_src(s, w)),
         };
-        let sb = self.src(b, w);
+        let sb = match self.src(b, w) {
+            // Out of the way of a comparison of bytes.
+            Src::Reg(r) if r & HIGH != 0 => {
+                let t = self.temp();
+                self.load_reg(t, Src::Reg(r), w);
+                self.unlock(RCX);
+                Src::Reg(t)
+            }
+            s => s,
+        };
         let cc = self.host_condition(c);
         self.consume(a);
         self.consume(b);
@@ -419,6 +457,7 @@ impl Lowering<'_> {
 
     /// `bt`, with `a` in a register: the bit number is modulo the width.
     pub(crate) fn bit_test(&mut self, w: Width, a: Value, n: Value, f: Value) {
+        self.prepare_flags(f);
         let a = self.src_reg(a, w);
         let count = self.constant_of(n);
         let r = if count.is_none() { self.src_reg(n, Width::W8) } else { 0 };

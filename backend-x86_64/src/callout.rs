@@ -75,6 +75,9 @@ impl Lowering<'_> {
         });
         for v in &operands {
             self.force(*v);
+            if self.val(*v).ty == Type::Flags {
+                self.prepare_flags(*v);
+            }
         }
         for (n, v) in operands.iter().enumerate() {
             self.pass_operand(n, *v);

@@ -115,6 +115,20 @@ impl Lowering<'_> {
         }
     }
 
+    /// Computes `f` if its code is still to be written. Call before the operands of an instruction that needs `f` are put into registers.
+    pub(crate) fn prepare_flags(&mut self, f: Value) {
+        if self.loc(f) == Loc::Deferred {
+            self.need_flags(f);
+        }
+    }
+
+    /// Computes the flags that the condition `c` is on if their code is still to be written.
+    pub(crate) fn prepare_condition(&mut self, c: Value) {
+        if let Some(Op::Condition { f, .. }) = self.op_of(self.root(c)) {
+            self.prepare_flags(f);
+        }
+    }
+
     /// The host's flags must be the guest's: an instruction that may fault or leave comes next.
     pub(crate) fn before_fault(&mut self) {
         // While the instruction's own flags are being computed, from memory, the host's flags are still those before it.
@@ -224,7 +238,7 @@ impl Lowering<'_> {
     /// CF where `f` is a constant of which only that is written.
     fn constant_carry(&self, set: FlagSet, f: Value) -> Option<bool> {
         match self.op_of(f)? {
-            Op::IntToFlags { v } if set == FlagSet::CF && self.loc(f) == Loc::Deferred => {
+            Op::IntToFlags { v } if set == FlagSet::CF && self.loc(f) == Loc::Deferred && self.val(f).uses == 1 => {
                 self.constant_of(v).map(|n| n & 1 != 0)
             }
             _ => None,
@@ -233,6 +247,8 @@ impl Lowering<'_> {
 
     /// Host's flags = the bits of `a` in `set` and those of `b` outside.
     fn merge_images(&mut self, set: FlagSet, a: Value, b: Value) {
+        self.prepare_flags(a);
+        self.prepare_flags(b);
         let old = self.flags_image(b);
         let new = self.flags_image(a);
         self.clobber_flags();
@@ -338,7 +354,7 @@ impl Lowering<'_> {
                 self.vals[f.0 as usize].loc = Loc::Flags;
                 self.flags_by_callout(f, op);
                 self.cur = cur;
-                (self.locked, self.vec_locked) = (self.locked | locked, self.vec_locked | vec_locked);
+                (self.locked, self.vec_locked) = (locked, vec_locked);
                 return;
             }
         }
@@ -351,7 +367,7 @@ impl Lowering<'_> {
         self.vals[f.0 as usize].loc = Loc::Flags;
         self.consume_inst(def);
         self.cur = cur;
-        (self.locked, self.vec_locked) = (self.locked | locked, self.vec_locked | vec_locked);
+        (self.locked, self.vec_locked) = (locked, vec_locked);
     }
 
     /// A temporary with the value of `v` that may be overwritten. The caller consumes the use of `v`.

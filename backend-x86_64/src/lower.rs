@@ -307,33 +307,31 @@ impl Lower for Lowering<'_> {
         self.vals[dst.0 as usize].loc = Loc::Const(value.0 & w.mask());
     }
     fn add(&mut self, dst: Value, w: Width, a: Value, b: Value) {
-        self.binary(dst, Alu::Add, w, a, b);
+        self.binary(dst, Alu::Add, w, (a, b), None);
     }
     fn adc(&mut self, dst: Value, w: Width, a: Value, b: Value, f: Value) {
-        self.need_flags(f);
-        self.binary(dst, Alu::Adc, w, a, b);
+        self.binary(dst, Alu::Adc, w, (a, b), Some(f));
     }
     fn sub(&mut self, dst: Value, w: Width, a: Value, b: Value) {
         if self.constant_of(a) == Some(0) && self.constant_of(b).is_none() {
             self.unary(dst, 3, w, b);
         } else {
-            self.binary(dst, Alu::Sub, w, a, b);
+            self.binary(dst, Alu::Sub, w, (a, b), None);
         }
     }
     fn sbb(&mut self, dst: Value, w: Width, a: Value, b: Value, f: Value) {
-        self.need_flags(f);
-        self.binary(dst, Alu::Sbb, w, a, b);
+        self.binary(dst, Alu::Sbb, w, (a, b), Some(f));
     }
     fn and(&mut self, dst: Value, w: Width, a: Value, b: Value) {
         if !self.is_count_mask(dst, w, a, b) {
-            self.binary(dst, Alu::And, w, a, b);
+            self.binary(dst, Alu::And, w, (a, b), None);
         }
     }
     fn or(&mut self, dst: Value, w: Width, a: Value, b: Value) {
-        self.binary(dst, Alu::Or, w, a, b);
+        self.binary(dst, Alu::Or, w, (a, b), None);
     }
     fn xor(&mut self, dst: Value, w: Width, a: Value, b: Value) {
-        self.binary(dst, Alu::Xor, w, a, b);
+        self.binary(dst, Alu::Xor, w, (a, b), None);
     }
     fn not(&mut self, dst: Value, w: Width, a: Value) {
         self.unary(dst, 2, w, a);

@@ -129,7 +129,7 @@ impl Lowering<'_> {
     }
 
     /// The flags that the shift flags `f` keep where the count is zero.
-    fn old_flags(&self, f: Value) -> Value {
+    pub(crate) fn old_flags(&self, f: Value) -> Value {
         match self.block.insts[self.def(f) as usize].op {
             Op::ShlFlags { f, .. }
             | Op::ShrFlags { f, .. }
@@ -150,12 +150,16 @@ impl Lowering<'_> {
         if flags.is_none() && carry.is_none() && self.shift_without_flags(v, op, w, a, n) {
             return;
         }
+        if let Some(f) = carry.or_else(|| flags.map(|f| self.old_flags(f))) {
+            self.prepare_flags(f);
+        }
         self.load_count(n);
         let s = self.src_safe(a, w);
-        if let Some(f) = carry {
+        let count = self.fixed_count(w, n);
+        let reads_old = op as u8 <= Shift::Rcr as u8 || count.is_none_or(|n| n == 0);
+        if let Some(f) = carry.or_else(|| flags.filter(|_| reads_old).map(|f| self.old_flags(f))) {
             self.need_flags(f);
         }
-        let count = self.fixed_count(w, n);
         self.consume_pair();
         let reuse = if let Src::Reg(r) = s { Some(r) } else { None };
         let d = self.dest(v, reuse);
@@ -211,6 +215,7 @@ impl Lowering<'_> {
 
     /// Flags of a shift whose result nobody computes.
     pub(crate) fn shift_flags(&mut self, op: Shift, w: Width, a: Value, n: Value, f: Value) {
+        self.prepare_flags(f);
         self.load_count(n);
         let t = self.copy(w, a);
         let count = self.fixed_count(w, n);
@@ -234,6 +239,10 @@ impl Lowering<'_> {
         (a, b, n): (Value, Value, Value),
         old: Option<Value>,
     ) {
+        let f = old.or_else(|| self.joined_flags().map(|f| self.old_flags(f)));
+        if let Some(f) = f {
+            self.prepare_flags(f);
+        }
         self.load_count(n);
         let s = self.src_safe(a, w);
         let b = {
@@ -248,6 +257,9 @@ impl Lowering<'_> {
             }
             None => (None, old),
         };
+        if let Some(f) = old.filter(|_| count.is_none_or(|n| n == 0)) {
+            self.need_flags(f);
+        }
         if v.is_some() {
             self.consume_pair();
         }
@@ -260,9 +272,6 @@ impl Lowering<'_> {
             d = Dest { reg: self.temp(), place: None };
         }
         self.move_to(d, s, w);
-        if let Some(f) = old.filter(|_| count.is_none_or(|n| n == 0)) {
-            self.need_flags(f);
-        }
         if count != Some(0) || flags.is_some() {
             self.clobber_flags();
         }

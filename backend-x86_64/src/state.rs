@@ -19,7 +19,8 @@ impl Lowering<'_> {
         let loc = self.loc(root);
         if loc == Loc::Home(reg) {
             let is_alias = matches!(self.op_at(root), Some(Op::GetGpr { .. }));
-            if !is_alias || w != Width::W32 || self.mode == CpuMode::Protected32 {
+            let clears = !is_alias && self.val(root).ty == Type::I32;
+            if clears || w != Width::W32 || self.mode == CpuMode::Protected32 {
                 self.consume(v);
                 return;
             }
@@ -158,7 +159,7 @@ impl Lowering<'_> {
             Rm::Reg(h) => {
                 // By way of cx: low byte from the register, high byte from the value.
                 // A value that is in rcx and still needed moves away; rcx holds it meanwhile.
-                self.take_rcx();
+                self.empty_rcx();
                 self.load_reg(RCX, src, Width::W8);
                 self.asm.mov(Width::W8, RCX | HIGH, RCX);
                 self.asm.mov(Width::W8, RCX, h);

@@ -198,6 +198,12 @@ impl Lowering<'_> {
 
     /// Makes rcx free and locks it. Call before operands are looked at.
     pub(crate) fn take_rcx(&mut self) {
+        debug_assert!(self.locked & 1 << RCX == 0, "rcx is part of the instruction already");
+        self.empty_rcx();
+    }
+
+    /// Moves the value that owns rcx away, if one does, and locks rcx, which holds the value meanwhile.
+    pub(crate) fn empty_rcx(&mut self) {
         if let Some(owner) = self.temp_owner[RCX as usize] {
             self.lock(RCX);
             let free = self
@@ -428,9 +434,10 @@ impl Lowering<'_> {
                     Src::Reg(r | HIGH)
                 }
                 Rm::Reg(r) => {
-                    if self.locked & 1 << RCX == 0 {
-                        self.take_rcx();
+                    if self.locked & 1 << RCX != 0 {
+                        return Src::Mem(self.high_byte_in_memory(r));
                     }
+                    self.take_rcx();
                     self.asm.mov(Width::W32, RCX, r);
                     Src::Reg(RCX | HIGH)
                 }
@@ -488,10 +495,14 @@ impl Lowering<'_> {
     pub(crate) fn copy_src(&mut self, src: Src, w: Width) -> u8 {
         let t = match src {
             Src::Reg(r) if r & HIGH != 0 => {
-                if r & 3 != RCX && self.locked & 1 << RCX == 0 {
+                if r & 3 == RCX {
+                    RCX
+                } else if self.locked & 1 << RCX == 0 {
                     self.take_rcx();
+                    RCX
+                } else {
+                    self.temp()
                 }
-                RCX
             }
             // A copy of an address part is of no more use.
             Src::Mem(m) => self.reusable(&m),
@@ -519,10 +530,16 @@ impl Lowering<'_> {
             return;
         }
         // No REX beside a high byte: by way of memory.
+        let byte = self.high_byte_in_memory(high & !HIGH);
+        self.asm.movzx(Width::W8, reg, Rm::Mem(byte));
+    }
+
+    /// Bits 8 to 15 of `reg` as a byte in memory, for this instruction.
+    fn high_byte_in_memory(&mut self, reg: u8) -> Mem {
         let slot = self.take_slot(1);
-        self.asm.mov(Width::W32, Mem::state(slot_offset(slot)), high & !HIGH);
-        self.asm.movzx(Width::W8, reg, Rm::Mem(Mem::state(slot_offset(slot) + 1)));
+        self.asm.mov(Width::W32, Mem::state(slot_offset(slot)), reg);
         self.freed_slots.push((slot, 1));
+        Mem::state(slot_offset(slot) + 1)
     }
 
     /// Writes the code of a deferred value now, so that `v` is in a register, a slot or a constant.
@@ -538,7 +555,7 @@ impl Lowering<'_> {
         let block = self.block;
         self.lower_inst(&block.insts[def as usize]);
         self.cur = at;
-        (self.locked, self.vec_locked) = (self.locked | locked, self.vec_locked | vec_locked);
+        (self.locked, self.vec_locked) = (locked, vec_locked);
     }
 
     /// Place of the op that defines `v`.
