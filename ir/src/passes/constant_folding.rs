@@ -1,18 +1,56 @@
+use crate::guest::FlagSet;
 use crate::operand::{Addr, Imm, IntCmp, Width};
 use crate::ops::Op;
 use crate::region::{Inst, Region, Value};
 
-/// Computes integer ops whose operands are constants, and draws constant parts of addresses into their displacement.
+/// Computes integer ops whose operands are constants, and draws constant parts of addresses into their displacement. Ops that read some flags
+/// of a `merge_flags` take them from where they come.
 pub fn constant_folding(region: &mut Region) {
     let mut constants: Vec<Option<u64>> = vec![None; region.value_count as usize];
+    let mut merges: Vec<Option<Merge>> = vec![None; region.value_count as usize];
     for block in &mut region.blocks {
         for inst in &mut block.insts {
             fold(inst, &constants);
+            if let Some((flags, reads)) = read_flags(&mut inst.op) {
+                *flags = source(*flags, reads, &merges);
+            }
+            if let Op::MergeFlags { set, a, b } = inst.op {
+                merges[inst.value.0 as usize] = Some((set, a, b));
+            }
             if let Op::Iconst { w, value } = inst.op {
                 constants[inst.value.0 as usize] = Some(value.0 & w.mask());
             }
         }
     }
+}
+
+/// Operands of a `merge_flags`.
+type Merge = (FlagSet, Value, Value);
+
+/// The flags operand of `op` and what it reads of them.
+fn read_flags(op: &mut Op) -> Option<(&mut Value, FlagSet)> {
+    match op {
+        Op::Condition { cc, f } => Some((f, cc.reads())),
+        Op::Adc { f, .. } | Op::AdcFlags { f, .. } | Op::Sbb { f, .. } | Op::SbbFlags { f, .. } => {
+            Some((f, FlagSet::CF))
+        }
+        Op::RotlCarry { f, .. } | Op::RotrCarry { f, .. } => Some((f, FlagSet::CF)),
+        _ => None,
+    }
+}
+
+/// The value that the flags in `reads` of `flags` come from.
+fn source(mut flags: Value, reads: FlagSet, merges: &[Option<Merge>]) -> Value {
+    while let Some((set, a, b)) = merges[flags.0 as usize] {
+        if set.contains(reads) {
+            flags = a;
+        } else if !set.intersects(reads) {
+            flags = b;
+        } else {
+            break;
+        }
+    }
+    flags
 }
 
 fn fold(inst: &mut Inst, constants: &[Option<u64>]) {
@@ -111,5 +149,19 @@ mod tests {
         assert_eq!(lines[2], "%3 = iconst w64, 0x30");
         assert_eq!(lines[4], "%5 = load i8, unaligned, [w64 + 0x72]");
         assert_eq!(lines[6], "%7 = iconst w32, 0xffffff80");
+    }
+
+    #[test]
+    fn takes_flags_from_where_they_come() {
+        let lines = after(
+            constant_folding,
+            "%1 = iconst w32, 0x1\n%2 = get_gpr rcx, w32\n%3 = dec_flags w32, %2\n%4 = add_flags w32, %2, %1\n\
+             %5 = merge_flags {pazso}, %3, %4\n%6 = condition ne, %5\n%7 = condition b, %5\n%8 = condition a, %5\n\
+             %9 = adc w32, %2, %2, %5\njump b0",
+        );
+        assert_eq!(lines[5], "%6 = condition ne, %3");
+        assert_eq!(lines[6], "%7 = condition b, %4");
+        assert_eq!(lines[7], "%8 = condition a, %5");
+        assert_eq!(lines[8], "%9 = adc w32, %2, %2, %4");
     }
 }
