@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
 
     /// The instruction at `at`.
     pub(crate) fn decode(&mut self, at: GuestAddr) -> Decoded {
-        let in_window = at.0.checked_sub(self.start).filter(|n| n + MAX_LEN as u64 <= self.len as u64);
+        let in_window = at.0.checked_sub(self.start).filter(|n| n.saturating_add(MAX_LEN as u64) <= self.len as u64);
         let offset = match in_window {
             Some(n) => n as usize,
             None => {
