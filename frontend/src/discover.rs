@@ -1,5 +1,6 @@
 //! Region discovery: translates instructions along direct jumps and finds where blocks start.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
@@ -43,7 +44,9 @@ impl Limits {
 
 /// One translated instruction.
 pub(crate) struct Piece {
-    /// Its ops' places in [`Found::insts`]; value numbers are contiguous from the first op's.
+    /// Its address.
+    pub(crate) at: GuestAddr,
+    /// Its ops' places in [`Found::insts`].
     pub(crate) insts: Range<usize>,
     /// Number of code bytes.
     pub(crate) len: u8,
@@ -57,8 +60,12 @@ pub(crate) struct Piece {
 pub(crate) struct Found {
     /// Ops of all instructions, in the order of discovery.
     pub(crate) insts: Vec<Inst>,
-    /// Instructions by address.
-    pub(crate) pieces: BTreeMap<GuestAddr, Piece>,
+    /// One more than their largest value number.
+    pub(crate) value_count: u32,
+    /// Instructions in the order of discovery.
+    pub(crate) pieces: Vec<Piece>,
+    /// Place in `pieces` of the instruction at an address.
+    pub(crate) places: BTreeMap<GuestAddr, u32>,
     /// Addresses where blocks start; those without a piece were beyond the limits.
     pub(crate) leaders: BTreeSet<GuestAddr>,
 }
@@ -68,22 +75,24 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) ->
     let limits = if key.single_step { &Limits::single_instruction() } else { limits };
     let mut reader = Reader::new(code, key.mode);
     let mut emitter = Emitter::new(key.mode);
-    let mut pieces = BTreeMap::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut places = BTreeMap::new();
     let mut leaders = BTreeSet::from([key.pc]);
     let mut queue = VecDeque::from([key.pc]);
     while let Some(leader) = queue.pop_front() {
         let mut at = leader;
         loop {
-            if pieces.contains_key(&at) {
+            if pieces.len() >= limits.max_instructions.max(1) && !places.contains_key(&at) {
+                break;
+            }
+            let Entry::Vacant(place) = places.entry(at) else {
                 leaders.insert(at);
                 break;
-            }
-            if pieces.len() >= limits.max_instructions.max(1) {
-                break;
-            }
+            };
+            place.insert(pieces.len() as u32);
             let piece = translate_at(&mut reader, &mut emitter, key, at);
             let (step, next) = (piece.step, piece.next);
-            pieces.insert(at, piece);
+            pieces.push(piece);
             let Step::End(exit) = step else {
                 at = next;
                 continue;
@@ -97,7 +106,7 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) ->
             break;
         }
     }
-    Found { insts: emitter.take(), pieces, leaders }
+    Found { value_count: emitter.value_count(), insts: emitter.take(), pieces, places, leaders }
 }
 
 /// The guest addresses where a region goes on after `exit`, the likelier to be laid out next first.
@@ -140,7 +149,7 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
             }
         }
     };
-    Piece { insts: start..e.insts().len(), len, step, next }
+    Piece { at, insts: start..e.insts().len(), len, step, next }
 }
 
 /// Whether the instruction writes memory through the code segment, which 32-bit code must not: code segments are never writable.

@@ -1,6 +1,6 @@
 //! Which function translates which instruction.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use iced_x86::{Code, EncodingKind};
 
@@ -27,8 +27,11 @@ const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
     families::system::lookup,
 ];
 
-/// One entry per `Code`, by number.
-static TABLE: LazyLock<Vec<Option<Translator>>> = LazyLock::new(|| Code::values().map(ask).collect());
+/// Room for one entry per `Code`; later ones, if the decoder gets more, are asked for each time.
+const ENTRIES: usize = 5120;
+
+/// Translators by the number of the `Code`, each filled in when it is first asked for: start-up costs nothing.
+static TABLE: [OnceLock<Option<Translator>>; ENTRIES] = [const { OnceLock::new() }; ENTRIES];
 
 fn ask(code: Code) -> Option<Translator> {
     if code.encoding() != EncodingKind::Legacy || code == Code::INVALID {
@@ -39,5 +42,8 @@ fn ask(code: Code) -> Option<Translator> {
 
 /// The translator of `code`; `None` where there is none yet.
 pub(crate) fn translator(code: Code) -> Option<Translator> {
-    TABLE.get(code as usize).copied().flatten()
+    match TABLE.get(code as usize) {
+        Some(entry) => *entry.get_or_init(|| ask(code)),
+        None => ask(code),
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Inst, Op, Region, Target, Trap, Value};
+use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Region, Target, Trap};
 
 use crate::decode::CodeSource;
-use crate::discover::{Found, Limits, Piece, discover};
+use crate::discover::{Found, Limits, discover};
 use crate::emit::Step;
 
 /// Translates the guest code at `key.pc` and what it reaches by direct jumps within `limits`.
@@ -16,47 +16,49 @@ use crate::emit::Step;
 pub fn translate(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Region {
     let found = discover(code, key, limits);
     let entry = std::iter::once(key.pc);
-    let others = found.leaders.iter().copied().filter(|at| *at != key.pc && found.pieces.contains_key(at));
+    let others = found.leaders.iter().copied().filter(|at| *at != key.pc && found.places.contains_key(at));
     let starts: Vec<GuestAddr> = entry.chain(others).collect();
     let ids: BTreeMap<GuestAddr, BlockId> = starts.iter().copied().zip((0..).map(BlockId)).collect();
-    let mut value_count = 0;
-    let blocks = starts.iter().map(|at| block(&found, &ids, *at, &mut value_count)).collect();
-    Region { key, blocks, value_count, ranges: ranges(&found.pieces) }
+    let blocks = starts.iter().map(|at| block(&found, &ids, *at)).collect();
+    Region { key, blocks, value_count: found.value_count, ranges: ranges(&found) }
 }
 
-/// The block at `start`: instructions up to the next block's start or the end of what was found.
-fn block(found: &Found, ids: &BTreeMap<GuestAddr, BlockId>, start: GuestAddr, value_count: &mut u32) -> Block {
+/// The block at `start`: instructions up to the next block's start or the end of what was found. Each instruction is in one block only,
+/// because wherever two ways meet a block starts; so values stay unique.
+fn block(found: &Found, ids: &BTreeMap<GuestAddr, BlockId>, start: GuestAddr) -> Block {
     let mut insts = Vec::new();
+    // Instructions found one after the other have their ops side by side: copied in one go.
+    let mut run = 0..0;
     let mut at = start;
     let exit = loop {
-        let Some(piece) = found.pieces.get(&at).filter(|_| at == start || !ids.contains_key(&at)) else {
+        let Some(place) = found.places.get(&at).filter(|_| at == start || !ids.contains_key(&at)) else {
             break Exit::Jump { to: Target::Guest(at) };
         };
-        let old = &found.insts[piece.insts.clone()];
-        let renumber = renumbering(old, *value_count);
-        insts.extend(old.iter().map(|inst| renumbered(inst, &renumber)));
-        *value_count += old.len() as u32;
-        match piece.step {
-            Step::Next => at = piece.next,
-            Step::End(mut exit) => {
-                exit.map_values(&mut |v| renumber(v));
-                break exit;
+        let mut place = *place as usize;
+        let mut piece = &found.pieces[place];
+        loop {
+            if run.end == piece.insts.start {
+                run.end = piece.insts.end;
+            } else {
+                insts.extend_from_slice(&found.insts[run]);
+                run = piece.insts.clone();
+            }
+            // The next instruction was mostly found right after this one.
+            match found.pieces.get(place + 1) {
+                Some(next) if piece.step == Step::Next && next.at == piece.next && !ids.contains_key(&next.at) => {
+                    place += 1;
+                    piece = next;
+                }
+                _ => break,
             }
         }
+        match piece.step {
+            Step::Next => at = piece.next,
+            Step::End(exit) => break exit,
+        }
     };
+    insts.extend_from_slice(&found.insts[run]);
     Block { pc: start, insts, exit: resolved(exit, ids) }
-}
-
-/// Maps the values of `insts`, numbered in order from the first's, to numbers from `base`.
-fn renumbering(insts: &[Inst], base: u32) -> impl Fn(Value) -> Value + use<> {
-    let first = insts.first().map_or(0, |inst| inst.value.0);
-    move |v| Value(v.0.wrapping_sub(first).wrapping_add(base))
-}
-
-fn renumbered(inst: &Inst, renumber: &impl Fn(Value) -> Value) -> Inst {
-    let mut op: Op = inst.op;
-    op.map_values(&mut |v| renumber(v));
-    Inst { value: renumber(inst.value), op }
 }
 
 /// `exit` with blocks of the region for the guest addresses that have one.
@@ -84,10 +86,11 @@ fn resolved(mut exit: Exit, ids: &BTreeMap<GuestAddr, BlockId>) -> Exit {
     exit
 }
 
-/// The guest bytes of `pieces`, in contiguous runs. The first unreadable byte belongs to them: code that appears there changes the region.
-fn ranges(pieces: &BTreeMap<GuestAddr, Piece>) -> Vec<(GuestAddr, u32)> {
+/// The guest bytes of what was found, in contiguous runs. The first unreadable byte belongs to them: code that appears there changes the region.
+fn ranges(found: &Found) -> Vec<(GuestAddr, u32)> {
     let mut ranges: Vec<(GuestAddr, u32)> = Vec::new();
-    for (at, piece) in pieces {
+    for (at, place) in &found.places {
+        let piece = &found.pieces[*place as usize];
         let unreadable = matches!(piece.step, Step::End(Exit::Trap { trap: Trap::Fetch, .. }));
         let len = u32::from(piece.len) + u32::from(unreadable);
         match ranges.last_mut() {

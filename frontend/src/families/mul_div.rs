@@ -10,7 +10,9 @@ use crate::insn::Insn;
 pub(crate) fn lookup(code: Code) -> Option<Translator> {
     Some(match code.mnemonic() {
         Mnemonic::Mul => mul,
-        Mnemonic::Imul if code.op_code().op_count() == 1 => imul_wide,
+        Mnemonic::Imul if matches!(code, Code::Imul_rm8 | Code::Imul_rm16 | Code::Imul_rm32 | Code::Imul_rm64) => {
+            imul_wide
+        }
         Mnemonic::Imul => imul,
         Mnemonic::Div => div,
         Mnemonic::Idiv => idiv,
