@@ -251,9 +251,10 @@ fn iret(e: &mut Emitter, insn: &Insn) -> Translated {
         let slot = e.stack_slot(size * n);
         e.load(ty, Align::Any, slot)
     };
-    let target = item(e, 0, w.ty());
-    let selector = item(e, 1, Type::I16);
+    // The flags are read first, as faults tell.
     let image = item(e, 2, w.ty());
+    let selector = item(e, 1, Type::I16);
+    let target = item(e, 0, w.ty());
     let stack = (word == Width::W64).then(|| (item(e, 3, w.ty()), item(e, 4, Type::I16)));
     let target = e.resize(w, word, target);
     check_code_selector(e, selector);
