@@ -176,11 +176,11 @@ impl Lowering<'_> {
             same.then_some((k as u32, inst.value))
         });
         let Some((k, rem)) = rem else { return false };
-        let (high_loc, rem_place) = match w {
-            Width::W8 => (Loc::High(Gpr::Rax), Place::High(Gpr::Rax)),
-            _ => (Loc::Home(Gpr::Rdx), Place::Low(Gpr::Rdx)),
+        let (high_there, rem_place) = match w {
+            Width::W8 => (self.loc(high) == Loc::High(Gpr::Rax), Place::High(Gpr::Rax)),
+            _ => (self.register_holds(Gpr::Rdx, w, high), Place::Low(Gpr::Rdx)),
         };
-        if self.loc(low) != Loc::Home(Gpr::Rax) || self.loc(high) != high_loc {
+        if !high_there || !self.register_holds(Gpr::Rax, w, low) {
             return false;
         }
         // The results are written to those registers in this instruction, with nothing that faults or reads them between.
@@ -229,5 +229,31 @@ impl Lowering<'_> {
         self.done.push(k);
         debug_assert!(k != NONE);
         true
+    }
+
+    /// Whether guest register `reg` is `value` now: it lives there, or was the last to be written to it.
+    fn register_holds(&self, reg: Gpr, w: Width, value: Value) -> bool {
+        if self.loc(value) == Loc::Home(reg) {
+            return true;
+        }
+        for inst in self.block.insts[..self.cur as usize].iter().rev() {
+            match inst.op {
+                Op::SetGpr { reg: to, w: written, v } if to == reg => {
+                    let known = |v| match self.op_at(self.root(v)) {
+                        Some(Op::Iconst { value, .. }) => Some(value.0),
+                        _ => None,
+                    };
+                    return match (known(v), known(value)) {
+                        (Some(a), Some(b)) => written >= Width::W32 && a & written.mask() == b & w.mask(),
+                        _ => written == w && self.root(v) == self.root(value),
+                    };
+                }
+                Op::SetGpr { .. } | Op::SetFlags { .. } | Op::SetVec { .. } => {}
+                Op::SetGprHigh { reg: to, .. } if to != reg => {}
+                ref op if !op.effects().contains(hokku_ir::Effects::writes_state) => {}
+                _ => return false,
+            }
+        }
+        false
     }
 }
