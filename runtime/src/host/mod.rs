@@ -9,6 +9,8 @@
 mod blocking;
 pub(crate) mod callout;
 pub(crate) mod code_memory;
+#[cfg(test)]
+mod fork_test;
 pub(crate) mod interrupt;
 pub(crate) mod mapping;
 pub(crate) mod thread_memory;

@@ -34,10 +34,6 @@ pub(crate) mod call {
     pub(crate) const SPAWN: i32 = 2;
     /// Waits until that thread has ended.
     pub(crate) const JOIN: i32 = 3;
-    /// Forks the process; eax is zero in the child, else one.
-    pub(crate) const FORK: i32 = 4;
-    /// Where edi is zero: ends the process with what was logged last as its exit code.
-    pub(crate) const EXIT_CHILD: i32 = 5;
 }
 
 /// What happened to a program.
@@ -66,19 +62,9 @@ pub(crate) struct System {
     pub(crate) ignore_interrupts: AtomicBool,
     pub(crate) interrupts: AtomicU64,
     children: Mutex<Vec<ThreadHandle>>,
-    forked: Mutex<Option<i32>>,
 }
 
 impl System {
-    /// The exit code of the process that was forked.
-    pub(crate) fn child_exit(&self) -> Option<i32> {
-        let pid = self.forked.lock().unwrap().take()?;
-        let mut status = 0;
-        // SAFETY: the status is ours to write.
-        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
-    }
-
     fn record(&self, event: Event) {
         self.events.lock().unwrap().push(event);
     }
@@ -103,23 +89,6 @@ impl Personality for System {
                     std::thread::yield_now();
                 }
             }
-            call::FORK => {
-                // SAFETY: the child runs guest code alone, and ends by `_exit`.
-                let pid = thread.fork(|| match unsafe { libc::fork() } {
-                    -1 => Err(std::io::Error::last_os_error()),
-                    pid => Ok(pid),
-                });
-                let pid = pid.expect("fork");
-                *self.forked.lock().unwrap() = Some(pid);
-                thread.cpu.set(Gpr::Rax, u64::from(pid != 0));
-            }
-            call::EXIT_CHILD if argument == 0 => {
-                let events = self.events.lock().unwrap();
-                let Some(Event::Log(code)) = events.last() else { panic!("{events:?}") };
-                // SAFETY: ends the process at once, as a forked child must.
-                unsafe { libc::_exit(*code as i32) }
-            }
-            call::EXIT_CHILD => {}
             call::EXIT => return Resume::LeaveThread,
             other => panic!("the program makes call {other}"),
         }
@@ -191,7 +160,6 @@ impl Guest {
             ignore_interrupts: AtomicBool::new(false),
             interrupts: AtomicU64::new(0),
             children: Mutex::default(),
-            forked: Mutex::default(),
         });
         let team = Team::new(config, Arc::clone(&system) as Arc<dyn Personality>).expect("team");
         let rw = Prot::READ | Prot::WRITE;

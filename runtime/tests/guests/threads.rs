@@ -249,50 +249,6 @@ fn code_without_end_fits_a_small_cache() {
 }
 
 #[test]
-fn a_forked_child_goes_on_with_translations_of_its_own() {
-    let code = assemble64(|a| {
-        guest64!(a
-            ; call >answer
-            ; mov edi, eax
-            ; mov eax, call::FORK
-            ; syscall
-            ; mov ebx, eax
-            ; call >answer
-            ; add edi, eax
-            ; mov eax, call::LOG
-            ; syscall
-            ; mov edi, ebx
-            ; mov eax, call::EXIT_CHILD
-            ; syscall
-            ; xor eax, eax
-            ; syscall
-            ; answer:
-            ; mov eax, 21
-            ; ret
-        );
-    });
-    on_engines(|engine| {
-        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
-        let ended = guest.run();
-        // The child logs for itself, and ends with what it has logged as its exit code.
-        assert_eq!(ended.log(), [42]);
-        assert_eq!(guest.system.child_exit(), Some(42));
-    });
-}
-
-#[test]
-fn a_blocking_call_is_not_made_by_an_interrupted_thread() {
-    on_engines(|engine| {
-        let guest = Guest::new(engine, CpuMode::Long64, &[0xcc], OnFault::Leave);
-        let thread = guest.thread();
-        thread.handle().interrupt();
-        // SAFETY: without descriptors `poll` touches no memory; it would wait for ever.
-        let result = unsafe { hokku_runtime::blocking_syscall(&thread, libc::SYS_poll, [0, 0, u64::MAX, 0, 0, 0]) };
-        assert_eq!(result, -i64::from(libc::EINTR));
-    });
-}
-
-#[test]
 fn threads_run_on_while_another_changes_code() {
     const ROUNDS: i32 = 300;
     // Two children count in a loop that calls a routine; the main thread rewrites the routine, to the same, again and again.
