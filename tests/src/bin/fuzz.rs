@@ -10,6 +10,7 @@ use hokku_tests::fuzz::case::codes;
 use hokku_tests::fuzz::jobs::{self, Range};
 use hokku_tests::fuzz::report;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
+use hokku_tests::fuzz::sequence;
 
 /// Random guest code on this processor and through hokku. The exit code is 1 where they differ without an explanation.
 #[derive(Debug, Parser)]
@@ -29,6 +30,9 @@ struct Arguments {
     /// Only instructions of this name, as the decoder has it (`Add`, `Fld`); a code (`Add_rm32_r32`) or the start of one.
     #[arg(long)]
     mnemonic: Option<String>,
+    /// Pieces of 5 to 50 instructions with jumps, loops and calls instead of single instructions.
+    #[arg(long)]
+    sequences: bool,
     /// What is compared: `eval`, the front end and evaluator with this processor, or `jit`, the JIT with the evaluator.
     #[arg(long, default_value = "eval", value_parser = ["eval", "jit"])]
     engine: String,
@@ -49,7 +53,10 @@ impl Arguments {
         if let Some(wanted) = &self.mnemonic {
             codes.retain(|c| format!("{c:?}").starts_with(wanted) || format!("{:?}", c.mnemonic()) == *wanted);
         }
-        Plan { seed: self.seed, mode, codes, reports: self.reports }
+        if self.sequences {
+            codes = sequence::codes(&codes);
+        }
+        Plan { seed: self.seed, mode, codes, sequences: self.sequences, reports: self.reports }
     }
 
     fn modes(&self) -> impl Iterator<Item = CpuMode> + '_ {
@@ -74,6 +81,9 @@ impl Arguments {
         argument("--reports", self.reports.to_string());
         if let Some(mnemonic) = &self.mnemonic {
             argument("--mnemonic", mnemonic.clone());
+        }
+        if self.sequences {
+            command.arg("--sequences");
         }
         command.arg("--worker").arg(range.from.to_string()).arg(range.to.to_string());
         command

@@ -11,7 +11,9 @@ use iced_x86::{
 use super::encoding::{self, Encoded, bitness};
 use super::pages::BYTES;
 use super::rng::Rng;
-use super::safety::{accesses_are_harmless, address, excluded, is_indirect, set_value, value, writes_code_segment};
+use super::safety::{
+    accesses_are_harmless, address, excluded, is_indirect, is_near_branch, set_value, value, writes_code_segment,
+};
 use super::values;
 use crate::oracle::layout::{CODE, PAGE, SCRATCH, WRITABLE};
 
@@ -31,6 +33,8 @@ pub struct Program {
     pub arrivals: Vec<u64>,
     /// Its instructions.
     pub insns: Vec<Instruction>,
+    /// Whether it is one instruction, of which anything may be allowed.
+    single: bool,
     /// Memory that the first instruction uses: what single-instruction states aim at the scratch pages.
     used: Vec<UsedMemory>,
 }
@@ -93,18 +97,18 @@ impl Program {
                 return None;
             }
         }
-        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], used })
+        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], single: true, used })
     }
 
     /// Code of several instructions whose states the caller prepares.
     pub fn sequence(mode: CpuMode, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
         let arrivals = vec![at + bytes.len() as u64];
-        Program { mode, at, bytes, arrivals, insns, used: Vec::new() }
+        Program { mode, at, bytes, arrivals, insns, single: false, used: Vec::new() }
     }
 
     /// Whether it is one instruction.
     pub fn is_single(&self) -> bool {
-        self.insns.len() == 1
+        self.single
     }
 
     /// A random state to run the one instruction from; `None` where memory of this process would be touched.
@@ -131,6 +135,9 @@ impl Program {
 
     /// Whether running from `start` touches no memory of this process.
     pub fn start_is_harmless(&self, start: &Start) -> bool {
+        if !self.single {
+            return true;
+        }
         let flags = matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq);
         // Flags from elsewhere might hold TF or AC.
         let sp = start.cpu.get(Gpr::Rsp);
@@ -224,10 +231,6 @@ fn uses_based_segment(insn: &Instruction) -> bool {
 fn uses_half_addresses(insn: &Instruction) -> bool {
     let half = [OpKind::MemoryESEDI, OpKind::MemorySegESI, OpKind::MemorySegEDI];
     insn.code_size() == CodeSize::Code64 && (0..insn.op_count()).any(|i| half.contains(&insn.op_kind(i)))
-}
-
-fn is_near_branch(insn: &Instruction) -> bool {
-    insn.op_count() > 0 && matches!(insn.op_kind(0), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
 
 /// A place for an operand of `size` bytes: mostly well inside, else at the edges and beyond.

@@ -70,6 +70,10 @@ pub fn run(
                 let region = translate(&code, BlockKey::new(to, program.mode), &Limits::default());
                 flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
             }
+            // Where the piece ends there is no code for the front end.
+            Flow::Trap { trap: Trap::Fetch, at, .. } if program.arrivals.contains(&at.0) => {
+                return Outcome::Ended(Ending::Arrived);
+            }
             Flow::Stopped { .. } => return Outcome::Ended(Ending::Endless),
             other => return outcome(other, program, cpu),
         }

@@ -165,10 +165,10 @@ pub fn explain(
     fields: &mut Vec<Field>,
 ) -> Vec<&'static str> {
     let mut used = Vec::new();
-    if !program.is_single() {
-        return used;
-    }
-    let case = Case { insn: &program.insns[0], before, native, ours };
+    // Of a piece of code, the instruction that faulted may explain something; the others leave nothing undefined.
+    let at = if program.is_single() { program.at } else { native.cpu.rip };
+    let Some(insn) = program.insns.iter().find(|i| i.ip() == at) else { return used };
+    let case = Case { insn, before, native, ours };
     fields.retain(|field| {
         let explanation = EXPLAINED.iter().find(|e| (e.covers)(&case, field));
         used.extend(explanation.map(|e| e.name));

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use super::run::Tally;
 
@@ -87,18 +89,32 @@ fn range(range: Range, command: impl Fn(Range) -> Command) -> Tally {
     tally
 }
 
-/// Reads what one worker says: its tally, if it got that far, and the program that it ran last.
+/// How long a worker may be silent: a program takes microseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads what one worker says: its tally, if it got that far, and the program that it ran last. One that hangs is killed.
 fn one(mut child: Child) -> io::Result<(Option<Tally>, Option<u64>, ExitStatus)> {
     let (mut tally, mut last) = (None, None);
-    if let Some(out) = child.stdout.take() {
-        for line in BufReader::new(out).lines() {
-            let line = line?;
+    let (send, lines) = mpsc::sync_channel(1024);
+    let out = child.stdout.take();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let lines = out.into_iter().flat_map(|out| BufReader::new(out).lines());
+            // A receiver that is gone has given the worker up.
+            lines.map_while(Result::ok).take_while(|line| send.send(line.clone()).is_ok()).count()
+        });
+        loop {
+            let line = match lines.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(mpsc::RecvTimeoutError::Timeout) => return child.kill(),
+            };
             match line.split_once(' ') {
                 Some(("p", number)) => last = number.parse().ok(),
                 Some(("t", json)) => tally = serde_json::from_str(json).ok(),
                 _ => {}
             }
         }
-    }
+    })?;
     Ok((tally, last, child.wait()?))
 }

@@ -15,4 +15,5 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod safety;
+pub mod sequence;
 pub mod values;

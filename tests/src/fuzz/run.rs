@@ -15,6 +15,7 @@ use super::machine::{Jit, Machine, Processor};
 use super::pages::{BYTES, Pages};
 use super::report::{self, Id};
 use super::rng::Rng;
+use super::sequence;
 use crate::oracle::layout::WRITABLE;
 
 /// States that each program is run from.
@@ -29,6 +30,8 @@ pub struct Plan {
     pub mode: CpuMode,
     /// Instructions to draw from.
     pub codes: Vec<Code>,
+    /// Whether programs are pieces of code instead of one instruction each.
+    pub sequences: bool,
     /// Differences to report in full; further ones are counted.
     pub reports: usize,
 }
@@ -37,6 +40,10 @@ impl Plan {
     /// Program `number`, if an encoding was found, and the generator for its states.
     pub fn program(&self, number: u64) -> (Rng, Option<Program>) {
         let mut rng = Rng::new(self.seed, number);
+        if self.sequences {
+            let program = sequence::program(&mut rng, &self.codes, self.mode);
+            return (rng, Some(program));
+        }
         let code = rng.pick(&self.codes);
         let program = Program::single(&mut rng, code, self.mode);
         (rng, program)
@@ -136,7 +143,8 @@ impl Runner {
         let translated = evaluate::translated(program, rng.percent(50));
         self.machine.load(program);
         for state in 0..STATES {
-            let Some(start) = program.start(rng) else {
+            let start = if plan.sequences { Some(sequence::start(rng, plan.mode)) } else { program.start(rng) };
+            let Some(start) = start else {
                 tally.skipped += 1;
                 continue;
             };
@@ -194,12 +202,15 @@ impl Runner {
             }
             return;
         }
-        let name = format!("{:?}", program.insns[0].code());
+        let name = if plan.sequences { "sequence".into() } else { format!("{:?}", program.insns[0].code()) };
         let times = tally.different.entry(name).or_default();
         *times += 1;
-        if *times > 1 || tally.reports.len() >= plan.reports {
+        if (*times > 1 && !plan.sequences) || tally.reports.len() >= plan.reports {
             return;
         }
+        let (smaller, translated) = self.smaller_program(program, translated, start);
+        let whole = program;
+        let (program, translated) = (&smaller, &translated);
         let start = self.shrunk(program, translated, start.clone());
         let Both::Compared { fields, native, ours, endings, .. } = self.both(program, translated, &start) else {
             return;
@@ -209,9 +220,10 @@ impl Runner {
             let first = After { ending: endings[0], cpu: &native, memory };
             let second = After { ending: endings[1], cpu: &ours, memory: pages };
             let bits = super::encoding::bitness(program.mode);
+            let sequences = if plan.sequences { " --sequences" } else { "" };
             let engine = if self.machine.name() == "JIT" { " --engine jit" } else { "" };
             let command = format!(
-                "fuzz --seed {} --mode {bits}{engine} --first {} --cases {STATES}",
+                "fuzz --seed {} --mode {bits}{engine}{sequences} --first {} --cases {STATES}",
                 id.seed,
                 id.number / STATES * STATES
             );
@@ -227,6 +239,29 @@ impl Runner {
             )
         });
         tally.reports.push(text);
+        self.machine.load(whole);
+    }
+
+    /// The program with instructions taken out that a difference does not need.
+    fn smaller_program(&mut self, program: &Program, translated: &Translated, start: &Start) -> (Program, Translated) {
+        let optimise = translated.optimised.is_some();
+        let mut small = program.clone();
+        if !program.is_single() {
+            let mut n = 0;
+            while n < small.insns.len() {
+                if let Some(smaller) = sequence::without(&small, n) {
+                    self.machine.load(&smaller);
+                    let both = self.both(&smaller, &evaluate::translated(&smaller, optimise), start);
+                    if matches!(both, Both::Compared { fields, .. } if !fields.is_empty()) {
+                        small = smaller;
+                    }
+                }
+                n += 1;
+            }
+        }
+        self.machine.load(&small);
+        let translated = evaluate::translated(&small, optimise);
+        (small, translated)
     }
 
     /// A simpler start that still differs: registers and memory set to zero where that does not matter.

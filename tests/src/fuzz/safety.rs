@@ -2,7 +2,8 @@
 
 use hokku_ir::{CpuMode, CpuState, Seg};
 use iced_x86::{
-    Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpAccess, OpCodeOperandKind as Kind, Register, UsedMemory,
+    Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpAccess, OpCodeOperandKind as Kind, OpKind, Register,
+    UsedMemory,
 };
 
 use crate::oracle::layout::harmless;
@@ -159,4 +160,9 @@ pub fn accesses_are_harmless(used: &[UsedMemory], cpu: &CpuState, mode: CpuMode)
         let at = address(m, cpu, mode);
         harmless(at, size) && harmless(at.wrapping_sub(size), size)
     })
+}
+
+/// Whether it is a direct near jump or call.
+pub fn is_near_branch(insn: &Instruction) -> bool {
+    insn.op_count() > 0 && matches!(insn.op_kind(0), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }

@@ -1,0 +1,383 @@
+//! Random pieces of code: 5 to 50 instructions with forward jumps, a counted loop and calls, so that passes, liveness and register allocation
+//! are compared too.
+//!
+//! Memory operands go through registers that nothing in the piece writes: rbx and rsi (and, in 64-bit code, rbp, r12 and r13) point into the
+//! scratch pages, rdi is a small index, rsp a stack there. rbp (r15 in 64-bit code) counts the loop.
+
+use hokku_ir::{CpuMode, CpuState, Gpr};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpCodeOperandKind as Kind, OpKind, Register, UsedMemory, UsedRegister,
+};
+
+use super::case::{Program, Start};
+use super::encoding::{self, bitness};
+use super::rng::Rng;
+use super::safety::is_near_branch;
+use super::values;
+use crate::oracle::layout::{CODE, SCRATCH};
+
+/// Where pieces start.
+const AT: u64 = CODE + 0x100;
+/// Bytes that a piece may have.
+const ROOM: usize = 0xc00;
+/// How often a random instruction is tried.
+const TRIES: usize = 60;
+
+/// Of `codes`, those that may stand in a piece.
+pub fn codes(codes: &[Code]) -> Vec<Code> {
+    codes.iter().copied().filter(|c| is_plain(*c)).collect()
+}
+
+/// Whether the instruction goes on to the next one and what it leaves undefined can be kept from being seen.
+fn is_plain(code: Code) -> bool {
+    use Mnemonic::*;
+    if code.flow_control() != FlowControl::Next || code.is_privileged() {
+        return false;
+    }
+    let string = code.op_code().op_kinds().iter().any(|k| matches!(k, Kind::seg_rSI | Kind::es_rDI | Kind::seg_rDI));
+    !string
+        && !matches!(
+            code.mnemonic(),
+            Popf | Popfd
+                | Popfq
+                | Enter
+                | Leave
+                | Popa
+                | Popad
+                | Pusha
+                | Pushad
+                | Fldenv
+                | Fnstenv
+                | Frstor
+                | Fnsave
+                | Fxsave
+                | Fxsave64
+                | Fxrstor
+                | Fxrstor64
+                | Fldcw
+                | Ldmxcsr
+                | Maskmovq
+                | Maskmovdqu
+                | Fsin
+                | Fcos
+                | Fsincos
+                | Fptan
+                | Fpatan
+                | F2xm1
+                | Fyl2x
+                | Fyl2xp1
+                | Bsf
+                | Bsr
+                | Shld
+                | Shrd
+                | Xlatb
+                | Bound
+                | Wrfsbase
+                | Wrgsbase
+                | Div
+                | Idiv
+                | Aam
+                | Int3
+                | Int1
+                | Into
+                | Hlt
+                | Ud0
+                | Ud1
+                | Ud2
+                | Clflush
+                | Clflushopt
+                | Clwb
+        )
+}
+
+/// Registers that pieces leave alone.
+fn reserved(mode: CpuMode) -> &'static [Register] {
+    use Register::*;
+    match mode {
+        CpuMode::Protected32 => &[RBX, RSI, RDI, RBP, RSP],
+        CpuMode::Long64 => &[RBX, RSI, RDI, RBP, RSP, R12, R13, R15],
+    }
+}
+
+/// Pointers among them.
+fn pointers(mode: CpuMode) -> &'static [Register] {
+    use Register::*;
+    match mode {
+        CpuMode::Protected32 => &[EBX, ESI, ESP],
+        CpuMode::Long64 => &[RBX, RSI, RBP, RSP, R12, R13],
+    }
+}
+
+/// Collects a piece.
+struct Piece<'a> {
+    rng: &'a mut Rng,
+    mode: CpuMode,
+    codes: &'a [Code],
+    factory: InstructionInfoFactory,
+    bytes: Vec<u8>,
+    /// Places of 32-bit jump distances and the item that they lead to.
+    jumps: Vec<(usize, usize)>,
+    /// Where items start.
+    items: Vec<usize>,
+}
+
+/// A random piece of code with instructions from `codes`.
+pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode) -> Program {
+    let count = 5 + rng.below(46) as usize;
+    let mut piece =
+        Piece { rng, mode, codes, factory: InstructionInfoFactory::new(), bytes: vec![], jumps: vec![], items: vec![] };
+    let functions = piece.rng.below(3) as usize;
+    piece.body(count, functions);
+    piece.finish(count, functions)
+}
+
+impl Piece<'_> {
+    /// The main part, `count` items, and its functions. Item `count` is the end, those after it the functions.
+    fn body(&mut self, count: usize, functions: usize) {
+        let looped = self.rng.percent(50).then(|| {
+            let start = self.rng.below(count as u64 - 2) as usize;
+            (start, start + 1 + self.rng.below((count - start - 1) as u64) as usize)
+        });
+        for n in 0..count {
+            if looped.is_some_and(|(start, _)| start == n) {
+                self.set_counter();
+            }
+            self.items.push(self.bytes.len());
+            let in_loop = looped.is_some_and(|(start, end)| start <= n && n < end);
+            let limit = looped.map_or(count, |(_, end)| if in_loop { end } else { count });
+            match self.rng.below(12) {
+                0 if n + 2 < limit && !looped.is_some_and(|(start, _)| n < start) => {
+                    let to = n + 2 + self.rng.below((limit - n - 1).min(6) as u64) as usize;
+                    self.branch(to.min(limit));
+                }
+                1 if functions > 0 => {
+                    let function = self.rng.below(functions as u64) as usize;
+                    self.jump(&[0xe8], count + 1 + function);
+                }
+                _ => self.instruction(true),
+            }
+            if let Some((start, end)) = looped {
+                if end == n + 1 {
+                    self.repeat(start);
+                }
+            }
+        }
+        // The end: a jump over the functions, to the place behind all.
+        self.items.push(self.bytes.len());
+        self.jump(&[0xe9], count + 1 + functions);
+        for _ in 0..functions {
+            self.items.push(self.bytes.len());
+            for _ in 0..1 + self.rng.below(4) {
+                self.instruction(false);
+            }
+            self.bytes.push(0xc3);
+        }
+        self.items.push(self.bytes.len());
+    }
+
+    fn finish(mut self, _count: usize, _functions: usize) -> Program {
+        for (place, item) in std::mem::take(&mut self.jumps) {
+            let distance = (self.items[item] as i64 - (place as i64 + 4)) as i32;
+            self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+        let insns = decode_all(self.mode, AT, &self.bytes);
+        Program::sequence(self.mode, AT, self.bytes, insns)
+    }
+
+    /// `opcode` with a distance of 32 bits to `item`.
+    fn jump(&mut self, opcode: &[u8], item: usize) {
+        self.bytes.extend(opcode);
+        self.jumps.push((self.bytes.len(), item));
+        self.bytes.extend([0; 4]);
+    }
+
+    /// A conditional jump forward.
+    fn branch(&mut self, item: usize) {
+        let condition = self.rng.below(16) as u8;
+        self.jump(&[0x0f, 0x80 | condition], item);
+    }
+
+    /// `mov counter, n`
+    fn set_counter(&mut self) {
+        let times = 1 + self.rng.below(6) as u8;
+        match self.mode {
+            CpuMode::Protected32 => self.bytes.extend([0xbd, times, 0, 0, 0]),
+            CpuMode::Long64 => self.bytes.extend([0x41, 0xbf, times, 0, 0, 0]),
+        }
+    }
+
+    /// `dec counter` or `sub counter, 1`, and `jnz` to `item`.
+    fn repeat(&mut self, item: usize) {
+        let code: &[u8] = match (self.mode, self.rng.percent(50)) {
+            (CpuMode::Protected32, true) => &[0x4d],
+            (CpuMode::Protected32, false) => &[0x83, 0xed, 1],
+            (CpuMode::Long64, true) => &[0x41, 0xff, 0xcf],
+            (CpuMode::Long64, false) => &[0x49, 0x83, 0xef, 1],
+        };
+        self.bytes.extend(code);
+        self.jump(&[0x0f, 0x85], item);
+    }
+
+    /// A random instruction that keeps to the rules; `nop` where none is found.
+    fn instruction(&mut self, stack: bool) {
+        for _ in 0..TRIES {
+            let code = self.rng.pick(self.codes);
+            let at = AT + self.bytes.len() as u64;
+            let Some(mut found) = encoding::random(self.rng, code, self.mode, at) else { continue };
+            self.align(&mut found.bytes, &found.insn);
+            let insn = encoding::decode(self.mode, at, &found.bytes);
+            if !self.is_allowed(&insn, stack) || self.bytes.len() + 64 > ROOM {
+                continue;
+            }
+            self.bytes.extend(&found.bytes);
+            if leaves_flags_undefined(&insn) {
+                self.define_flags();
+            }
+            return;
+        }
+        self.bytes.push(0x90);
+    }
+
+    /// Rounds a short displacement so that most vector operands are aligned.
+    fn align(&mut self, bytes: &mut [u8], insn: &Instruction) {
+        if insn.memory_size().size() < 16 || self.rng.one_in(20) {
+            return;
+        }
+        let mut decoder = Decoder::with_ip(bitness(self.mode), bytes, insn.ip(), DecoderOptions::NONE);
+        let again = decoder.decode();
+        let constants = decoder.get_constant_offsets(&again);
+        if constants.displacement_size() == 1 {
+            bytes[constants.displacement_offset()] &= 0xf0;
+        }
+    }
+
+    fn is_allowed(&mut self, insn: &Instruction, stack: bool) -> bool {
+        let mode = self.mode;
+        let info = self.factory.info(insn);
+        let uses_stack = insn.is_stack_instruction();
+        let writes = |r: &UsedRegister| {
+            !matches!(r.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None | OpAccess::NoMemAccess)
+        };
+        let kept = |r: Register| {
+            !reserved(mode).contains(&r.full_register()) || (uses_stack && r.full_register() == Register::RSP)
+        };
+        (stack || !uses_stack)
+            && !matches!(insn.segment_prefix(), Register::FS | Register::GS | Register::CS)
+            && info.used_registers().iter().filter(|r| writes(r)).all(|r| kept(r.register()))
+            && !explicitly_writes_sp(insn)
+            && info.used_memory().iter().all(|m| is_near_pointer(m, mode, uses_stack, stack))
+            && !is_bit_string(insn)
+    }
+
+    /// An instruction that sets all status flags and cannot fault: on registers that a piece may write.
+    fn define_flags(&mut self) {
+        let opcode = self.rng.pick(&[0x01, 0x29, 0x39, 0x39]);
+        let (a, b) = (self.rng.below(3) as u8, self.rng.below(3) as u8);
+        self.bytes.extend([opcode, 0xc0 | a << 3 | b]);
+    }
+}
+
+/// Whether the stack pointer is an operand (`pop rsp`, `mov`).
+fn explicitly_writes_sp(insn: &Instruction) -> bool {
+    insn.op_count() > 0
+        && insn.op_kind(0) == OpKind::Register
+        && insn.op0_register().full_register() == Register::RSP
+        && insn.mnemonic() != Mnemonic::Push
+}
+
+/// Whether the place of the memory operand depends on a register's bit number.
+fn is_bit_string(insn: &Instruction) -> bool {
+    let bit = matches!(insn.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
+    bit && insn.op_kind(0) == OpKind::Memory && insn.op_kind(1) == OpKind::Register
+}
+
+/// Whether an access is a pointer with a short displacement, maybe with the index.
+fn is_near_pointer(memory: &UsedMemory, mode: CpuMode, own: bool, stack: bool) -> bool {
+    let index = if mode == CpuMode::Protected32 { Register::EDI } else { Register::RDI };
+    let near =
+        (memory.displacement() as i64).abs() <= 0x200 || (memory.displacement() as u32 as i32).unsigned_abs() <= 0x200;
+    let on_stack = memory.base().full_register() == Register::RSP;
+    // A function's return address must stay.
+    if on_stack && !stack {
+        return false;
+    }
+    near && ((own && on_stack) || pointers(mode).contains(&memory.base()))
+        && (memory.index() == Register::None || memory.index() == index)
+}
+
+/// Whether what follows must not see the flags. `and`, `or`, `xor` and `test` leave AF undefined by the manual, but all processors clear it.
+fn leaves_flags_undefined(insn: &Instruction) -> bool {
+    let logic = matches!(insn.mnemonic(), Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Test);
+    let shift = matches!(
+        insn.mnemonic(),
+        Mnemonic::Shl
+            | Mnemonic::Sal
+            | Mnemonic::Shr
+            | Mnemonic::Sar
+            | Mnemonic::Rol
+            | Mnemonic::Ror
+            | Mnemonic::Rcl
+            | Mnemonic::Rcr
+    );
+    shift || (insn.rflags_undefined() != 0 && !logic)
+}
+
+/// Decodes `bytes` from start to end.
+pub fn decode_all(mode: CpuMode, at: u64, bytes: &[u8]) -> Vec<Instruction> {
+    Decoder::with_ip(bitness(mode), bytes, at, DecoderOptions::NONE).iter().collect()
+}
+
+/// A state for a piece: pointers set, everything else random.
+pub fn start(rng: &mut Rng, mode: CpuMode) -> Start {
+    let mut cpu: CpuState = values::state(rng, mode);
+    if rng.percent(85) {
+        // Exceptions would end most pieces early.
+        cpu.mxcsr = cpu.mxcsr & !0x3f | 0x1f80;
+        cpu.x87.control |= 0x3f;
+        cpu.x87.status &= !0x80ff;
+    }
+    // Apart from the stack, which moves by some 2 KiB at most.
+    let pointer = |rng: &mut Rng| SCRATCH + 0x300 + (rng.below(0x600) & !15);
+    for reg in [Gpr::Rbx, Gpr::Rsi, Gpr::Rbp, Gpr::R12, Gpr::R13] {
+        if reg.index() < mode.gpr_count() {
+            let at = pointer(rng);
+            cpu.set(reg, at);
+        }
+    }
+    cpu.set(Gpr::Rdi, rng.below(4) * 16);
+    cpu.set(Gpr::Rsp, SCRATCH + 0x1600);
+    cpu.rip = AT;
+    Start { cpu, memory: Vec::new() }
+}
+
+/// One `nop` of `len` bytes.
+fn nop(len: usize) -> Vec<u8> {
+    let short: &[u8] = match len {
+        1 => &[0x90],
+        2 => &[0x66, 0x90],
+        3 => &[0x0f, 0x1f, 0],
+        4 => &[0x0f, 0x1f, 0x40, 0],
+        5 => &[0x0f, 0x1f, 0x44, 0, 0],
+        6 => &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
+        7 => &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+        _ => &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+    };
+    [vec![0x66; len - short.len()], short.to_vec()].concat()
+}
+
+/// `program` with the instruction number `n` replaced by a `nop`; `None` for jumps and what the shape needs.
+pub fn without(program: &Program, n: usize) -> Option<Program> {
+    let insn = program.insns.get(n)?;
+    // Without its counter a loop would not end.
+    let counter = if program.mode == CpuMode::Protected32 { Register::RBP } else { Register::R15 };
+    let counts = insn.op_count() > 0 && insn.op_register(0).full_register() == counter;
+    if counts || is_near_branch(insn) || insn.flow_control() != FlowControl::Next || insn.mnemonic() == Mnemonic::Nop {
+        return None;
+    }
+    let mut bytes = program.bytes.clone();
+    let from = (insn.ip() - program.at) as usize;
+    bytes[from..from + insn.len()].copy_from_slice(&nop(insn.len()));
+    let insns = decode_all(program.mode, program.at, &bytes);
+    Some(Program::sequence(program.mode, program.at, bytes, insns))
+}
