@@ -45,9 +45,9 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     /// Writes the low part of vector register `reg` with `v` of type `ty`; `upper` tells what becomes of the rest.
     set_vec = SetVec { reg: Num, ty: Type, upper: Upper, v: Value } -> Type::Void, [writes_state];
     /// MMX register `reg`. Puts the x87 unit into MMX state: top 0, all registers in use.
-    get_mmx = GetMmx { reg: Num } -> Type::V64, [x87];
+    get_mmx = GetMmx { reg: Num } -> Type::V64, [x87, may_fault];
     /// Writes MMX register `reg` (exponent all ones). Puts the x87 unit into MMX state.
-    set_mmx = SetMmx { reg: Num, v: Value } -> Type::Void, [x87];
+    set_mmx = SetMmx { reg: Num, v: Value } -> Type::Void, [x87, may_fault];
     /// `mxcsr`, I32.
     get_mxcsr = GetMxcsr {} -> Type::I32, [reads_state];
     /// Sets `mxcsr` from I32; a reserved bit set is a #GP.
@@ -285,7 +285,7 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     /// `FCMOVcc`: copies ST(st) to ST(0) where I8 `c` is not zero.
     x87_cmov = X87Cmov { c: Value, st: Num } -> Type::Void, [x87, may_fault];
     /// `FFREE ST(i)`, `FFREEP` where `pop`.
-    x87_free = X87Free { st: Num, pop: Flag } -> Type::Void, [x87];
+    x87_free = X87Free { st: Num, pop: Flag } -> Type::Void, [x87, may_fault];
     /// Initialise, clear exceptions, empty, wait.
     x87_control = X87ControlOp { op: X87Control } -> Type::Void, [x87, may_fault];
     /// The status word with the top of stack, I16.
