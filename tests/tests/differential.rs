@@ -1,15 +1,17 @@
-//! The front end and the evaluator against this machine's processor, on random instructions.
+//! The front end and the evaluator against this machine's processor, on random code.
 //!
 //! `cargo run --release -p hokku-tests --bin fuzz` runs more of the same.
 
 use hokku_ir::CpuMode;
 use hokku_tests::fuzz::case::codes;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
+use hokku_tests::fuzz::sequence;
 
-/// Cases for each word size.
+/// Cases of single instructions for each word size, and of pieces of code.
 const CASES: u64 = 50_000;
+const PIECES: u64 = 8_000;
 
-fn compare(mode: CpuMode) {
+fn compare(mode: CpuMode, sequences: bool, cases: u64) {
     let mut runner = match Runner::new(Against::Processor, mode) {
         Ok(runner) => runner,
         Err(why) => {
@@ -17,20 +19,33 @@ fn compare(mode: CpuMode) {
             return;
         }
     };
-    let codes = codes(mode);
+    let mut codes = codes(mode);
     assert!(codes.len() > 1000, "only {} instructions can be compared", codes.len());
-    let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences: false, reports: 3 };
-    let tally = runner.run(&plan, 0, CASES / STATES, |_| ());
-    assert!(tally.cases > CASES / 2, "only {} cases could be compared", tally.cases);
+    if sequences {
+        codes = sequence::codes(&codes);
+    }
+    let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, reports: 3 };
+    let tally = runner.run(&plan, 0, cases / STATES, |_| ());
+    assert!(tally.cases > cases / 2, "only {} cases could be compared", tally.cases);
     assert_eq!(tally.differences(), 0, "{:?}\n{}", tally.different, tally.reports.join("\n"));
 }
 
 #[test]
-fn code_of_64_bits_does_what_the_processor_does() {
-    compare(CpuMode::Long64);
+fn instructions_of_64_bit_code_do_what_the_processor_does() {
+    compare(CpuMode::Long64, false, CASES);
 }
 
 #[test]
-fn code_of_32_bits_does_what_the_processor_does() {
-    compare(CpuMode::Protected32);
+fn instructions_of_32_bit_code_do_what_the_processor_does() {
+    compare(CpuMode::Protected32, false, CASES);
+}
+
+#[test]
+fn pieces_of_64_bit_code_do_what_the_processor_does() {
+    compare(CpuMode::Long64, true, PIECES);
+}
+
+#[test]
+fn pieces_of_32_bit_code_do_what_the_processor_does() {
+    compare(CpuMode::Protected32, true, PIECES);
 }
