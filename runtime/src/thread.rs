@@ -85,6 +85,9 @@ impl Shared {
 
     /// Takes back the calls in `bits`; gives those that there were.
     pub(crate) fn answer(&self, bits: Attention) -> Attention {
+        if self.attention().is_empty() {
+            return Attention::empty();
+        }
         Attention::from_bits_retain(self.attention.fetch_and(!bits.bits(), Ordering::SeqCst)) & bits
     }
 

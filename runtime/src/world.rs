@@ -1,10 +1,11 @@
 //! Stopping the world: all other threads leave translated code and stay out until the caller is done.
 //!
 //! A thread announces that it enters translated code ([`Place::Code`]), looks for a stop after that, and steps back where there is one. The
-//! stopper announces the stop, looks for threads inside after that, and waits until they are out. So one of the two always sees the other.
+//! stopper announces the stop, looks for threads inside after that, and waits until they are out. All of this is sequentially consistent, so
+//! one of the two always sees the other.
 //! The stopping thread itself is outside, and holds no lock that a thread needs in order to leave.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::thread::{Attention, Shared, ThreadList};
@@ -36,7 +37,6 @@ impl PlaceCell {
 
     pub(crate) fn set(&self, place: Place) {
         self.0.store(place as u32, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
     }
 }
 
@@ -72,7 +72,6 @@ impl World {
     pub(crate) fn stop(&self, threads: &ThreadList, until: Until) -> Stopped<'_> {
         let one = self.stopper.lock().unwrap_or_else(|e| e.into_inner());
         self.stopping.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
         let inside = |thread: &Shared| match thread.place.get() {
             Place::Outside => false,
             Place::Code => true,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use hokku_ir::backend::StopKind;
+use hokku_ir::backend::{Stop, StopKind};
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::passes::FaultsSee;
@@ -29,6 +29,9 @@ use crate::translator::{self, Translation};
 /// The op and guest instruction of each callout by its return address, and the cache's generation that they are of.
 type KnownCallouts = (u64, HashMap<u64, (Op, GuestAddr)>);
 
+/// Entries of a thread's own table of stops; a power of two.
+const RECENT_STOPS: usize = 64;
+
 /// What a guest thread needs to run host code.
 pub(crate) struct JitThread {
     team: Arc<Team>,
@@ -40,6 +43,8 @@ pub(crate) struct JitThread {
     shadow_sp: Cell<u64>,
     /// Those that this thread met.
     callouts: RefCell<KnownCallouts>,
+    /// Stops that this thread met lately, by their stubs; of the generation that goes with them.
+    stops: RefCell<[Option<(u64, u64, Stop)>; RECENT_STOPS]>,
     counts: RefCell<BTreeMap<&'static str, u64>>,
     fault: Cell<Option<CalloutFault>>,
 }
@@ -64,6 +69,7 @@ impl JitThread {
             entrances: Cell::new(entrances),
             shadow_sp: Cell::new(0),
             callouts: RefCell::default(),
+            stops: RefCell::new([None; RECENT_STOPS]),
             counts: RefCell::default(),
             fault: Cell::new(None),
         })
@@ -87,6 +93,16 @@ impl JitThread {
         let found = self.team.code.lock().code_at(site - 1)?.callout(site)?;
         known.1.insert(site, found);
         Some(found)
+    }
+
+    /// The stop whose stub is at host address `site`, if this thread has met it lately.
+    fn known_stop(&self, site: u64) -> Option<Stop> {
+        let (stub, generation, stop) = self.stops.borrow()[stop_slot(site)]?;
+        (stub == site && generation == self.team.code.generation()).then_some(stop)
+    }
+
+    fn remember_stop(&self, site: u64, stop: Stop) {
+        self.stops.borrow_mut()[stop_slot(site)] = Some((site, self.team.code.generation(), stop));
     }
 
     pub(super) fn count_callout(&self, op: &'static str) {
@@ -168,7 +184,9 @@ impl Thread {
     /// Runs host code from `code` on. The thread's place is in code; when this returns, it needs the code no more.
     fn enter(&mut self, code: u64) -> Left {
         let jit = self.jit.as_ref().expect("a thread of a JIT team");
-        if self.shared.stale_returns.swap(false, Ordering::SeqCst) || jit.shadow_sp.get() == 0 {
+        let stale = &self.shared.stale_returns;
+        if stale.load(Ordering::SeqCst) || jit.shadow_sp.get() == 0 {
+            stale.store(false, Ordering::SeqCst);
             jit.shadow_sp.set(jit.memory.empty_shadow_stack(jit.entrances.get().return_miss));
         }
         crate::host::arch::x87::load(&mut self.cpu);
@@ -201,6 +219,9 @@ impl Thread {
             return Left::To { target: GuestAddr(self.cpu.rip), link: None };
         }
         jit.flush_counts();
+        if let Some(stop) = jit.known_stop(site) {
+            return Left::Flow(stop_flow(&stop));
+        }
         let tables = self.team.code.lock();
         if reason == ExitReason::Link as u32 {
             Stats::add(&stats.link_exits, 1);
@@ -208,10 +229,8 @@ impl Thread {
             return Left::To { target, link: Some(link) };
         }
         let Some(stop) = tables.stop_at(site) else { panic!("nothing stops at host address {site:#x}") };
-        Left::Flow(match stop.kind {
-            StopKind::Syscall(kind) => Flow::Syscall { kind, at: stop.at, next: stop.next },
-            StopKind::Trap(trap) => Flow::Trap { trap, at: stop.at, next: stop.next },
-        })
+        jit.remember_stop(site, stop);
+        Left::Flow(stop_flow(&stop))
     }
 
     /// What the fault handler found, in the evaluator's words. `rip` is the instruction.
@@ -230,6 +249,17 @@ impl Thread {
             Some(NativeFault::Called) | None => return Flow::Stopped { at },
         };
         Flow::Fault { at, fault }
+    }
+}
+
+fn stop_slot(site: u64) -> usize {
+    (site >> 4 ^ site >> 10) as usize & (RECENT_STOPS - 1)
+}
+
+fn stop_flow(stop: &Stop) -> Flow {
+    match stop.kind {
+        StopKind::Syscall(kind) => Flow::Syscall { kind, at: stop.at, next: stop.next },
+        StopKind::Trap(trap) => Flow::Trap { trap, at: stop.at, next: stop.next },
     }
 }
 

@@ -99,7 +99,7 @@ impl HostThread {
     /// Says whether handlers may find the thread in host code. Orders this with the accesses of handlers on the same thread.
     pub(crate) fn in_host(&self, yes: bool) {
         compiler_fence(Ordering::SeqCst);
-        self.running.in_host.store(yes, Ordering::SeqCst);
+        self.running.in_host.store(yes, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
     }
 
