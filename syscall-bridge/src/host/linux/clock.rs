@@ -1,0 +1,134 @@
+//! Clocks. The guest computes `system_time` itself from the time stamp counter and the commpage's factor, so the kernel does the same.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::abi::structs::TeamUsageInfo;
+use crate::abi::{Status, SysResult};
+use crate::args::ThreadId;
+use crate::kernel::Clock;
+
+/// The clock, calibrated once.
+#[derive(Clone, Copy, Debug)]
+pub struct LinuxClock {
+    factor: u32,
+}
+
+/// How long the calibration looks at both clocks, in nanoseconds: the error is some 50 ns of that.
+const CALIBRATION_NS: u64 = 1_000_000;
+
+impl LinuxClock {
+    /// Measures the counter's frequency.
+    pub fn calibrate() -> Self {
+        let (counter, time) = both();
+        let (mut counter_later, mut time_later) = both();
+        while time_later - time < CALIBRATION_NS {
+            std::hint::spin_loop();
+            (counter_later, time_later) = both();
+        }
+        // factor = 2^32 * 10^6 / (counts / seconds)
+        let counts = u128::from(counter_later.wrapping_sub(counter)).max(1);
+        let factor = (u128::from(time_later - time) << 32) / (1000 * counts);
+        LinuxClock { factor: u32::try_from(factor).unwrap_or(u32::MAX) }
+    }
+
+    /// With the factor that the team which started this one uses: system times of the two can be compared.
+    pub fn with_factor(factor: u32) -> Self {
+        LinuxClock { factor }
+    }
+}
+
+fn both() -> (u64, u64) {
+    (counter(), nanoseconds(ClockId::Monotonic))
+}
+
+/// The guest's time stamp counter.
+fn counter() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: `rdtsc` reads a counter and touches nothing else; Linux lets every process execute it.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        nanoseconds(ClockId::Monotonic)
+    }
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let t = clock_gettime(clock);
+    t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs()
+}
+
+fn usage(who: libc::c_int) -> SysResult<TeamUsageInfo> {
+    // SAFETY: `rusage` is plain integers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is writable and of the type that the call fills.
+    if unsafe { libc::getrusage(who, &mut usage) } != 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    let micros = |t: libc::timeval| t.tv_sec * 1_000_000 + t.tv_usec;
+    Ok(TeamUsageInfo { user_time: micros(usage.ru_utime), kernel_time: micros(usage.ru_stime) })
+}
+
+impl Clock for LinuxClock {
+    fn system_time(&self) -> i64 {
+        ((u128::from(counter()) * u128::from(self.factor)) >> 32) as i64
+    }
+
+    fn real_time(&self) -> i64 {
+        (nanoseconds(ClockId::Realtime) / 1000) as i64
+    }
+
+    fn conversion_factor(&self) -> u32 {
+        self.factor
+    }
+
+    fn team_time(&self) -> SysResult<TeamUsageInfo> {
+        usage(libc::RUSAGE_SELF)
+    }
+
+    fn children_time(&self) -> SysResult<TeamUsageInfo> {
+        usage(libc::RUSAGE_CHILDREN)
+    }
+
+    fn thread_time(&self, thread: ThreadId) -> SysResult<i64> {
+        // Numbers are shifted: those that do not fit are no threads.
+        if !(1..1 << 28).contains(&thread.0) {
+            return Err(Status::B_BAD_THREAD_ID);
+        }
+        // Linux's number of a thread's processor time clock: the id inverted above three low bits that say "one thread, all time".
+        let id = (!thread.0 << 3) | 6;
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is writable and of the type that the call fills.
+        if unsafe { libc::clock_gettime(id, &mut time) } != 0 {
+            return Err(Status::B_BAD_THREAD_ID);
+        }
+        Ok(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_time_runs_at_the_speed_of_the_monotonic_clock() {
+        let clock = LinuxClock::calibrate();
+        let (system, monotonic) = (clock.system_time(), nanoseconds(ClockId::Monotonic) / 1000);
+        let end = monotonic + 20_000;
+        while nanoseconds(ClockId::Monotonic) / 1000 < end {
+            std::hint::spin_loop();
+        }
+        let passed = nanoseconds(ClockId::Monotonic) / 1000 - monotonic;
+        let system_passed = (clock.system_time() - system).unsigned_abs();
+        assert!(system_passed.abs_diff(passed) < passed / 20, "{system_passed} against {passed} microseconds");
+    }
+
+    #[test]
+    fn thread_time_is_that_of_the_thread() {
+        let clock = LinuxClock::with_factor(1);
+        let me = ThreadId(rustix::thread::gettid().as_raw_nonzero().get());
+        assert!(clock.thread_time(me).is_ok_and(|t| t >= 0));
+        assert_eq!(clock.thread_time(ThreadId(0x3fff_ffff)), Err(Status::B_BAD_THREAD_ID));
+    }
+}

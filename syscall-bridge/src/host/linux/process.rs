@@ -1,0 +1,320 @@
+//! Teams as host processes.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::event::PollFlags;
+use rustix::io::FdFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+
+use super::files::LinuxFiles;
+use super::handover::{self, TeamSetup};
+use super::poll::wait_for;
+use super::signals;
+use crate::abi::signal::Signal;
+use crate::abi::structs::{TeamInfo, TeamUsageInfo};
+use crate::abi::{Chars, Status, SysResult};
+use crate::args::{TeamId, ThreadId};
+use crate::kernel::{ChildEvent, ChildWait, Processes, ProgramStart};
+use crate::team::waiting::{Deadline, Waiting, lock};
+
+/// This program's file: what new teams are started from.
+const SELF: &str = "/proc/self/exe";
+
+/// The team's process and its relatives.
+pub struct LinuxProcesses {
+    files: Arc<LinuxFiles>,
+    setup: TeamSetup,
+    /// Teams that were loaded and not resumed yet, with our end of the socket to each.
+    loaded: Mutex<HashMap<i32, OwnedFd>>,
+    /// The socket to who loaded this team, until it has been told and this team was resumed.
+    starter: Mutex<Option<OwnedFd>>,
+}
+
+impl LinuxProcesses {
+    pub(super) fn new(files: Arc<LinuxFiles>, setup: TeamSetup, starter: Option<OwnedFd>) -> Self {
+        LinuxProcesses { files, setup, loaded: Mutex::default(), starter: Mutex::new(starter) }
+    }
+
+    fn wait_resume(socket: &OwnedFd, wait: &Waiting<'_>) {
+        // A signal that kills ends the wait; so does the starter's end, when there is nobody left to resume this team.
+        if wait_for(&[(socket.as_fd(), PollFlags::IN)], Deadline::Never, wait).is_ok() {
+            let mut byte = [0];
+            if !matches!(rustix::io::read(socket, &mut byte), Ok(1)) {
+                tracing::debug!("the team that loaded this one is gone");
+            }
+        }
+    }
+}
+
+/// Gives this process the name that the host's tools show.
+pub fn name_process(name: &[u8]) {
+    let name = CString::new(name).unwrap_or_default();
+    // A name that is refused leaves the one that was.
+    let _ = rustix::thread::set_name(&name);
+}
+
+fn set_close_on_exec(fds: &[i32], close: bool) -> std::io::Result<()> {
+    for &fd in fds {
+        // SAFETY: the numbers are those of descriptors that the caller keeps open.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        rustix::io::fcntl_setfd(fd, if close { FdFlags::CLOEXEC } else { FdFlags::empty() })?;
+    }
+    Ok(())
+}
+
+fn id(pid: Pid) -> TeamId {
+    TeamId(pid.as_raw_nonzero().get())
+}
+
+fn some_pid(team: TeamId) -> SysResult<Option<Pid>> {
+    match team.0 {
+        0 => Ok(None),
+        n => signals::pid(n).map(Some),
+    }
+}
+
+/// A field of `/proc/ID/stat`, counted after the name; `None` if there is no such process.
+fn stat_field(team: TeamId, field: usize) -> Option<i64> {
+    let text = std::fs::read_to_string(format!("/proc/{team}/stat")).ok()?;
+    let after_name = &text[text.rfind(')')? + 2..];
+    after_name.split(' ').nth(field)?.parse().ok()
+}
+
+impl Processes for LinuxProcesses {
+    fn team(&self) -> TeamId {
+        id(rustix::process::getpid())
+    }
+
+    fn thread(&self) -> ThreadId {
+        ThreadId(rustix::thread::gettid().as_raw_nonzero().get())
+    }
+
+    fn fork(&self) -> SysResult<Option<TeamId>> {
+        let loaded = lock(&self.loaded);
+        let quiet = self.files.quiesce();
+        // SAFETY: the caller holds every lock of ours, so that the child, which has this thread only, finds them usable; the C library takes
+        // care of its own.
+        let pid = unsafe { libc::fork() };
+        drop((loaded, quiet));
+        match pid {
+            -1 => Err(std::io::Error::last_os_error().into()),
+            0 => {
+                lock(&self.loaded).clear();
+                *lock(&self.starter) = None;
+                let closed = self.files.table().remove_where(|_, d| d.flags.clofork);
+                drop(closed);
+                Ok(None)
+            }
+            pid => Ok(Some(TeamId(pid))),
+        }
+    }
+
+    fn exec(&self, start: &ProgramStart) -> SysResult<Infallible> {
+        let written = handover::write(&self.files, &self.setup, start, None, false)?;
+        let [flag, number] = written.arguments();
+        let strings = ["hokku".to_owned(), flag, number].map(|s| CString::new(s).unwrap_or_default());
+        let arguments = [strings[0].as_ptr(), strings[1].as_ptr(), strings[2].as_ptr(), std::ptr::null()];
+        let path = CString::new(SELF).unwrap_or_default();
+        set_close_on_exec(&written.kept.numbers, false)?;
+        // SAFETY: the path and the arguments are strings that live until the call is over, the list ends with null.
+        unsafe { libc::execv(path.as_ptr(), arguments.as_ptr()) };
+        let error = std::io::Error::last_os_error();
+        set_close_on_exec(&written.kept.numbers, true)?;
+        Err(error.into())
+    }
+
+    fn load(&self, start: &ProgramStart, wait_loaded: bool, wait: &Waiting<'_>) -> SysResult<TeamId> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let written = handover::write(&self.files, &self.setup, start, Some(theirs.as_fd()), !wait_loaded)?;
+        let numbers = written.kept.numbers.clone();
+        let mut command = Command::new(SELF);
+        command.arg0("hokku").args(written.arguments());
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        // SAFETY: between fork and exec the closure makes `fcntl` calls only.
+        unsafe { command.pre_exec(move || set_close_on_exec(&numbers, false)) };
+        let child = command.spawn()?;
+        let team = TeamId(i32::try_from(child.id()).map_err(|_| Status::B_NO_MORE_TEAMS)?);
+        drop(theirs);
+        if wait_loaded {
+            wait_for(&[(ours.as_fd(), PollFlags::IN)], Deadline::Never, wait)?;
+            let mut report = [0; 4];
+            let error = match rustix::io::read(&ours, &mut report) {
+                Ok(4) => Status::new(i32::from_le_bytes(report)),
+                // It ended without a word.
+                _ => Some(Status::B_ERROR),
+            };
+            if let Some(error) = error {
+                // A team that never ran leaves nothing to wait for.
+                let _ = rustix::process::waitpid(Pid::from_raw(team.0), rustix::process::WaitOptions::empty());
+                return Err(error);
+            }
+        }
+        lock(&self.loaded).insert(team.0, ours);
+        Ok(team)
+    }
+
+    fn resume_loaded(&self, team: TeamId) -> bool {
+        match lock(&self.loaded).remove(&team.0) {
+            // If it is gone already there is nothing to resume.
+            Some(socket) => rustix::io::write(&socket, &[1]).is_ok(),
+            None => false,
+        }
+    }
+
+    fn loaded(&self, wait: &Waiting<'_>) {
+        let Some(socket) = lock(&self.starter).take() else { return };
+        // If the starter is gone, nobody listens.
+        if rustix::io::write(&socket, &0i32.to_le_bytes()).is_ok() {
+            Self::wait_resume(&socket, wait);
+        }
+    }
+
+    fn load_failed(&self, error: i32) {
+        if let Some(socket) = lock(&self.starter).take() {
+            // If the starter is gone, nobody listens.
+            let _ = rustix::io::write(&socket, &error.to_le_bytes());
+        }
+    }
+
+    fn hold_at_start(&self, wait: &Waiting<'_>) {
+        if let Some(socket) = lock(&self.starter).take() {
+            Self::wait_resume(&socket, wait);
+        }
+    }
+
+    fn child_event(&self, which: ChildWait) -> SysResult<Option<ChildEvent>> {
+        let (kind, id) = match which.who {
+            -1 => (libc::P_ALL, 0),
+            0 => (libc::P_PGID, 0),
+            n if n < 0 => (libc::P_PGID, n.unsigned_abs()),
+            n => (libc::P_PID, n.unsigned_abs()),
+        };
+        let mut options = libc::WNOHANG;
+        for (wanted, flag) in [
+            (which.exited, libc::WEXITED),
+            (which.stopped, libc::WSTOPPED),
+            (which.continued, libc::WCONTINUED),
+            (which.keep, libc::WNOWAIT),
+        ] {
+            if wanted {
+                options |= flag;
+            }
+        }
+        // SAFETY: both are plain data, for which zero is a value.
+        let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+        // The library's `waitid` leaves the fifth argument out: the usage.
+        // SAFETY: the pointers are to valid objects of the types that the call fills.
+        let failed = unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, options, &raw mut usage) };
+        if failed != 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        // SAFETY: the kernel has filled these fields, or left them zero when there is no event.
+        let (pid, uid, status) = unsafe { (info.si_pid(), info.si_uid(), info.si_status()) };
+        if pid == 0 {
+            return Ok(None);
+        }
+        let micros = |t: libc::timeval| t.tv_sec * 1_000_000 + t.tv_usec;
+        Ok(Some(ChildEvent {
+            team: TeamId(pid),
+            info: signals::child_info(pid, uid, info.si_code, status),
+            usage: TeamUsageInfo { user_time: micros(usage.ru_utime), kernel_time: micros(usage.ru_stime) },
+        }))
+    }
+
+    fn send_signal(&self, to: i32, signal: Signal) -> SysResult {
+        signals::send(to, signal)
+    }
+
+    fn exists(&self, to: i32) -> SysResult {
+        let test = match to {
+            n if n < 0 => rustix::process::test_kill_process_group(signals::pid(-n)?),
+            n => rustix::process::test_kill_process(signals::pid(n)?),
+        };
+        Ok(test?)
+    }
+
+    fn stop(&self) -> SysResult {
+        signals::stop_self()
+    }
+
+    fn group(&self, team: TeamId) -> SysResult<TeamId> {
+        Ok(id(rustix::process::getpgid(some_pid(team)?)?))
+    }
+
+    fn session(&self, team: TeamId) -> SysResult<TeamId> {
+        Ok(id(rustix::process::getsid(some_pid(team)?)?))
+    }
+
+    fn parent(&self, team: TeamId) -> SysResult<TeamId> {
+        if team.0 == 0 || team == self.team() {
+            return Ok(rustix::process::getppid().map_or(TeamId(0), id));
+        }
+        let parent = stat_field(team, 1).ok_or(Status::B_BAD_TEAM_ID)?;
+        Ok(TeamId(parent as i32))
+    }
+
+    fn set_group(&self, team: TeamId, group: TeamId) -> SysResult {
+        Ok(rustix::process::setpgid(some_pid(team)?, some_pid(group)?)?)
+    }
+
+    fn new_session(&self) -> SysResult<TeamId> {
+        Ok(id(rustix::process::setsid()?))
+    }
+
+    fn user_ids(&self) -> [u32; 3] {
+        let (real, effective) = (rustix::process::getuid().as_raw(), rustix::process::geteuid().as_raw());
+        [real, effective, effective]
+    }
+
+    fn group_ids(&self) -> [u32; 3] {
+        let (real, effective) = (rustix::process::getgid().as_raw(), rustix::process::getegid().as_raw());
+        [real, effective, effective]
+    }
+
+    fn groups(&self) -> SysResult<Vec<u32>> {
+        Ok(rustix::process::getgroups()?.into_iter().map(|g| g.as_raw()).collect())
+    }
+
+    fn teams(&self) -> Vec<TeamId> {
+        let Ok(own) = std::fs::read_link(SELF) else { return vec![self.team()] };
+        let Ok(entries) = std::fs::read_dir("/proc") else { return vec![self.team()] };
+        // Processes of others have links that cannot be read: they are no teams of ours.
+        let mut teams: Vec<TeamId> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|id: &i32| std::fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == own))
+            .map(TeamId)
+            .collect();
+        teams.sort();
+        teams
+    }
+
+    fn describe(&self, team: TeamId) -> SysResult<TeamInfo> {
+        let threads = stat_field(team, 17).ok_or(Status::B_BAD_TEAM_ID)?;
+        let name = std::fs::read_to_string(format!("/proc/{team}/comm")).map_err(|_| Status::B_BAD_TEAM_ID)?;
+        let name = name.trim_end().as_bytes();
+        Ok(TeamInfo {
+            team: team.0,
+            thread_count: threads as i32,
+            debugger_nub_thread: -1,
+            debugger_nub_port: -1,
+            argc: 1,
+            args: Chars::new(name),
+            name: Chars::new(name),
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            real_uid: rustix::process::getuid().as_raw(),
+            real_gid: rustix::process::getgid().as_raw(),
+            group_id: self.group(team)?.0,
+            session_id: self.session(team)?.0,
+            parent: self.parent(team)?.0,
+            ..TeamInfo::default()
+        })
+    }
+}
