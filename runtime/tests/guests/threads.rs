@@ -51,7 +51,7 @@ fn an_interrupt_before_the_run_is_delivered_first() {
 
 #[test]
 fn interrupts_anywhere_leave_no_trace() {
-    const ROUNDS: i32 = 30_000;
+    const ROUNDS: i32 = 100_000;
     // Flags over long distances, calls, computed jumps, string instructions, read-modify-write, x87, division: all mixed into r12.
     let code = assemble64(|a| {
         guest64!(a
@@ -122,6 +122,9 @@ fn interrupts_anywhere_leave_no_trace() {
                 }
             }
         });
+        while !thread.is_interrupted() {
+            std::thread::yield_now();
+        }
         let log = guest.finish(thread).log();
         done.store(true, Ordering::SeqCst);
         pest.join().unwrap();
