@@ -62,7 +62,7 @@ impl Lowering<'_> {
     }
 
     /// `reg` = the `ty` at `src`, zeros above, by the instruction for an aligned vector where `src` is one.
-    pub(crate) fn load_vec(&mut self, reg: u8, src: Rm, ty: Type, _v: Value) {
+    pub(crate) fn load_vec(&mut self, reg: u8, src: Rm, ty: Type) {
         match src {
             Rm::Mem(m) if ty == Type::V128 && m.space == Space::Guest => self.asm.op(Opcode::of(0x0f28), reg, m, &[]),
             _ => self.vec_copy_from(reg, src, ty),
@@ -99,7 +99,7 @@ impl Lowering<'_> {
         let mut d = goal;
         let may_fault = traps || Src::from(sb).may_fault();
         if a_reg != d.reg && (sb == Rm::Reg(d.reg) || (d.home.is_some() && (may_fault || ty != Type::V128))) {
-            d = VecDest { reg: self.vec_temp(), home: None };
+            d = VecDest { reg: self.vec_scratch(a_reg), home: None };
         }
         self.vec_copy_from(d.reg, Rm::Reg(a_reg), Type::V128);
         if traps {

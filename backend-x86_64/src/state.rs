@@ -270,7 +270,7 @@ impl Lowering<'_> {
             let src = self.vec_src(root, ty);
             self.consume(v);
             self.evict_vec(reg);
-            self.load_vec(h, src, ty, root);
+            self.load_vec(h, src, ty);
             return;
         }
         let src = self.vec_reg(root, ty);

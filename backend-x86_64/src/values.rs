@@ -237,6 +237,16 @@ impl Lowering<'_> {
         reg
     }
 
+    /// A register to compute in that starts as a copy of operand `a` and is none of the other operands: `a` itself where it is a temporary (a
+    /// value that is still needed moves away), so that two temporaries are enough for an instruction.
+    pub(crate) fn vec_scratch(&mut self, a: u8) -> u8 {
+        if a < pinned_vectors(self.mode) {
+            return self.vec_temp();
+        }
+        self.spill_vec_temp(a);
+        a
+    }
+
     /// Moves the value in vector temporary `reg` to spill slots.
     pub(crate) fn spill_vec_temp(&mut self, reg: u8) {
         if let Some(owner) = self.vec_owner[reg as usize].take() {
@@ -614,7 +624,11 @@ impl Lowering<'_> {
     pub(crate) fn vec_reg(&mut self, v: Value, ty: Type) -> u8 {
         match self.vec_src(v, ty) {
             Rm::Reg(r) => r,
-            rm => self.vec_to_temp(rm, ty),
+            rm => {
+                let t = self.vec_temp();
+                self.load_vec(t, rm, ty);
+                t
+            }
         }
     }
 

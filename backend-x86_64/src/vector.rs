@@ -177,11 +177,11 @@ impl Lowering<'_> {
         let mut d = goal;
         let result = self.vals[v.0 as usize].ty;
         if (d.reg == other && a != d.reg) || (d.home.is_some() && result != Type::V128) {
-            d = VecDest { reg: self.vec_temp(), home: None };
+            d = VecDest { reg: self.vec_scratch(a), home: None };
         }
         let other_is_a = other == a;
         if d.reg == other && !other_is_a {
-            d = VecDest { reg: self.vec_temp(), home: None };
+            d = VecDest { reg: self.vec_scratch(a), home: None };
         }
         self.vec_copy_from(d.reg, Rm::Reg(a), Type::V128);
         f(self, d.reg);
