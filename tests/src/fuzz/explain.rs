@@ -91,9 +91,9 @@ pub const EXPLAINED: &[Explained] = &[
         words: "volume 3, 4.7: the W/R flag of the page fault's error code; a program does not see it, and where the page is mapped the \
                 write is told. Of an operand over a page that cannot be written and one that is not mapped, either may be told",
         covers: |case, field| match (case.native.ending, case.ours.ending) {
-            (Ending::Exception { page: Some((a, true)), .. }, Ending::Exception { page: Some((b, false)), .. }) => {
-                let over_both = (SCRATCH..SCRATCH_END).contains(&a) && b == SCRATCH_END;
-                let unmapped = a == b && !(SCRATCH..SCRATCH_END).contains(&a);
+            (Ending::Exception { page: Some((a, first)), .. }, Ending::Exception { page: Some((b, second)), .. }) => {
+                let over_both = a.min(b) < SCRATCH_END && a.min(b) >= SCRATCH_END - 16 && a.max(b) == SCRATCH_END;
+                let unmapped = a == b && first && !second && !(SCRATCH..SCRATCH_END).contains(&a);
                 field.name == "ending" && (unmapped || over_both)
             }
             _ => false,

@@ -165,6 +165,12 @@ impl Machine for Jit {
             {
                 Ending::Arrived
             }
+            // A trap, told with the address of the instruction.
+            ending @ Ending::Exception { vector: vector::OF, .. } => {
+                let insn = program.insns.iter().find(|i| i.ip() == cpu.rip);
+                cpu.rip = insn.map_or(cpu.rip, |i| i.next_ip());
+                ending
+            }
             other => other,
         }
     }
