@@ -1,6 +1,7 @@
 //! Embeds the prebuilt guest roots of `tests/guest/prebuilt` into the `hokku` command.
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -13,13 +14,17 @@ fn main() {
         let mut files = Vec::new();
         list(&top, &mut files);
         files.sort();
-        let _ = writeln!(code, "/// Files of the small {arch} root: path below the root, contents.");
-        let _ = writeln!(code, "pub(crate) static {constant}: &[(&str, &[u8])] = &[");
+        let _ = writeln!(code, "/// Files of the small {arch} root.");
+        let _ = writeln!(code, "pub(crate) static {constant}: &[EmbeddedFile] = &[");
         for file in files {
             let place = file.strip_prefix(&top).expect("listed below the root").display().to_string();
             let full = fs::canonicalize(&file).expect("listed files exist").display().to_string();
             println!("cargo::rerun-if-changed={full}");
-            let _ = writeln!(code, "    ({place:?}, include_bytes!({full:?})),");
+            let executable = fs::metadata(&file).expect("listed files exist").permissions().mode() & 0o111 != 0;
+            let _ = writeln!(
+                code,
+                "    EmbeddedFile {{ path: {place:?}, data: include_bytes!({full:?}), executable: {executable} }},"
+            );
         }
         code.push_str("];\n");
     }

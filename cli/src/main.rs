@@ -22,6 +22,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a program
+    Run(run::RunArgs),
     /// Tell what ELF files need and whether they will run
     Check(check::CheckArgs),
     /// Show how a piece of a program is translated: guest code, IR, passes, host code
@@ -63,12 +65,22 @@ impl EngineName {
 const FAILED: u8 = 125;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match hokku_syscall_bridge::take_over(&arguments, embedded::ROOTS) {
+        Ok(None) => {}
+        Ok(Some(finished)) => run::end(finished),
+        Err(error) => {
+            eprintln!("hokku: {error}");
+            return ExitCode::from(FAILED);
+        }
+    }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .without_time()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("HOKKU_LOG").unwrap_or_else(|_| "warn".into()))
         .init();
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
         Command::Check(args) => {
             check::check(&args).map(|runs| if runs { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -33,7 +33,7 @@ pub mod team;
 pub mod trace;
 
 pub use declare::{Support, Syscall};
-pub use root::{EmbeddedFile, GuestRoot, Share};
+pub use root::{EmbeddedFile, EmbeddedRoot, GuestRoot, Share};
 pub use run::{Finished, RunOptions, StartError, Strace, run_program, take_over};
 pub use table::TABLE;
 pub use team::exit::{CrashReport, ExitStatus};

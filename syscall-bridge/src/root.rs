@@ -8,7 +8,16 @@ pub enum GuestRoot {
     /// A folder of the host.
     Folder(PathBuf),
     /// Files that stand in hokku itself; nothing can be written there.
-    Embedded(&'static [EmbeddedFile]),
+    Embedded(&'static EmbeddedRoot),
+}
+
+/// A root whose files stand in hokku itself.
+#[derive(Debug)]
+pub struct EmbeddedRoot {
+    /// Tells it from others.
+    pub name: &'static str,
+    /// Its files.
+    pub files: &'static [EmbeddedFile],
 }
 
 /// A file of an embedded root.

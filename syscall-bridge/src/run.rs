@@ -20,7 +20,7 @@ use crate::host::linux::{Handover, LinuxKernel, TeamSetup, signals};
 use crate::kernel::{At, Clock, Kernel, Paths, ProgramStart};
 use crate::numbers::Numbers;
 use crate::personality::HaikuPersonality;
-use crate::root::{EmbeddedFile, GuestRoot, Share};
+use crate::root::{EmbeddedRoot, GuestRoot, Share};
 use crate::start::loader::start_program;
 use crate::team::TeamState;
 use crate::team::exit::ExitStatus;
@@ -331,8 +331,8 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
 
 /// Runs the team that this process was started for by another team, if that is so. To be called first of all, with the command line.
 ///
-/// `embedded` are the embedded roots by word size, for teams that run in one.
-pub fn take_over(arguments: &[OsString], embedded: &'static [EmbeddedFile]) -> Result<Option<Finished>, StartError> {
+/// `embedded` are the embedded roots that there are, for teams that run in one.
+pub fn take_over(arguments: &[OsString], embedded: &[&'static EmbeddedRoot]) -> Result<Option<Finished>, StartError> {
     let failed = |what| move |error: Status| StartError::Kernel { what, error };
     let taken = Handover::take(arguments, embedded).map_err(failed("take over a team"))?;
     let Some((mut handover, fd_limit)) = taken else { return Ok(None) };

@@ -16,7 +16,7 @@ use super::{files, raw};
 use crate::abi::fs::OpenMode;
 use crate::abi::{Status, SysResult};
 use crate::kernel::{At, DescriptorFlags, Paths, ProgramStart};
-use crate::root::{EmbeddedFile, GuestRoot, Share};
+use crate::root::{EmbeddedRoot, GuestRoot, Share};
 use crate::run::Strace;
 use crate::team::waiting::lock;
 
@@ -148,7 +148,10 @@ impl<'a> Reader<'a> {
 fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     match &setup.root {
         GuestRoot::Folder(path) => w.bytes(path.as_os_str().as_bytes()),
-        GuestRoot::Embedded(_) => w.bytes(b""),
+        GuestRoot::Embedded(root) => {
+            w.bytes(b"");
+            w.bytes(root.name.as_bytes());
+        }
     }
     w.word(setup.shares.len() as u64);
     for share in &setup.shares {
@@ -169,9 +172,15 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     w.word(setup.clock_factor.into());
 }
 
-fn read_setup(r: &mut Reader<'_>, embedded: &'static [EmbeddedFile]) -> SysResult<TeamSetup> {
+fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResult<TeamSetup> {
     let root = r.path()?;
-    let root = if root.as_os_str().is_empty() { GuestRoot::Embedded(embedded) } else { GuestRoot::Folder(root) };
+    let root = if root.as_os_str().is_empty() {
+        let name = r.bytes()?;
+        let found = embedded.iter().find(|e| e.name.as_bytes() == name);
+        GuestRoot::Embedded(found.ok_or(Status::B_BAD_DATA)?)
+    } else {
+        GuestRoot::Folder(root)
+    };
     let count = r.word()?;
     let shares = (0..count).map(|_| Ok(Share { host: r.path()?, guest: r.bytes()? })).collect::<SysResult<_>>()?;
     Ok(TeamSetup {
@@ -256,8 +265,8 @@ pub(super) fn write(
 }
 
 impl Handover {
-    /// What this process was started to take over; `None` for an ordinary start. `embedded` is the program's own embedded root.
-    pub fn take(arguments: &[OsString], embedded: &'static [EmbeddedFile]) -> SysResult<Option<(Handover, i32)>> {
+    /// What this process was started to take over; `None` for an ordinary start. `embedded` are the embedded roots that there are.
+    pub fn take(arguments: &[OsString], embedded: &[&'static EmbeddedRoot]) -> SysResult<Option<(Handover, i32)>> {
         let [_, argument, number] = arguments else { return Ok(None) };
         if argument != ARGUMENT {
             return Ok(None);

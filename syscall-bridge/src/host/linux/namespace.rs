@@ -142,7 +142,7 @@ impl Namespace {
         };
         let (place, embedded) = match root {
             GuestRoot::Folder(path) => (Place::Host(open(path)?), [].as_slice()),
-            GuestRoot::Embedded(files) => (Place::Embedded(String::new()), *files),
+            GuestRoot::Embedded(root) => (Place::Embedded(String::new()), root.files),
         };
         let shares =
             shares.iter().map(|s| Ok((split(&s.guest), open(&s.host)?))).collect::<std::io::Result<Vec<_>>>()?;
@@ -320,6 +320,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::root::EmbeddedRoot;
 
     struct Scratch(std::path::PathBuf);
 
@@ -398,11 +399,14 @@ mod tests {
 
     #[test]
     fn devices_and_embedded_files_are_found() {
-        static FILES: &[EmbeddedFile] = &[
-            EmbeddedFile { path: "boot/system/lib/libroot.so", data: b"x", executable: true },
-            EmbeddedFile { path: "boot/system/runtime_loader", data: b"y", executable: true },
-        ];
-        let space = Namespace::new(&GuestRoot::Embedded(FILES), &[]).expect("a namespace");
+        static ROOT: &EmbeddedRoot = &EmbeddedRoot {
+            name: "test",
+            files: &[
+                EmbeddedFile { path: "boot/system/lib/libroot.so", data: b"x", executable: true },
+                EmbeddedFile { path: "boot/system/runtime_loader", data: b"y", executable: true },
+            ],
+        };
+        let space = Namespace::new(&GuestRoot::Embedded(ROOT), &[]).expect("a namespace");
         assert!(matches!(find(&space, "/dev/null").expect("located").node, Some(Node::Device("/dev/null"))));
         assert!(find(&space, "/dev/sda").expect("located").node.is_none());
         let Some(Node::Dir(system)) = find(&space, "boot/system").expect("located").node else { panic!("a directory") };
