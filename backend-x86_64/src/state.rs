@@ -1,6 +1,6 @@
 //! Reading and writing guest state: mostly no code at all, since it lives where the host computes.
 
-use hokku_ir::{CpuMode, Gpr, Op, Seg, Type, Upper, Value, Width};
+use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Upper, Value, Width};
 
 use crate::assign::{RCX, home, segment_base_offset, selector_offset, vector_offset};
 use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
@@ -45,12 +45,42 @@ impl Lowering<'_> {
         self.consume(v);
         self.evict(reg);
         match constant {
+            Some(0) if self.zero_with_flags(root, h) => {}
             Some(n) => self.asm.constant(h, n & w.mask()),
             // Also where source and destination are the same: it clears the upper half.
             None if w == Width::W32 => self.asm.mov(w, h, src),
             None => self.move_to(dest, src, w),
         }
         self.rebind(root, reg, w);
+    }
+
+    /// `xor reg, reg` for the constant `zero`, where its flags are written next (or none are live).
+    fn zero_with_flags(&mut self, zero: Value, reg: u8) -> bool {
+        let next = self.block.insts.get(self.cur as usize + 1).map(|i| i.op);
+        let flags = match next {
+            Some(Op::SetFlags { set, v }) if set == FlagSet::STATUS && self.loc(v) == Loc::Deferred => {
+                matches!(self.op_at(v), Some(Op::LogicFlags { v, .. }) if self.root(v) == zero).then_some(v)
+            }
+            _ => None,
+        };
+        match flags {
+            Some(f) => {
+                self.replacing = true;
+                self.clobber_flags();
+                self.replacing = false;
+                self.asm.alu(Alu::Xor, Width::W32, reg, reg);
+                self.flags_are(Some(f));
+                let def = self.def(f);
+                self.consume_inst(def);
+                true
+            }
+            None if !self.flags_needed() => {
+                self.clobber_flags();
+                self.asm.alu(Alu::Xor, Width::W32, reg, reg);
+                true
+            }
+            None => false,
+        }
     }
 
     /// After `reg` has got the value `root`: that is where it is from now on, so that a temporary becomes free.

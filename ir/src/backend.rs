@@ -19,6 +19,9 @@ pub trait Backend: Send + Sync {
     /// Name of the host processor, as in `--help` and filetests.
     fn name(&self) -> &'static str;
 
+    /// Names of the passes ([`crate::passes`]) that make regions better for this host, in the order in which they are to be applied.
+    fn passes(&self) -> &'static [&'static str];
+
     /// The code that all regions of `mode` share.
     fn stubs(&self, mode: CpuMode) -> Stubs;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hokku_ir::eval::{Evaluator, Flow};
-use hokku_ir::passes::FaultsSee;
+use hokku_ir::passes::{FaultsSee, NAMES};
 use hokku_ir::{BlockId, BlockKey, Region};
 
 use crate::code_cache::Code;
@@ -99,7 +99,7 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages } = translator::translate(&team.memory, key, FaultsSee::ExactFlags);
+    let Translation { region, pages } = translator::translate(&team.memory, key, &NAMES, FaultsSee::ExactFlags);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());
     let mut tables = team.code.lock();

@@ -67,11 +67,13 @@ impl CodeSource for GuestCode<'_> {
     }
 }
 
-/// Translates the code that `key` names, as much of it as pays, and protects its pages from stores.
-pub(crate) fn translate(memory: &GuestMemory, key: BlockKey, faults_see: FaultsSee) -> Translation {
+/// Translates the code that `key` names, as much of it as pays, applies the passes named, and protects its pages from stores.
+pub(crate) fn translate(memory: &GuestMemory, key: BlockKey, pass_names: &[&str], faults_see: FaultsSee) -> Translation {
     let code = GuestCode { memory, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, &Limits::default());
-    passes::run(&mut region, faults_see);
+    for name in pass_names {
+        passes::run_one(&mut region, name, faults_see);
+    }
     Translation { region, pages: code.pages.into_inner() }
 }
 

@@ -268,7 +268,7 @@ fn stop_flow(stop: &Stop) -> Flow {
 fn install(team: &Team, key: BlockKey) -> bool {
     let Some(backend) = team.backend.as_deref() else { return false };
     let start = Instant::now();
-    let Translation { region, pages } = translator::translate(&team.memory, key, FaultsSee::ExactFlags);
+    let Translation { region, pages } = translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
     let mut compiled = backend.compile(&region);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());
