@@ -1,6 +1,6 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{Link, Relocation, ReturnPad, Stop, StopKind, StubId};
 use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Value, Width};
 
@@ -18,6 +18,8 @@ pub(crate) enum Cold {
     BackEdge { label: DynamicLabel, n: usize },
     /// A computed jump whose target is not the expected one: rcx + `less` is the target.
     Mismatch { label: DynamicLabel, less: u64 },
+    /// A computed jump (a call that returns to `back`) that is not in the jump cache; its target is in xmm15.
+    Miss { label: DynamicLabel, back: Option<DynamicLabel> },
     /// The string instruction `code` with DF set, or not after all.
     Backwards { label: DynamicLabel, forwards: DynamicLabel, done: DynamicLabel, string: crate::string::Code },
 }
@@ -43,7 +45,7 @@ impl Lowering<'_> {
             Exit::Indirect { target } => {
                 self.target_to_rcx(target);
                 self.before_fault_if_live();
-                self.jump_to_stub(0xe9, StubId::Indirect);
+                self.computed_jump(false);
             }
             Exit::Call { to, ret, ret_block } => {
                 self.before_fault_if_live();
@@ -53,7 +55,7 @@ impl Lowering<'_> {
             Exit::IndirectCall { target, ret, ret_block } => {
                 self.target_to_rcx(target);
                 self.before_fault_if_live();
-                self.jump_to_stub(0xe8, StubId::Indirect);
+                self.computed_jump(true);
                 self.return_pad(ret, ret_block, next);
             }
             Exit::Return { target } => {
@@ -95,6 +97,36 @@ impl Lowering<'_> {
         self.asm.count += 1;
         self.asm.bytes(&[opcode]);
         self.stub_distance(stub);
+    }
+
+    /// Looks the guest address in rcx up in the jump cache and goes there; what is not there goes to the shared stub, which misses it again.
+    fn computed_jump(&mut self, call: bool) {
+        let (hit, miss) = (self.asm.label(), self.asm.label());
+        let b = &mut self.asm.buf;
+        dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
+        self.asm.mov(Width::W64, R15, Mem::state(crate::assign::JUMP_CACHE));
+        dynasm!(self.asm.buf
+            ; .arch x64
+            ; lea ecx, [rcx + rcx]
+            ; lea r15, [r15 + rcx * 8]
+            ; movq xmm14, [r15]
+            ; psubq xmm14, xmm15
+            ; movq rcx, xmm14
+            ; jrcxz =>hit
+            ; jmp =>miss
+            ; =>hit
+        );
+        if call {
+            dynasm!(self.asm.buf ; .arch x64 ; call QWORD [r15 + 8]);
+        } else {
+            dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + 8]);
+        }
+        self.asm.count += 11;
+        let back = call.then(|| self.asm.label());
+        if let Some(back) = back {
+            self.asm.bind(back);
+        }
+        self.cold.push(Cold::Miss { label: miss, back });
     }
 
     fn stub_distance(&mut self, stub: StubId) {
@@ -286,6 +318,18 @@ impl Lowering<'_> {
                         }
                     }
                     self.jump_to_stub(0xe9, StubId::Indirect);
+                }
+                Cold::Miss { label, back } => {
+                    self.asm.bind(label);
+                    dynasm!(self.asm.buf ; .arch x64 ; movq rcx, xmm15);
+                    self.asm.count += 1;
+                    match back {
+                        Some(back) => {
+                            self.jump_to_stub(0xe8, StubId::Indirect);
+                            self.asm.jmp(back);
+                        }
+                        None => self.jump_to_stub(0xe9, StubId::Indirect),
+                    }
                 }
                 Cold::Backwards { label, forwards, done, string } => {
                     self.asm.bind(label);
