@@ -301,6 +301,10 @@ impl Lowering<'_> {
 
     /// `lea`.
     pub(crate) fn effective_address(&mut self, v: Value, w: Width, at: hokku_ir::Addr) {
+        if let Some(offset) = self.stack_offset(&at).filter(|_| w == self.mode.word()) {
+            self.define_stack(v, offset);
+            return self.consume_inst(self.cur);
+        }
         let m = self.address_with(at, false);
         self.consume_inst(self.cur);
         let d = self.dest(v, m.base);

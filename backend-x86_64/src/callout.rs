@@ -86,6 +86,7 @@ impl Lowering<'_> {
             self.vec_locked = 0;
         }
         self.consume_inst(self.cur);
+        self.flush_stack();
         let fx = op.effects();
         if fx.contains(Effects::writes_state) {
             Gpr::ALL.iter().for_each(|g| self.evict(*g));

@@ -36,6 +36,7 @@ impl Lowering<'_> {
     /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
     pub(crate) fn exit(&mut self, exit: &Exit, next: Option<BlockId>) {
         self.at = self.block.insts.len() as u32;
+        self.flush_stack();
         match *exit {
             Exit::Jump { to } => {
                 self.before_fault_if_live();

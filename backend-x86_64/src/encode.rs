@@ -204,13 +204,15 @@ pub(crate) struct Asm {
     pub(crate) buf: VecAssembler<X64Relocation>,
     /// Host instructions so far.
     pub(crate) count: u32,
-    /// Offsets of instructions with a guest memory operand, since the last look.
-    pub(crate) guest_accesses: Vec<u32>,
+    /// Offsets of instructions that may fault, since the last look, each with `stack_delta` there.
+    pub(crate) guest_accesses: Vec<(u32, i32)>,
+    /// Guest rsp minus what is in its register: see [`crate::stack`].
+    pub(crate) stack_delta: i32,
 }
 
 impl Asm {
     pub(crate) fn new() -> Self {
-        Asm { buf: VecAssembler::new(0), count: 0, guest_accesses: Vec::new() }
+        Asm { buf: VecAssembler::new(0), count: 0, guest_accesses: Vec::new(), stack_delta: 0 }
     }
 
     pub(crate) fn offset(&self) -> u32 {
@@ -235,13 +237,20 @@ impl Asm {
         self.bytes(bytes);
     }
 
+    /// Notes that the next instruction may fault.
+    pub(crate) fn may_fault_here(&mut self) {
+        let at = self.offset();
+        if self.guest_accesses.last().is_none_or(|last| last.0 != at) {
+            self.guest_accesses.push((at, self.stack_delta));
+        }
+    }
+
     /// `op reg, rm` or `op rm, reg` (or with an extension of the opcode in `reg`), then `imm`.
     pub(crate) fn op(&mut self, op: Opcode, reg: u8, rm: impl Into<Rm>, imm: &[u8]) {
         let rm = rm.into();
         self.count += 1;
         if matches!(rm, Rm::Mem(Mem { space: Space::Guest, .. })) {
-            let at = self.offset();
-            self.guest_accesses.push(at);
+            self.may_fault_here();
         }
         let mut rex = if op.wide { 8 } else { 0 };
         let mut force = op.byte_reg && (4..8).contains(&reg);

@@ -72,10 +72,7 @@ impl Lowering<'_> {
     /// Marks the next instruction as one that may fault without a memory operand.
     pub(crate) fn may_trap(&mut self) {
         self.before_fault();
-        let at = self.asm.offset();
-        if self.asm.guest_accesses.last() != Some(&at) {
-            self.asm.guest_accesses.push(at);
-        }
+        self.asm.may_fault_here();
     }
 
     /// `v` = `a op b`, a two-operand instruction whose destination is `a`; only the low `ty` of the result counts. `b` has type `b_ty`.
@@ -163,8 +160,7 @@ impl Lowering<'_> {
         self.consume_inst(self.cur);
         self.may_trap();
         self.clobber_flags();
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         let p = if ty == Type::F32 { 0 } else { 0x66 };
         self.asm.op(Opcode::sse(p, if signalling { 0x0f2f } else { 0x0f2e }), a, sb, &[]);
         self.flags_are(Some(v));

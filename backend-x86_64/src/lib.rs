@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `assign` | which guest state lives where |
 //! | `plan` | decisions about a block before its code is written |
-//! | `values`, `flags` | where values are while it is written |
+//! | `values`, `flags`, `stack` | where values are while it is written |
 //! | `lower` | the table from ops to the methods that lower them |
 //! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
 //! | `encode` | instructions to bytes |
@@ -26,6 +26,7 @@ mod memory;
 mod mul_div;
 mod plan;
 mod shift;
+mod stack;
 mod state;
 mod string;
 mod stubs;

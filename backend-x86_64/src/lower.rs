@@ -170,6 +170,7 @@ impl<'a> Lowering<'a> {
         self.guest_flags = self.new_flags();
         self.eflags = Some(self.guest_flags);
         self.merged_on = None;
+        self.asm.stack_delta = 0;
         self.wants_rcx = match block.exit {
             Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => {
                 Some(self.root(target))
@@ -221,8 +222,8 @@ impl<'a> Lowering<'a> {
         self.give_back();
         self.end_op();
         let pc = self.pc;
-        for offset in std::mem::take(&mut self.asm.guest_accesses) {
-            self.out.faults.push(FaultSite { offset, pc, leave: StubId::LeaveFault });
+        for (offset, stack_delta) in std::mem::take(&mut self.asm.guest_accesses) {
+            self.out.faults.push(FaultSite { offset, pc, leave: StubId::LeaveFault, stack_delta });
         }
     }
 
@@ -245,7 +246,13 @@ impl Lower for Lowering<'_> {
     fn insn(&mut self, _: Value, pc: GuestAddr, _: Num) {
         self.pc = pc;
     }
-    fn get_gpr(&mut self, dst: Value, reg: Gpr, _: Width) {
+    fn get_gpr(&mut self, dst: Value, reg: Gpr, w: Width) {
+        if reg == Gpr::Rsp {
+            if w == self.mode.word() {
+                return self.define_stack(dst, self.asm.stack_delta);
+            }
+            self.flush_stack();
+        }
         self.read_gpr(dst, Loc::Home(reg), reg);
     }
     fn set_gpr(&mut self, _: Value, reg: Gpr, w: Width, v: Value) {
@@ -307,13 +314,20 @@ impl Lower for Lowering<'_> {
         self.vals[dst.0 as usize].loc = Loc::Const(value.0 & w.mask());
     }
     fn add(&mut self, dst: Value, w: Width, a: Value, b: Value) {
+        if let Some(offset) = self.stack_sum(w, a, b, false).filter(|_| self.joined_flags().is_none()) {
+            self.define_stack(dst, offset);
+            return self.consume_inst(self.cur);
+        }
         self.binary(dst, Alu::Add, w, (a, b), None);
     }
     fn adc(&mut self, dst: Value, w: Width, a: Value, b: Value, f: Value) {
         self.binary(dst, Alu::Adc, w, (a, b), Some(f));
     }
     fn sub(&mut self, dst: Value, w: Width, a: Value, b: Value) {
-        if self.constant_of(a) == Some(0) && self.constant_of(b).is_none() {
+        if let Some(offset) = self.stack_sum(w, a, b, true).filter(|_| self.joined_flags().is_none()) {
+            self.define_stack(dst, offset);
+            self.consume_inst(self.cur);
+        } else if self.constant_of(a) == Some(0) && self.constant_of(b).is_none() {
             self.unary(dst, 3, w, b);
         } else {
             self.binary(dst, Alu::Sub, w, (a, b), None);

@@ -219,10 +219,8 @@ impl Lowering<'_> {
             self.evict(Gpr::Rdx);
         }
         // The guest's own `div` leaves the flags undefined, just as this one.
-        let at = self.asm.offset();
+        self.asm.may_fault_here();
         self.asm.unary(if signed { IDIV } else { DIV }, w, s);
-        self.asm.guest_accesses.retain(|o| *o != at);
-        self.asm.guest_accesses.push(at);
         self.define(v, Dest { reg: RAX, place: Some(Place::Low(Gpr::Rax)) });
         let reg = if w == Width::W8 { RAX | HIGH } else { RDX };
         self.define(rem, Dest { reg, place: Some(rem_place) });

@@ -2,7 +2,7 @@
 
 use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Upper, Value, Width};
 
-use crate::assign::{RCX, home, segment_base_offset, selector_offset, vector_offset};
+use crate::assign::{R13, RCX, home, segment_base_offset, selector_offset, vector_offset};
 use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
 use crate::values::{Dest, Loc, constant_src};
@@ -25,6 +25,16 @@ impl Lowering<'_> {
                 return;
             }
         }
+        if reg == Gpr::Rsp {
+            match loc {
+                Loc::Stack(offset) if w == self.mode.word() => {
+                    self.asm.stack_delta = offset;
+                    return self.consume(v);
+                }
+                _ if w != self.mode.word() => self.flush_stack(),
+                _ => {}
+            }
+        }
         let Some(h) = home(reg) else { return self.write_gpr_memory(reg, w, v) };
         let place = Some(crate::plan::Place::Low(reg));
         let dest = Dest { reg: h, place };
@@ -40,6 +50,18 @@ impl Lowering<'_> {
             self.asm.setcc(cc, Rm::Reg(h));
             return;
         }
+        if let Loc::Stack(offset) = loc
+            && w == self.mode.word()
+        {
+            self.consume(v);
+            self.evict(reg);
+            if offset == 0 {
+                self.asm.mov(w, h, R13);
+            } else {
+                self.asm.lea(w, h, Mem::plain(R13, offset));
+            }
+            return;
+        }
         let constant = self.constant_of(root).filter(|_| w >= Width::W32);
         let src = if constant.is_none() { self.src(root, w) } else { Src::Imm(0) };
         self.consume(v);
@@ -50,6 +72,9 @@ impl Lowering<'_> {
             // Also where source and destination are the same: it clears the upper half.
             None if w == Width::W32 => self.asm.mov(w, h, src),
             None => self.move_to(dest, src, w),
+        }
+        if reg == Gpr::Rsp {
+            self.asm.stack_delta = 0;
         }
         self.rebind(root, reg, w);
     }

@@ -18,6 +18,7 @@ pub(crate) struct Code {
     repeats: bool,
     /// Guest instruction, for the fault table.
     pc: GuestAddr,
+    stack_delta: i32,
 }
 
 impl Lowering<'_> {
@@ -28,7 +29,8 @@ impl Lowering<'_> {
         if based || address == Width::W16 {
             return false;
         }
-        let mut code = Code { bytes: [0; 5], len: 0, repeats: rep != Rep::Once, pc: self.pc };
+        let mut code =
+            Code { bytes: [0; 5], len: 0, repeats: rep != Rep::Once, pc: self.pc, stack_delta: self.asm.stack_delta };
         let mut push = |b: u8| {
             code.bytes[code.len] = b;
             code.len += 1;
@@ -96,7 +98,12 @@ impl Lowering<'_> {
             self.asm.mov(Width::W64, RCX, R14);
         }
         let leave = if code.repeats { StubId::LeaveFaultString } else { StubId::LeaveFault };
-        self.out.faults.push(FaultSite { offset: self.asm.offset(), pc: code.pc, leave });
+        self.out.faults.push(FaultSite {
+            offset: self.asm.offset(),
+            pc: code.pc,
+            leave,
+            stack_delta: code.stack_delta,
+        });
         self.asm.plain(&code.bytes[..code.len]);
         after(self);
         if code.repeats {

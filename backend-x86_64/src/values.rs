@@ -5,7 +5,7 @@
 
 use hokku_ir::{Addr, Align, Gpr, Op, Type, Value, Width};
 
-use crate::assign::{RCX, SLOTS, gpr_offset, home, pinned_vectors, slot_offset, vector_offset};
+use crate::assign::{R13, RCX, SLOTS, gpr_offset, home, pinned_vectors, slot_offset, vector_offset};
 use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
 use crate::plan::Place;
@@ -23,6 +23,8 @@ pub(crate) enum Loc {
     Home(Gpr),
     /// Bits 8 to 15 of it.
     High(Gpr),
+    /// The register of rsp plus a constant.
+    Stack(i32),
     /// A host register of ours.
     Temp(u8),
     /// Spill slots from this one on.
@@ -268,7 +270,7 @@ impl Lowering<'_> {
     /// if no older value of that is still needed; else a temporary. `reuse` is a register to compute in place where that is possible.
     pub(crate) fn dest(&mut self, v: Value, reuse: Option<u8>) -> Dest {
         if let Some(place) = self.plan.values[v.0 as usize].target
-            && let Some(dest) = self.home_dest(place)
+            && let Some(dest) = self.home_dest(v, place)
         {
             self.lock(dest.reg);
             return dest;
@@ -291,8 +293,11 @@ impl Lowering<'_> {
         self.temporaries.contains(&reg) && self.temp_owner[reg as usize].is_none()
     }
 
-    fn home_dest(&self, place: Place) -> Option<Dest> {
+    fn home_dest(&self, v: Value, place: Place) -> Option<Dest> {
         let reg = home(place.reg())?;
+        if place == Place::Low(Gpr::Rsp) && self.val(v).ty != self.mode.word().ty() {
+            return None;
+        }
         if self.is_aliased(place.reg()) || self.borrowed.iter().any(|(b, _)| *b == reg) {
             return None;
         }
@@ -306,12 +311,20 @@ impl Lowering<'_> {
     pub(crate) fn is_aliased(&self, reg: Gpr) -> bool {
         self.aliases[reg.index()].iter().any(|v| {
             let val = self.vals[v.0 as usize];
-            val.uses > 0 && matches!(val.loc, Loc::Home(g) | Loc::High(g) if g == reg)
+            let there = match val.loc {
+                Loc::Home(g) | Loc::High(g) => g == reg,
+                Loc::Stack(_) => reg == Gpr::Rsp,
+                _ => false,
+            };
+            val.uses > 0 && there
         })
     }
 
     /// `v` has been computed into `dest`.
     pub(crate) fn define(&mut self, v: Value, dest: Dest) {
+        if dest.place == Some(Place::Low(Gpr::Rsp)) {
+            self.asm.stack_delta = 0;
+        }
         match dest.place {
             Some(Place::Low(g)) => self.define_alias(v, Loc::Home(g), g),
             Some(Place::High(g)) => self.define_alias(v, Loc::High(g), g),
@@ -342,12 +355,34 @@ impl Lowering<'_> {
 
     /// Copies values that are in the place of `reg` and still needed, because it is about to be written.
     pub(crate) fn evict(&mut self, reg: Gpr) {
+        if reg == Gpr::Rsp {
+            let list = std::mem::take(&mut self.aliases[reg.index()]);
+            for v in &list {
+                if let Val { loc: Loc::Stack(offset), uses: 1.., .. } = self.vals[v.0 as usize] {
+                    let temp = self.temp();
+                    self.asm.lea(self.mode.word(), temp, Mem::plain(R13, offset));
+                    self.unlock(temp);
+                    self.define_temp(*v, temp);
+                }
+            }
+            self.aliases[reg.index()] = list;
+        }
+        self.evict_named(reg);
+    }
+
+    /// The same for values that are the register itself or a part of it.
+    pub(crate) fn evict_named(&mut self, reg: Gpr) {
         let mut list = std::mem::take(&mut self.aliases[reg.index()]);
+        let mut kept = Vec::new();
         for v in list.drain(..) {
             let val = self.vals[v.0 as usize];
             let high = match val.loc {
                 Loc::Home(g) if g == reg => false,
                 Loc::High(g) if g == reg => true,
+                Loc::Stack(_) => {
+                    kept.push(v);
+                    continue;
+                }
                 _ => continue,
             };
             if val.uses == 0 {
@@ -377,6 +412,7 @@ impl Lowering<'_> {
             self.unlock(temp);
             self.define_temp(v, temp);
         }
+        list.append(&mut kept);
         self.aliases[reg.index()] = list;
     }
 
@@ -452,6 +488,7 @@ impl Lowering<'_> {
                     Src::Reg(RCX | HIGH)
                 }
             },
+            Loc::Stack(offset) => self.stack_src(offset),
             Loc::Temp(r) => {
                 self.lock(r);
                 Src::Reg(r)
@@ -670,6 +707,14 @@ impl Lowering<'_> {
         let long = self.mode == hokku_ir::CpuMode::Long64;
         let mut disp = at.disp;
         let (mut base, mut index) = (at.base, at.index);
+        let on_stack = match base.map(|b| self.loc(b)) {
+            Some(Loc::Stack(offset)) if at.width == self.mode.word() => {
+                base = None;
+                disp = disp.wrapping_add(offset.into());
+                true
+            }
+            _ => false,
+        };
         for (part, scale) in [(&mut base, 0), (&mut index, at.scale)] {
             if let Some(n) = part.and_then(|v| self.constant_of(v)) {
                 disp = disp.wrapping_add((n << scale) as i64);
@@ -687,7 +732,11 @@ impl Lowering<'_> {
             short: at.width != Width::W64,
             space: Space::Guest,
         };
-        m.base = base.map(|v| self.address_part(v, at.width));
+        if on_stack {
+            // What is in the register stays while it is part of an operand.
+            self.lock(R13);
+        }
+        m.base = if on_stack { Some(R13) } else { base.map(|v| self.address_part(v, at.width)) };
         m.index = index.map(|v| self.address_part(v, at.width));
         match i32::try_from(disp) {
             Ok(disp) => m.disp = disp,

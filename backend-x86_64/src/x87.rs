@@ -142,8 +142,7 @@ impl Lowering<'_> {
     /// An x87 instruction without memory operand.
     pub(crate) fn x87_plain(&mut self, bytes: &[u8]) {
         self.before_fault();
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         self.asm.plain(bytes);
     }
 
@@ -159,8 +158,7 @@ impl Lowering<'_> {
     pub(crate) fn x87_to_flags(&mut self, dst: Value, st: u8, unordered: bool, pop: bool) {
         self.before_fault();
         self.clobber_flags();
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         self.asm.plain(&[if pop { 0xdf } else { 0xdb }, if unordered { 0xe8 } else { 0xf0 } + st]);
         self.flags_are(Some(dst));
     }
@@ -193,8 +191,7 @@ impl Lowering<'_> {
         self.consume(root);
         self.clobber_flags();
         self.asm.test(Width::W8, Rm::Reg(r), Src::Reg(r));
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         self.asm.plain(&[0xdb, 0xc8 + st]);
     }
 
@@ -224,16 +221,14 @@ impl Lowering<'_> {
         let slot = self.take_slot(1);
         let m = Mem::state(slot_offset(slot));
         self.asm.mov(Width::W16, m, r);
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         self.asm.op(Opcode::of(0xd9), 5, m, &[]);
         self.freed_slots.push((slot, 1));
     }
 
     /// `movq2dq`: the MMX register in a vector temporary.
     pub(crate) fn read_mmx(&mut self, v: Value, reg: u8) {
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         let t = self.vec_temp();
         self.asm.op(Opcode::sse(0xf3, 0x0fd6), t, Rm::Reg(reg), &[]);
         self.define_vec_temp(v, t);
@@ -246,15 +241,13 @@ impl Lowering<'_> {
             Loc::Slot(s) => {
                 let m = Mem::state(slot_offset(s));
                 self.consume(v);
-                let at = self.asm.offset();
-                self.asm.guest_accesses.push(at);
+                self.asm.may_fault_here();
                 return self.asm.op(Opcode::of(0x0f6f), reg, m, &[]);
             }
             _ => self.vec_reg(v, Type::V64),
         };
         self.consume(v);
-        let at = self.asm.offset();
-        self.asm.guest_accesses.push(at);
+        self.asm.may_fault_here();
         self.asm.op(Opcode::sse(0xf2, 0x0fd6), reg, Rm::Reg(src), &[]);
     }
 }

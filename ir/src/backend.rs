@@ -144,6 +144,8 @@ pub struct FaultSite {
     pub pc: GuestAddr,
     /// [`StubId::LeaveFault`] or [`StubId::LeaveFaultString`].
     pub leave: StubId,
+    /// What is to be added to the guest's stack pointer (modulo the word) once the thread has left here: code may be late in moving it.
+    pub stack_delta: i32,
 }
 
 /// An op that the runtime evaluates: its value operands are numbered 0, 1, ... as places in `callout_args`.

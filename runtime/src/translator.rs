@@ -68,7 +68,12 @@ impl CodeSource for GuestCode<'_> {
 }
 
 /// Translates the code that `key` names, as much of it as pays, applies the passes named, and protects its pages from stores.
-pub(crate) fn translate(memory: &GuestMemory, key: BlockKey, pass_names: &[&str], faults_see: FaultsSee) -> Translation {
+pub(crate) fn translate(
+    memory: &GuestMemory,
+    key: BlockKey,
+    pass_names: &[&str],
+    faults_see: FaultsSee,
+) -> Translation {
     let code = GuestCode { memory, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, &Limits::default());
     for name in pass_names {

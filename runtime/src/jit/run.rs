@@ -12,7 +12,7 @@ use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::passes::FaultsSee;
 use hokku_ir::softfloat::Exceptions;
-use hokku_ir::{BlockKey, GuestAddr, Op};
+use hokku_ir::{BlockKey, Gpr, GuestAddr, Op};
 
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
@@ -201,6 +201,8 @@ impl Thread {
             return Left::Flow(Flow::Stopped { at });
         }
         jit.shadow_sp.set(self.cpu.host.shadow_sp);
+        let sp = self.cpu.get(Gpr::Rsp).wrapping_add_signed(jit.host.stack_delta().into());
+        self.cpu.set(Gpr::Rsp, sp & self.team.mode.word().mask());
         self.left()
     }
 
@@ -268,7 +270,8 @@ fn stop_flow(stop: &Stop) -> Flow {
 fn install(team: &Team, key: BlockKey) -> bool {
     let Some(backend) = team.backend.as_deref() else { return false };
     let start = Instant::now();
-    let Translation { region, pages } = translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
+    let Translation { region, pages } =
+        translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
     let mut compiled = backend.compile(&region);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());

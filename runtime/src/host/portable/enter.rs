@@ -28,5 +28,9 @@ impl HostThread {
         None
     }
 
+    pub(crate) fn stack_delta(&self) -> i32 {
+        0
+    }
+
     pub(crate) fn in_host(&self, _yes: bool) {}
 }

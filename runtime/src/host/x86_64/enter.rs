@@ -29,6 +29,8 @@ pub(super) struct Running {
     pub(super) in_host: AtomicBool,
     /// What the handler found.
     pub(super) fault: Cell<Option<NativeFault>>,
+    /// What it found to be missing from the guest's stack pointer.
+    pub(super) stack_delta: Cell<i32>,
 }
 
 thread_local! {
@@ -61,6 +63,7 @@ impl HostThread {
             guard: memory.guard(),
             in_host: AtomicBool::new(false),
             fault: Cell::new(None),
+            stack_delta: Cell::new(0),
         };
         HostThread { running: Box::new(running), memory, old_stack: Cell::new(None) }
     }
@@ -75,6 +78,7 @@ impl HostThread {
         self.bind(cpu);
         self.running.cpu.set(cpu);
         self.running.fault.set(None);
+        self.running.stack_delta.set(0);
         self.in_host(true);
         if shared.attention() != Attention::empty() {
             self.in_host(false);
@@ -94,6 +98,11 @@ impl HostThread {
     /// What the fault handler found, when it ended the latest run.
     pub(crate) fn fault(&self) -> Option<NativeFault> {
         self.running.fault.get()
+    }
+
+    /// What must be added to the guest's stack pointer after the latest run.
+    pub(crate) fn stack_delta(&self) -> i32 {
+        self.running.stack_delta.get()
     }
 
     /// Says whether handlers may find the thread in host code. Orders this with the accesses of handlers on the same thread.

@@ -86,7 +86,7 @@ fn in_host_code(running: &Running, registers: &mut [i64; 23], signal: c_int, add
     // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
     let site = unsafe { &*running.cache }.lock().code_at(pc).and_then(|code| code.fault(pc));
     let (Some(site), Some(fault)) = (site, native_fault(registers, signal)) else { return false };
-    step::leave_at(running, registers, site.pc.0, site.leave, fault);
+    step::leave_at(running, registers, site.pc.0, (site.leave, site.stack_delta), fault);
     true
 }
 

@@ -60,24 +60,31 @@ fn step(context: &mut libc::ucontext_t) {
 }
 
 /// The guest address that belongs to host address `pc`, and how to leave there.
-fn safe_point(running: &Running, pc: u64) -> Option<(u64, StubId)> {
+fn safe_point(running: &Running, pc: u64) -> Option<(u64, (StubId, i32))> {
     // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
     let tables = unsafe { &*running.cache }.lock();
     let code = tables.code_at(pc)?;
     match (code.block_at(pc), code.fault(pc)) {
-        (Some(block), _) => Some((block.0, StubId::LeaveFault)),
-        (None, Some(site)) => Some((site.pc.0, site.leave)),
+        (Some(block), _) => Some((block.0, (StubId::LeaveFault, 0))),
+        (None, Some(site)) => Some((site.pc.0, (site.leave, site.stack_delta))),
         (None, None) => None,
     }
 }
 
-/// Sends the thread to its leave stub.
-pub(super) fn leave_at(running: &Running, registers: &mut [i64; 23], rip: u64, leave: StubId, why: NativeFault) {
+/// Sends the thread to its leave stub; notes what its stack pointer lacks.
+pub(super) fn leave_at(
+    running: &Running,
+    registers: &mut [i64; 23],
+    rip: u64,
+    (leave, delta): (StubId, i32),
+    why: NativeFault,
+) {
     let entrances = running.entrances.get();
     let stub = if leave == StubId::LeaveFaultString { entrances.leave_fault_string } else { entrances.leave_fault };
     // SAFETY: set by the thread itself on its way into the code, to the state that this code works on.
     unsafe { (*running.cpu.get()).rip = rip };
     running.fault.set(Some(why));
+    running.stack_delta.set(delta);
     registers[libc::REG_EFL as usize] &= !TF;
     registers[libc::REG_RIP as usize] = stub as i64;
 }
