@@ -179,13 +179,12 @@ pub fn exec(
 pub fn fork(call: &mut Call<'_>) -> SysResult<ThreadId> {
     let team = call.team;
     let me = Arc::clone(&call.me);
-    let forked = call.thread.fork(|| {
-        let quiet = team.quiesce();
-        let own = me.quiesce();
-        let forked = team.kernel.processes().fork();
-        drop((quiet, own));
-        forked.map(|child| child.map_or(0, |team| team.0))
-    })?;
+    let forked = {
+        // Before the runtime's own locks: handlers reach for guest memory while they hold these.
+        let _quiet = team.quiesce();
+        let _own = me.quiesce();
+        call.thread.fork(|| team.kernel.processes().fork().map(|child| child.map_or(0, |team| team.0)))?
+    };
     if forked != 0 {
         return Ok(ThreadId(forked));
     }
