@@ -350,7 +350,9 @@ impl Lowering<'_> {
             Src::Reg(r) => {
                 let t = self.temp();
                 self.load_reg(t, Src::Reg(r), w);
-                self.unlock(RCX);
+                if r == RCX | HIGH && t != RCX {
+                    self.unlock(RCX);
+                }
                 Rm::Reg(t)
             }
             s => Rm::Reg(self.copy_src(s, w)),
@@ -360,7 +362,9 @@ impl Lowering<'_> {
             Src::Reg(r) if r & HIGH != 0 => {
                 let t = self.temp();
                 self.load_reg(t, Src::Reg(r), w);
-                self.unlock(RCX);
+                if r == RCX | HIGH && t != RCX {
+                    self.unlock(RCX);
+                }
                 Src::Reg(t)
             }
             s => s,

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use hokku_ir::Region;
+use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::text::print;
-use iced_x86::{Formatter, NasmFormatter};
+use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 
 use super::case::{Program, Start};
 use super::compare::{After, Field, everything, hex};
@@ -77,6 +79,29 @@ pub fn difference(
     let _ = writeln!(text, "IR:\n{}", print::region(&translated.region));
     if let Some(optimised) = &translated.optimised {
         let _ = writeln!(text, "after passes (this is what ran):\n{}", print::region(optimised));
+    }
+    if first_name == "JIT" {
+        text += &host_code(&translated.region);
+    }
+    text
+}
+
+/// What the back end makes of `region` after passes.
+fn host_code(region: &Region) -> String {
+    let Some(back_end) = hokku_runtime::back_end() else { return String::new() };
+    let mut region = region.clone();
+    passes::run(&mut region, FaultsSee::ExactFlags);
+    let compiled = back_end.compile(&region);
+    let mut formatter = NasmFormatter::new();
+    let mut text = String::from("host code:\n");
+    for insn in &mut Decoder::with_ip(64, &compiled.code, 0, DecoderOptions::NONE) {
+        let mut line = String::new();
+        formatter.format(&insn, &mut line);
+        for block in compiled.blocks.iter().filter(|b| u64::from(b.offset) == insn.ip()) {
+            let _ = writeln!(text, "b{}:", block.block.0);
+        }
+        let faults = compiled.faults.iter().any(|f| u64::from(f.offset) == insn.ip());
+        let _ = writeln!(text, "  {:04x}  {line}{}", insn.ip(), if faults { "    ; may fault" } else { "" });
     }
     text
 }
