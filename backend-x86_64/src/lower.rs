@@ -10,7 +10,7 @@ use crate::assign::{MXCSR, SYSTEM_FLAGS, segment_base_offset, temporaries};
 use crate::control::Cold;
 use crate::encode::{Alu, Asm, Shift};
 use crate::plan::Plan;
-use crate::values::{Loc, Val};
+use crate::values::{Borrowed, Loc, Val};
 
 /// A region while its code is written.
 pub(crate) struct Lowering<'a> {
@@ -39,7 +39,7 @@ pub(crate) struct Lowering<'a> {
     /// Spill slots in use, and those that the next `end_op` frees.
     pub(crate) slots: u64,
     pub(crate) freed_slots: Vec<(u8, u8)>,
-    pub(crate) borrowed: Vec<(u8, u8)>,
+    pub(crate) borrowed: Vec<Borrowed>,
     /// By guest register: values that share its place.
     pub(crate) aliases: [Vec<Value>; 16],
     pub(crate) vec_aliases: [Vec<Value>; 16],
@@ -219,12 +219,17 @@ impl<'a> Lowering<'a> {
     }
 
     fn end_inst(&mut self) {
-        self.give_back();
-        self.end_op();
         let pc = self.pc;
         for (offset, stack_delta) in std::mem::take(&mut self.asm.guest_accesses) {
-            self.out.faults.push(FaultSite { offset, pc, leave: StubId::LeaveFault, stack_delta });
+            let mut borrowed = [None; 4];
+            let earlier = self.borrowed.iter().filter(|b| b.since <= offset);
+            for (place, b) in borrowed.iter_mut().zip(earlier) {
+                *place = Some((b.reg, b.slot));
+            }
+            self.out.faults.push(FaultSite { offset, pc, leave: StubId::LeaveFault, stack_delta, borrowed });
         }
+        self.give_back();
+        self.end_op();
     }
 
     /// Keeps the flags value `f` for later uses; as the guest's flags it is overwritten by the next instruction itself.

@@ -308,13 +308,13 @@ impl Lowering<'_> {
         self.force(new);
         self.before_fault();
         let slot = self.take_slot(1);
+        self.lock(RAX);
         let m = self.address(at);
         let s = self.src(new, w);
         let new = match s {
             Src::Reg(r) if r & HIGH == 0 => r,
             s => self.copy_src(s, w),
         };
-        self.lock(RAX);
         self.consume_inst(self.cur);
         self.clobber_flags();
         self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), RAX);

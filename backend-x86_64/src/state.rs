@@ -63,6 +63,8 @@ impl Lowering<'_> {
             return;
         }
         let constant = self.constant_of(root).filter(|_| w >= Width::W32);
+        // Not to be borrowed for the operand.
+        self.lock(h);
         let src = if constant.is_none() { self.src(root, w) } else { Src::Imm(0) };
         self.consume(v);
         self.evict(reg);
@@ -197,6 +199,10 @@ impl Lowering<'_> {
         if self.loc(root) == Loc::High(reg) {
             self.consume(v);
             return;
+        }
+        if let Some(h) = home(reg) {
+            // Not to be borrowed for the operand.
+            self.lock(h);
         }
         let src = self.src(root, Width::W8);
         self.consume(v);

@@ -103,6 +103,7 @@ impl Lowering<'_> {
             pc: code.pc,
             leave,
             stack_delta: code.stack_delta,
+            borrowed: [None; 4],
         });
         self.asm.plain(&code.bytes[..code.len]);
         after(self);

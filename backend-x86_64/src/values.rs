@@ -10,6 +10,17 @@ use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
 use crate::plan::Place;
 
+/// A guest register's host register that is used as a temporary meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Borrowed {
+    /// The host register.
+    pub(crate) reg: u8,
+    /// Spill slot that holds the guest's value.
+    pub(crate) slot: u8,
+    /// Offset of the code from which on that is so.
+    pub(crate) since: u32,
+}
+
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loc {
@@ -176,13 +187,13 @@ impl Lowering<'_> {
         let reg = [0u8, 2, 3, 6, 7, 5].into_iter().find(|r| self.locked & 1 << r == 0).unwrap_or(0);
         let slot = self.take_slot(1);
         self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), reg);
-        self.borrowed.push((reg, slot));
+        self.borrowed.push(Borrowed { reg, slot, since: self.asm.offset() });
         reg
     }
 
     /// Puts borrowed guest registers back.
     pub(crate) fn give_back(&mut self) {
-        while let Some((reg, slot)) = self.borrowed.pop() {
+        while let Some(Borrowed { reg, slot, .. }) = self.borrowed.pop() {
             self.spill_temp(reg);
             self.asm.mov(Width::W64, reg, Mem::state(slot_offset(slot)));
             self.freed_slots.push((slot, 1));
@@ -298,7 +309,7 @@ impl Lowering<'_> {
         if place == Place::Low(Gpr::Rsp) && self.val(v).ty != self.mode.word().ty() {
             return None;
         }
-        if self.is_aliased(place.reg()) || self.borrowed.iter().any(|(b, _)| *b == reg) {
+        if self.is_aliased(place.reg()) || self.borrowed.iter().any(|b| b.reg == reg) {
             return None;
         }
         match place {
@@ -441,8 +452,8 @@ impl Lowering<'_> {
     /// Where guest register `reg` lives.
     pub(crate) fn home_rm(&self, reg: Gpr) -> Rm {
         match home(reg) {
-            Some(r) => match self.borrowed.iter().find(|(b, _)| *b == r) {
-                Some((_, slot)) => Rm::Mem(Mem::state(slot_offset(*slot))),
+            Some(r) => match self.borrowed.iter().find(|b| b.reg == r) {
+                Some(b) => Rm::Mem(Mem::state(slot_offset(b.slot))),
                 None => Rm::Reg(r),
             },
             None => Rm::Mem(Mem::state(gpr_offset(reg))),

@@ -228,6 +228,7 @@ impl Lowering<'_> {
 
     /// `movq2dq`: the MMX register in a vector temporary.
     pub(crate) fn read_mmx(&mut self, v: Value, reg: u8) {
+        self.before_fault();
         self.asm.may_fault_here();
         let t = self.vec_temp();
         self.asm.op(Opcode::sse(0xf3, 0x0fd6), t, Rm::Reg(reg), &[]);

@@ -146,6 +146,8 @@ pub struct FaultSite {
     pub leave: StubId,
     /// What is to be added to the guest's stack pointer (modulo the word) once the thread has left here: code may be late in moving it.
     pub stack_delta: i32,
+    /// Guest registers that something else is in meanwhile: the host register's number and the spill slot that holds the guest's value.
+    pub borrowed: [Option<(u8, u8)>; 4],
 }
 
 /// An op that the runtime evaluates: its value operands are numbered 0, 1, ... as places in `callout_args`.

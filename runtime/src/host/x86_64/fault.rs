@@ -17,6 +17,26 @@ use crate::host::NativeFault;
 
 const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 
+/// Places of the registers in a signal context, by their encoding numbers.
+const GREGS: [c_int; 16] = [
+    libc::REG_RAX,
+    libc::REG_RCX,
+    libc::REG_RDX,
+    libc::REG_RBX,
+    libc::REG_RSP,
+    libc::REG_RBP,
+    libc::REG_RSI,
+    libc::REG_RDI,
+    libc::REG_R8,
+    libc::REG_R9,
+    libc::REG_R10,
+    libc::REG_R11,
+    libc::REG_R12,
+    libc::REG_R13,
+    libc::REG_R14,
+    libc::REG_R15,
+];
+
 static INSTALL: Once = Once::new();
 /// What handled each of [`SIGNALS`] before; written once, before the handlers are there.
 static mut PREVIOUS: [MaybeUninit<libc::sigaction>; SIGNALS.len()] = [const { MaybeUninit::uninit() }; SIGNALS.len()];
@@ -86,6 +106,11 @@ fn in_host_code(running: &Running, registers: &mut [i64; 23], signal: c_int, add
     // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
     let site = unsafe { &*running.cache }.lock().code_at(pc).and_then(|code| code.fault(pc));
     let (Some(site), Some(fault)) = (site, native_fault(registers, signal)) else { return false };
+    for (register, slot) in site.borrowed.into_iter().flatten() {
+        // SAFETY: the thread's own state, which it does not touch while it is here.
+        let value = unsafe { (*running.cpu.get()).host.spill[usize::from(slot)] };
+        registers[GREGS[usize::from(register & 15)] as usize] = value as i64;
+    }
     step::leave_at(running, registers, site.pc.0, (site.leave, site.stack_delta), fault);
     true
 }
