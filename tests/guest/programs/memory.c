@@ -33,7 +33,9 @@ static void check_areas(void)
 	CHECK(delete_area(cloned) == B_OK && address[PAGE + 6] == 13);
 	CHECK(delete_area(area) == B_OK && delete_area(area) == B_BAD_VALUE);
 
-	CHECK(create_area("bad", (void**)&address, B_ANY_ADDRESS, PAGE + 1, B_NO_LOCK, B_READ_AREA) == B_BAD_VALUE);
+	area = create_area("odd size", (void**)&address, B_ANY_ADDRESS, PAGE + 1, B_NO_LOCK, B_READ_AREA);
+	CHECK(area > 0 && get_area_info(area, &info) == B_OK && info.size == 2 * PAGE && delete_area(area) == B_OK);
+	CHECK(create_area("bad", (void**)&address, B_ANY_ADDRESS, 0, B_NO_LOCK, B_READ_AREA) == B_BAD_VALUE);
 	CHECK(create_area("bad", (void**)&address, 99, PAGE, B_NO_LOCK, B_READ_AREA) == B_BAD_VALUE);
 }
 

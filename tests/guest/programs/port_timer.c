@@ -43,7 +43,8 @@ int main(int argc, char** argv)
 		char message[16] = "a message";
 		int32 code;
 		CHECK(write_port(requests, i, message, sizeof(message)) == B_OK);
-		CHECK(read_port(answers, &code, message, sizeof(message)) == sizeof(message) && code == i);
+		CHECK(read_port_etc(answers, &code, message, sizeof(message), B_RELATIVE_TIMEOUT, 5000000) == sizeof(message)
+			&& code == i);
 	}
 	bigtime_t time = system_time_nsecs() - start;
 	status_t status = B_ERROR;
