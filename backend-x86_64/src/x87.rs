@@ -184,14 +184,15 @@ impl Lowering<'_> {
                 return self.x87_plain(&[first, second + st]);
             }
         }
-        // fcmovne on flags made from the value; the guest's come back before the next fault.
+        // fcmovne on flags made from the value; a pending exception is raised before, while the guest's flags are there.
         self.force(root);
         self.before_fault();
+        self.asm.may_fault_here();
+        self.asm.plain(&[0x9b]);
         let r = self.src_reg(root, Width::W8);
         self.consume(root);
         self.clobber_flags();
         self.asm.test(Width::W8, Rm::Reg(r), Src::Reg(r));
-        self.asm.may_fault_here();
         self.asm.plain(&[0xdb, 0xc8 + st]);
     }
 

@@ -1,0 +1,38 @@
+//! The JIT against the evaluator, on random code: registers, flags, memory and faults.
+//!
+//! `cargo run --release -p hokku-tests --bin fuzz -- --engine jit` runs more of the same.
+
+use hokku_ir::CpuMode;
+use hokku_tests::fuzz::case::codes;
+use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
+use hokku_tests::fuzz::sequence;
+
+/// Cases of single instructions for each word size, and of pieces of code.
+const CASES: u64 = 30_000;
+const PIECES: u64 = 6_000;
+
+fn compare(mode: CpuMode) {
+    let mut runner = match Runner::new(Against::Jit, mode) {
+        Ok(runner) => runner,
+        Err(why) => {
+            eprintln!("skipped: {why}");
+            return;
+        }
+    };
+    let all = codes(mode);
+    assert!(all.len() > 1000, "only {} instructions can be compared", all.len());
+    let pieces = sequence::codes(&all);
+    for (codes, sequences, cases) in [(all, false, CASES), (pieces, true, PIECES)] {
+        let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, reports: 3 };
+        let tally = runner.run(&plan, 0, cases / STATES, |_| ());
+        assert!(tally.cases > cases / 2, "only {} cases could be compared", tally.cases);
+        assert_eq!(tally.differences(), 0, "{:?}\n{}", tally.different, tally.reports.join("\n"));
+    }
+}
+
+/// One after the other: both use the same guest addresses, and these are the host's.
+#[test]
+fn translated_code_does_what_the_evaluator_does() {
+    compare(CpuMode::Long64);
+    compare(CpuMode::Protected32);
+}
