@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -80,11 +81,42 @@ fn some_pid(team: TeamId) -> SysResult<Option<Pid>> {
     }
 }
 
+/// Parent of a team that no team has started.
+const KERNEL_TEAM: TeamId = TeamId(1);
+
 /// A field of `/proc/ID/stat`, counted after the name; `None` if there is no such process.
 fn stat_field(team: TeamId, field: usize) -> Option<i64> {
     let text = std::fs::read_to_string(format!("/proc/{team}/stat")).ok()?;
     let after_name = &text[text.rfind(')')? + 2..];
     after_name.split(' ').nth(field)?.parse().ok()
+}
+
+/// Whether the process runs hokku's program file `own`. The links of other users' processes cannot be read: they are no teams of ours.
+fn runs(team: TeamId, own: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{team}/exe")).is_ok_and(|exe| exe == own)
+}
+
+/// The first team of `team`'s family: its ancestor whose parent is not hokku.
+fn eldest(mut team: TeamId, own: &Path) -> TeamId {
+    while let Some(parent) = stat_field(team, 1).map(|id| TeamId(id as i32)).filter(|&parent| runs(parent, own)) {
+        team = parent;
+    }
+    team
+}
+
+impl LinuxProcesses {
+    /// The teams that a signal to `to` goes to: one team, a process group (negative), or all others (-1). Never a process that is no team of this
+    /// guest: a guest must not reach the host's own processes, nor another guest.
+    fn receivers(&self, to: i32) -> Vec<i32> {
+        let own = self.team();
+        let in_group = |team: &TeamId| stat_field(*team, 2) == Some(-i64::from(to));
+        let wanted = |team: &TeamId| match to {
+            -1 => *team != own,
+            group if group < 0 => in_group(team),
+            id => team.0 == id,
+        };
+        self.teams().into_iter().filter(wanted).map(|team| team.0).collect()
+    }
 }
 
 impl Processes for LinuxProcesses {
@@ -229,15 +261,15 @@ impl Processes for LinuxProcesses {
     }
 
     fn send_signal(&self, to: i32, signal: Signal) -> SysResult {
-        signals::send(to, signal)
+        let receivers = self.receivers(to);
+        if receivers.is_empty() {
+            return Err(Status::ESRCH);
+        }
+        receivers.into_iter().try_for_each(|team| signals::send(team, signal))
     }
 
     fn exists(&self, to: i32) -> SysResult {
-        let test = match to {
-            n if n < 0 => rustix::process::test_kill_process_group(signals::pid(-n)?),
-            n => rustix::process::test_kill_process(signals::pid(n)?),
-        };
-        Ok(test?)
+        if self.receivers(to).is_empty() { Err(Status::ESRCH) } else { Ok(()) }
     }
 
     fn stop(&self) -> SysResult {
@@ -254,7 +286,9 @@ impl Processes for LinuxProcesses {
 
     fn parent(&self, team: TeamId) -> SysResult<TeamId> {
         if team.0 == 0 || team == self.team() {
-            return Ok(rustix::process::getppid().map_or(TeamId(0), id));
+            let parent = rustix::process::getppid().map_or(TeamId(0), id);
+            let is_team = std::fs::read_link(SELF).is_ok_and(|own| runs(parent, &own));
+            return Ok(if is_team { parent } else { KERNEL_TEAM });
         }
         let parent = stat_field(team, 1).ok_or(Status::B_BAD_TEAM_ID)?;
         Ok(TeamId(parent as i32))
@@ -285,17 +319,20 @@ impl Processes for LinuxProcesses {
     fn teams(&self) -> Vec<TeamId> {
         let Ok(own) = std::fs::read_link(SELF) else { return vec![self.team()] };
         let Ok(entries) = std::fs::read_dir("/proc") else { return vec![self.team()] };
-        // Processes of others have links that cannot be read: they are no teams of ours.
+        let family = eldest(self.team(), &own);
         let mut teams: Vec<TeamId> = entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|id: &i32| std::fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == own))
             .map(TeamId)
+            .filter(|&team| runs(team, &own) && eldest(team, &own) == family)
             .collect();
         teams.sort();
         teams
     }
 
     fn describe(&self, team: TeamId) -> SysResult<TeamInfo> {
+        if team != self.team() && !self.teams().contains(&team) {
+            return Err(Status::B_BAD_TEAM_ID);
+        }
         let threads = stat_field(team, 17).ok_or(Status::B_BAD_TEAM_ID)?;
         let name = std::fs::read_to_string(format!("/proc/{team}/comm")).map_err(|_| Status::B_BAD_TEAM_ID)?;
         let name = name.trim_end().as_bytes();
