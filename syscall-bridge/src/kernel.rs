@@ -35,6 +35,8 @@ pub trait Clock: Send + Sync {
     fn system_time(&self) -> i64;
     /// Time since 1970.
     fn real_time(&self) -> i64;
+    /// Microseconds from system time to real time, as the commpage tells the guest.
+    fn real_time_offset(&self) -> i64;
     /// `2^32 * 10^6 / counts per second` of the guest's time stamp counter.
     fn conversion_factor(&self) -> u32;
     /// Processor time of this team: within guest and bridge, and within the host's kernel.

@@ -81,7 +81,7 @@ pub fn get_system_info(call: &mut Call<'_>, info: Out<SystemInfo>) -> SysResult 
     let (max_pages, used_pages) = machine.pages();
     let teams = kernel.processes().teams().len().max(1) as u32;
     let value = SystemInfo {
-        boot_time: clock.real_time() - clock.system_time(),
+        boot_time: clock.real_time_offset(),
         cpu_count: machine.cpu_count(),
         max_pages,
         used_pages,

@@ -134,7 +134,7 @@ fn map_commpage(team: &TeamState, memory: &GuestMemory, numbers: &Numbers) -> Sy
     let calls = CallNumbers { restore_signal_frame: call("restore_signal_frame")?, exit_thread: call("exit_thread")? };
     let clock = team.kernel.clock();
     let time = RealTimeData {
-        system_time_offset: clock.real_time() - clock.system_time(),
+        system_time_offset: clock.real_time_offset(),
         system_time_conversion_factor: clock.conversion_factor(),
         reserved: 0,
     };

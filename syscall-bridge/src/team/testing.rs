@@ -18,6 +18,9 @@ impl Clock for TestClock {
     fn real_time(&self) -> i64 {
         1
     }
+    fn real_time_offset(&self) -> i64 {
+        0
+    }
     fn conversion_factor(&self) -> u32 {
         1
     }

@@ -1,6 +1,7 @@
 /* load_image: new teams that start suspended. */
 #include "check.h"
 #include <image.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 static thread_id load(const char* exit_code)
@@ -28,7 +29,8 @@ int main(void)
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 6);
 
 	thread = load("7");
-	CHECK(thread > 0 && kill_thread(thread) == B_OK && waitpid(thread, &status, 0) == thread);
+	CHECK(thread > 0 && kill(thread, SIGKILL) == 0 && waitpid(thread, &status, 0) == thread);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 
 	const char* none[] = {"/boot/system/bin/none", NULL};
 	CHECK(load_image(1, none, (const char**)environ) == B_ENTRY_NOT_FOUND);

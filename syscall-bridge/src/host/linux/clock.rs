@@ -11,6 +11,8 @@ use crate::kernel::Clock;
 #[derive(Clone, Copy, Debug)]
 pub struct LinuxClock {
     factor: u32,
+    /// Microseconds from system time to real time. Fixed, as the commpage's is: deadlines in real time end by the guest's clock.
+    real_time_offset: i64,
 }
 
 /// How long the calibration looks at both clocks, in nanoseconds: the error is some 50 ns of that.
@@ -28,12 +30,14 @@ impl LinuxClock {
         // factor = 2^32 * 10^6 / (counts / seconds)
         let counts = u128::from(counter_later.wrapping_sub(counter)).max(1);
         let factor = (u128::from(time_later - time) << 32) / (1000 * counts);
-        LinuxClock { factor: u32::try_from(factor).unwrap_or(u32::MAX) }
+        LinuxClock::with_factor(u32::try_from(factor).unwrap_or(u32::MAX))
     }
 
     /// With the factor that the team which started this one uses: system times of the two can be compared.
     pub fn with_factor(factor: u32) -> Self {
-        LinuxClock { factor }
+        let mut clock = LinuxClock { factor, real_time_offset: 0 };
+        clock.real_time_offset = (nanoseconds(ClockId::Realtime) / 1000) as i64 - clock.system_time();
+        clock
     }
 }
 
@@ -76,7 +80,11 @@ impl Clock for LinuxClock {
     }
 
     fn real_time(&self) -> i64 {
-        (nanoseconds(ClockId::Realtime) / 1000) as i64
+        self.system_time() + self.real_time_offset
+    }
+
+    fn real_time_offset(&self) -> i64 {
+        self.real_time_offset
     }
 
     fn conversion_factor(&self) -> u32 {
