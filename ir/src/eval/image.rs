@@ -8,11 +8,14 @@ use super::x87::{from_guest, initialise, load_words, mask_all, to_guest};
 use super::{EvalFault, Machine};
 use crate::guest::{CpuState, GuestAddr, X87};
 use crate::key::CpuMode;
-use crate::operand::{StateDirection, StateImage};
+use crate::operand::{AtomicOp, StateDirection, StateImage, Width};
 use crate::softfloat::{F80, classify};
 
 /// Bytes of an FXSAVE image up to and without the registers.
 const FX_HEADER: usize = 160;
+
+/// Bytes of an FXSAVE image.
+const FX_SIZE: u64 = 512;
 
 /// Bytes of the x87 registers in an `All` image.
 const REGISTERS: usize = 80;
@@ -97,6 +100,8 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
             put(FX_HEADER + 16 * i, v[0], 8);
             put(FX_HEADER + 16 * i + 8, v[1], 8);
         }
+        // All of the image must be writable, whatever is left out of it.
+        self.memory.atomic_rmw(AtomicOp::Or, Width::W8, at.offset(FX_SIZE - 1), 0)?;
         Ok(self.memory.write(at, &bytes[..FX_HEADER + 16 * self.vector_count()])?)
     }
 
@@ -106,6 +111,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let count = self.vector_count();
         let bytes = &mut buffer[..FX_HEADER + 16 * count];
         self.memory.read(at, bytes)?;
+        self.memory.read_u8(at.offset(FX_SIZE - 1))?;
         let field = |at: usize, len: usize| number(&bytes[at..at + len]);
         let mxcsr = field(24, 4) as u32;
         if mxcsr & !MXCSR_MASK != 0 {

@@ -15,7 +15,7 @@ use super::safety::{
     accesses_are_harmless, address, excluded, is_indirect, is_near_branch, set_value, value, writes_code_segment,
 };
 use super::values;
-use crate::oracle::layout::{CODE, PAGE, SCRATCH, WRITABLE};
+use crate::oracle::layout::{BASES_32, CODE, PAGE, SCRATCH, SELECTORS_32, WRITABLE};
 
 /// Bytes of the largest stub.
 const STUB: u64 = 18;
@@ -76,7 +76,7 @@ impl Program {
     pub fn single(rng: &mut Rng, code: Code, mode: CpuMode) -> Option<Program> {
         let at = CODE + 0x400 + rng.below(0x400);
         let Encoded { mut bytes, mut insn } = encoding::random(rng, code, mode, at)?;
-        if excluded(insn.code()).is_some() || (mode == CpuMode::Protected32 && uses_based_segment(&insn)) {
+        if excluded(insn.code()).is_some() {
             return None;
         }
         aim_constants(rng, mode, &mut bytes, &insn);
@@ -111,12 +111,22 @@ impl Program {
         self.single
     }
 
+    /// Whether it is 32-bit code with fs or gs.
+    pub fn needs_segments(&self) -> bool {
+        self.mode == CpuMode::Protected32 && self.insns.iter().any(uses_based_segment)
+    }
+
     /// A random state to run the one instruction from; `None` where memory of this process would be touched.
     pub fn start(&self, rng: &mut Rng) -> Option<Start> {
         let insn = &self.insns[0];
         let mut start = Start { cpu: values::state(rng, self.mode), memory: Vec::new() };
         start.cpu.rip = self.at;
-        if self.mode == CpuMode::Long64 && uses_based_segment(insn) {
+        if self.needs_segments() {
+            for (i, seg) in [Seg::Fs, Seg::Gs].into_iter().enumerate() {
+                start.cpu.selector[seg.index()] = SELECTORS_32[i];
+                start.cpu.segment_base[seg.index()] = BASES_32[i];
+            }
+        } else if uses_based_segment(insn) {
             for seg in [Seg::Fs, Seg::Gs] {
                 start.cpu.segment_base[seg.index()] = match rng.below(3) {
                     0 => 0,
@@ -181,6 +191,12 @@ impl Program {
             let mut bytes = vec![0; size.clamp(8, 64)];
             values::operand(rng, &mut bytes);
             start.put(at, &bytes);
+        }
+        if matches!(self.insns[0].mnemonic(), Mnemonic::Fxrstor | Mnemonic::Fxrstor64) {
+            // Mostly an image that can be loaded: no reserved bits in mxcsr.
+            let mxcsr = rng.u64() as u32 & if rng.one_in(8) { u32::MAX } else { 0xffff };
+            let at = address(&self.used[0], &start.cpu, self.mode);
+            start.put(at.wrapping_add(24), &mxcsr.to_le_bytes());
         }
         if matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq) {
             // Without TF and AC, which would trap what follows, and NT.

@@ -17,6 +17,9 @@ pub trait Machine {
     /// Its name in reports.
     fn name(&self) -> &'static str;
 
+    /// Whether it has fs and gs in 32-bit code.
+    fn has_segments(&self) -> bool;
+
     /// Makes `program` the contents of the code page.
     fn load(&mut self, program: &Program);
 
@@ -46,6 +49,10 @@ impl Processor {
 impl Machine for Processor {
     fn name(&self) -> &'static str {
         "processor"
+    }
+
+    fn has_segments(&self) -> bool {
+        self.oracle.has_segments()
     }
 
     fn load(&mut self, program: &Program) {
@@ -138,6 +145,10 @@ impl Jit {
 impl Machine for Jit {
     fn name(&self) -> &'static str {
         "JIT"
+    }
+
+    fn has_segments(&self) -> bool {
+        true
     }
 
     fn load(&mut self, program: &Program) {

@@ -130,7 +130,7 @@ impl Runner {
         for number in from..to {
             next(number);
             let (mut rng, program) = plan.program(number);
-            let Some(program) = program else {
+            let Some(program) = program.filter(|p| !p.needs_segments() || self.machine.has_segments()) else {
                 tally.skipped += STATES;
                 continue;
             };

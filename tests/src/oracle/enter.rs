@@ -22,6 +22,8 @@ pub(super) struct Context {
     pub(super) entry: u64,
     /// The same for 32-bit code, as a far pointer.
     pub(super) far_entry: [u16; 4],
+    /// Selectors of fs and gs for 32-bit guest code.
+    pub(super) selectors: [u16; 4],
     /// Bases of fs and gs for the guest.
     pub(super) guest_bases: [u64; 2],
     /// Bases of fs and gs of this thread.
@@ -58,6 +60,7 @@ pub(super) static CONTEXT: Shared = Shared(UnsafeCell::new(Context {
     flags: 0,
     entry: 0,
     far_entry: [0; 4],
+    selectors: [0; 4],
     guest_bases: [0; 2],
     host_bases: [0; 2],
     host_sp: 0,
@@ -112,6 +115,7 @@ global_asm!(
     ".globl hokku_oracle_enter_32",
     "hokku_oracle_enter_32:",
     "HOKKU_LOAD_STATE",
+    "mov fs, word ptr [rip + {ctx} + {selectors}]", "mov gs, word ptr [rip + {ctx} + {selectors} + 2]",
     // jmp fword ptr [rip + far_entry]
     ".byte 0xff, 0x2d", ".long {ctx} + {far_entry} - . - 4",
 
@@ -135,6 +139,7 @@ global_asm!(
     // Flags that would disturb compiled code: DF, AC and what else is not plain.
     "push 0x202", "popfq",
     "mov eax, 7", "xor edx, edx", "xrstor64 [rip + {ctx} + {clean}]",
+    "xor eax, eax", "mov fs, eax", "mov gs, eax",
     "mov rax, [rip + {ctx} + {host_bases}]", "wrfsbase rax",
     "mov rax, [rip + {ctx} + {host_bases} + 8]", "wrgsbase rax",
     "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
@@ -157,6 +162,7 @@ global_asm!(
     flags = const offset_of!(Context, flags),
     entry = const offset_of!(Context, entry),
     far_entry = const offset_of!(Context, far_entry),
+    selectors = const offset_of!(Context, selectors),
     guest_bases = const offset_of!(Context, guest_bases),
     host_bases = const offset_of!(Context, host_bases),
     host_sp = const offset_of!(Context, host_sp),

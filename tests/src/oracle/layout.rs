@@ -23,6 +23,11 @@ pub const WRITABLE: u64 = 2 * PAGE;
 /// One past the page that can only be read.
 pub const SCRATCH_END: u64 = SCRATCH + 3 * PAGE;
 
+/// Selectors of fs and gs in 32-bit code that uses them: the first two entries that Linux gives a program.
+pub const SELECTORS_32: [u16; 2] = [0x63, 0x6b];
+/// Bases of these segments.
+pub const BASES_32: [u64; 2] = [SCRATCH + 0x40, SCRATCH + 0x1008];
+
 /// Whether `len` bytes at `at` are surely no memory of the process but [`SCRATCH`]'s: other low addresses, where the oracle maps nothing and
 /// the kernel puts nothing, addresses that are not canonical, and the kernel's half.
 pub fn harmless(at: u64, len: u64) -> bool {

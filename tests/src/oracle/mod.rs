@@ -85,6 +85,11 @@ mod absent {
         }
 
         /// Cannot be called.
+        pub fn has_segments(&self) -> bool {
+            match self.0 {}
+        }
+
+        /// Cannot be called.
         pub fn set_code(&mut self, _mode: CpuMode, _at: u64, _bytes: &[u8], _arrivals: &[u64]) {
             match self.0 {}
         }

@@ -10,7 +10,7 @@ use hokku_ir::{CpuMode, CpuState, Seg};
 use super::Ending;
 use super::enter::{CONTEXT, hokku_oracle_arrive, hokku_oracle_enter_32, hokku_oracle_enter_64};
 use super::image;
-use super::layout::{CODE, CODE_END, PAGE, PORT, PORT_CODE, SCRATCH, SCRATCH_END, WRITABLE};
+use super::layout::{BASES_32, CODE, CODE_END, PAGE, PORT, PORT_CODE, SCRATCH, SCRATCH_END, SELECTORS_32, WRITABLE};
 use super::signals::Handlers;
 use super::vector;
 
@@ -30,6 +30,7 @@ static MAPPED: OnceLock<Result<(), String>> = OnceLock::new();
 #[derive(Debug)]
 pub struct Oracle {
     _handlers: Handlers,
+    segments: bool,
     _lock: MutexGuard<'static, ()>,
     /// Signal set-up belongs to a thread.
     _here: PhantomData<*mut ()>,
@@ -40,7 +41,12 @@ impl Oracle {
     pub fn acquire() -> Result<Oracle, String> {
         let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         MAPPED.get_or_init(map).clone()?;
-        Ok(Oracle { _handlers: Handlers::install()?, _lock: lock, _here: PhantomData })
+        Ok(Oracle { _handlers: Handlers::install()?, segments: set_segments(), _lock: lock, _here: PhantomData })
+    }
+
+    /// Whether 32-bit code can have fs and gs as `layout::SELECTORS_32` and `layout::BASES_32` tell, in the thread that acquired the oracle.
+    pub fn has_segments(&self) -> bool {
+        self.segments
     }
 
     /// Replaces the guest code: `bytes` at `at`, stubs at `arrivals`, `hlt` everywhere else.
@@ -98,6 +104,7 @@ impl Oracle {
             c.gpr = cpu.gpr;
             c.flags = u64::from(cpu.eflags());
             c.guest_bases = [cpu.segment_base[Seg::Fs.index()], cpu.segment_base[Seg::Gs.index()]];
+            c.selectors = [cpu.selector[Seg::Fs.index()], cpu.selector[Seg::Gs.index()], 0, 0];
             c.entry = entry;
             c.far_entry = [entry as u16, (entry >> 16) as u16, CS_32, 0];
             c.faulted = 0;
@@ -160,6 +167,32 @@ fn stub(mode: CpuMode, at: u64) -> Vec<u8> {
         }
     }
     code
+}
+
+/// Makes descriptors for this thread as the layout wants them; whether it got them.
+fn set_segments() -> bool {
+    /// Linux: `struct user_desc` of `asm/ldt.h`.
+    #[repr(C)]
+    struct Descriptor {
+        entry: u32,
+        base: u32,
+        limit: u32,
+        flags: u32,
+    }
+    const BITS_32: u32 = 1;
+    const LIMIT_IN_PAGES: u32 = 1 << 4;
+    const USEABLE: u32 = 1 << 6;
+    SELECTORS_32.into_iter().zip(BASES_32).all(|(selector, base)| {
+        let mut descriptor = Descriptor {
+            entry: u32::from(selector >> 3),
+            base: base as u32,
+            limit: 0xf_ffff,
+            flags: BITS_32 | LIMIT_IN_PAGES | USEABLE,
+        };
+        // SAFETY: the kernel reads and writes the structure, which is as it wants it; the entries are for programs, and 64-bit ones do
+        // without.
+        unsafe { libc::syscall(libc::SYS_set_thread_area, &raw mut descriptor) == 0 }
+    })
 }
 
 /// Maps the pages of [`super::layout`] and writes the way back.
