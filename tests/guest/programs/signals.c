@@ -289,7 +289,7 @@ static void check_from_other_threads(void)
 
 static int die(const char* how)
 {
-	volatile int zero = 0;
+	volatile int zero = 0, dividend = 100;
 	volatile addr_t nowhere = 0x1230, code = (addr_t)die;
 	if (strcmp(how, "segv") == 0)
 		return *(volatile int*)nowhere;
@@ -300,7 +300,7 @@ static int die(const char* how)
 	if (strcmp(how, "ill") == 0)
 		__asm__ volatile("ud2");
 	if (strcmp(how, "fpe") == 0)
-		zero = 1 / zero;
+		zero = dividend / zero;
 	if (strcmp(how, "trap") == 0)
 		__asm__ volatile("int3");
 	if (strcmp(how, "abort") == 0)
