@@ -162,10 +162,10 @@ impl TeamState {
             self.sems.quiesce(),
             self.ports.quiesce(),
             self.mutexes.quiesce(),
+            lock(&self.user_threads),
             lock(&self.areas),
             lock(&self.images),
             lock(&self.signals),
-            lock(&self.user_threads),
             lock(&self.command_line),
         )
     }

@@ -47,6 +47,7 @@ const FORWARDED: &[i32] = &[
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
+    libc::SIGABRT,
     libc::SIGCHLD,
     libc::SIGCONT,
     libc::SIGTSTP,
