@@ -162,3 +162,86 @@ pub fn rewind(cpu: &mut CpuState, mode: CpuMode, entry: Entry) {
     }
     cpu.rip = cpu.rip.wrapping_sub(SYSCALL_BYTES);
 }
+
+#[cfg(test)]
+mod tests {
+    use hokku_runtime::{Placement, Prot};
+
+    use super::*;
+
+    fn stack(mode: CpuMode) -> (GuestMemory, CpuState, u64) {
+        let memory = GuestMemory::new(mode).expect("guest memory");
+        let place = Placement::Lowest { low: GuestAddr(0x10_0000), high: GuestAddr(0x7000_0000), align: 4096 };
+        let page = memory.map_anonymous(place, 4096, Prot::READ | Prot::WRITE, false).expect("a page").0;
+        let mut cpu = CpuState::new(mode);
+        cpu.set(Gpr::Rsp, page + 0x100);
+        (memory, cpu, page + 0x100)
+    }
+
+    #[test]
+    fn six_arguments_are_in_registers_and_the_rest_above_the_return_address() {
+        let (memory, mut cpu, sp) = stack(CpuMode::Long64);
+        for (i, reg) in ARGUMENT_REGISTERS.into_iter().enumerate() {
+            cpu.set(reg, 10 + i as u64);
+        }
+        for i in 0..3 {
+            memory.write_u64(GuestAddr(sp + 8 + 8 * i), 16 + i).expect("mapped");
+        }
+        let mut words = ArgWords::collect(&cpu, &memory, CpuMode::Long64, 9, 0).expect("readable");
+        for expected in 10..19 {
+            assert_eq!(words.long(), expected);
+        }
+        assert_eq!(words.word(), 0, "more than there are");
+    }
+
+    #[test]
+    fn words_of_32_bit_programs_are_on_the_stack_and_long_ones_are_two() {
+        let (memory, cpu, sp) = stack(CpuMode::Protected32);
+        for (i, word) in [3u32, 0xffff_fffe, 0xffff_ffff, 7].into_iter().enumerate() {
+            memory.write_u32(GuestAddr(sp + 4 + 4 * i as u64), word).expect("mapped");
+        }
+        let mut words = ArgWords::collect(&cpu, &memory, CpuMode::Protected32, 3, 4).expect("readable");
+        assert_eq!((words.word(), words.long() as i64, words.signed_word()), (3, -2, 7));
+        let mut negative = ArgWords::collect(&cpu, &memory, CpuMode::Protected32, 2, 4).expect("readable");
+        negative.word();
+        assert_eq!(negative.signed_word(), -2);
+    }
+
+    #[test]
+    fn arguments_beyond_the_stack_are_a_fault() {
+        for mode in [CpuMode::Long64, CpuMode::Protected32] {
+            let (memory, mut cpu, sp) = stack(mode);
+            cpu.set(Gpr::Rsp, (sp & !0xfff) + 0xffc);
+            assert!(ArgWords::collect(&cpu, &memory, mode, 9, 9).is_err());
+        }
+    }
+
+    #[test]
+    fn results_change_their_registers_only() {
+        let error = RetWord { value: -0x7fff_ffff, wide: false };
+        let mut cpu = CpuState::new(CpuMode::Long64);
+        set_result(&mut cpu, CpuMode::Long64, error);
+        assert_eq!(cpu.get(Gpr::Rax), 0xffff_ffff_8000_0001);
+        let mut cpu = CpuState::new(CpuMode::Protected32);
+        cpu.set(Gpr::Rdx, 5);
+        set_result(&mut cpu, CpuMode::Protected32, error);
+        assert_eq!((cpu.get(Gpr::Rax), cpu.get(Gpr::Rdx)), (0x8000_0001, 5));
+        set_result(&mut cpu, CpuMode::Protected32, RetWord { value: 0x1_0000_0002, wide: true });
+        assert_eq!((cpu.get(Gpr::Rax), cpu.get(Gpr::Rdx)), (2, 1));
+    }
+
+    #[test]
+    fn a_call_that_runs_again_has_its_registers_back() {
+        for mode in [CpuMode::Long64, CpuMode::Protected32] {
+            let mut cpu = CpuState::new(mode);
+            (cpu.rip, cpu.gpr[Gpr::Rax.index()], cpu.gpr[Gpr::Rdx.index()]) = (0x1002, 149, 8);
+            let entry = Entry::of(&cpu);
+            set_result(&mut cpu, mode, RetWord { value: -1, wide: true });
+            let packed = Entry::unpack(entry.pack(mode), &cpu, mode);
+            rewind(&mut cpu, mode, packed);
+            assert_eq!((cpu.rip, cpu.get(Gpr::Rax)), (0x1000, 149));
+            // On x86_64 the third argument's register is never written.
+            assert_eq!(cpu.get(Gpr::Rdx), 8);
+        }
+    }
+}
