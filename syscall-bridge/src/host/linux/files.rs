@@ -315,7 +315,9 @@ impl Paths for LinuxFiles {
             _ => (located.host_dir()?, &located.name),
         };
         if mask & stat_mask::SIZE != 0 {
-            let file = openat(dir, name, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            // A named pipe without readers is not waited for: it has no size to set.
+            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = openat(dir, name, flags, Mode::empty())?;
             ftruncate(&file, u64::try_from(stat.st_size).map_err(|_| Status::B_BAD_VALUE)?)?;
         }
         if mask & stat_mask::MODE != 0 {
