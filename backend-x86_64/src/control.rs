@@ -251,6 +251,14 @@ impl Lowering<'_> {
         let w = self.mode.word();
         let less = ret.0.wrapping_neg();
         let miss = self.asm.label();
+        // A comparison is cheaper than `jrcxz`. It costs the callee's last flags, which nobody can read any more.
+        let short = if w == Width::W32 { Some(ret.0 as i32) } else { i32::try_from(ret.0).ok() };
+        if let (Some(b), Some(n)) = (block.filter(|b| !self.plan.reads_flags(b.0 as usize)), short) {
+            self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));
+            self.asm.jcc(Cond::Ne, miss);
+            self.cold.push(Cold::Mismatch { label: miss, less: 0 });
+            return self.jump(Jump::Always, Target::Block(b), next);
+        }
         match self.mode {
             CpuMode::Protected32 => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
             CpuMode::Long64 => match i32::try_from(less as i64) {
@@ -311,6 +319,7 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     let w = self.mode.word();
                     match (self.mode, i32::try_from(less as i64)) {
+                        _ if less == 0 => {}
                         (CpuMode::Protected32, _) => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
                         (_, Ok(less)) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
                         (_, Err(_)) => {

@@ -180,6 +180,9 @@ impl<'a> Lowering<'a> {
         self.pc = block.pc;
         self.asm.bind(self.block_labels[id.0 as usize]);
         self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset() });
+        // From here on rsp does not move any more.
+        let last_move = block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
+        let settled = if matches!(block.exit, Exit::Branch { .. }) { last_move.map_or(0, |n| n + 1) } else { usize::MAX };
         for (n, inst) in block.insts.iter().enumerate() {
             let info = self.plan.insts[n];
             if info.dead || self.done.contains(&(n as u32)) {
@@ -196,6 +199,10 @@ impl<'a> Lowering<'a> {
                     }
                 }
                 continue;
+            }
+            if n >= settled && (info.flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
+                // Nothing comes between a comparison and the jump then.
+                self.flush_stack();
             }
             if info.flags != crate::plan::NONE {
                 // What the flags that come with this op's instruction depend on is read before it.

@@ -82,8 +82,10 @@ pub(crate) struct InstInfo {
 pub(crate) struct Plan {
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
-    /// Guest flags that are read after each block.
+    /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
+    /// Blocks in which an instruction reads flags that are older than the block.
+    reads_flags: Vec<bool>,
 }
 
 impl Plan {
@@ -106,6 +108,7 @@ impl Plan {
             values: vec![none; region.value_count as usize],
             insts: Vec::new(),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
+            reads_flags: region.blocks.iter().map(reads_older_flags).collect(),
         };
         let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
         loop {
@@ -132,6 +135,11 @@ impl Plan {
         for at in (0..block.insts.len()).rev() {
             self.place(block, at);
         }
+    }
+
+    /// Whether an instruction may read flags that are older than block `n`. Where none does, only a fault could show them.
+    pub(crate) fn reads_flags(&self, n: usize) -> bool {
+        self.reads_flags[n]
     }
 
     /// Guest flags that are read after place `at` (the number of ops: after the block).
@@ -553,6 +561,24 @@ impl Plan {
         self.values[inst.value.0 as usize].vec_target = Some(reg.0);
         self.insts[at].writes = true;
     }
+}
+
+/// Whether `block`, where a call returns to, reads status flags before it has written all of them, or leaves before that. Another call does
+/// not count: no code hands one function's flags to the next.
+fn reads_older_flags(block: &Block) -> bool {
+    let mut written = FlagSet::empty();
+    for inst in &block.insts {
+        match inst.op {
+            Op::SetFlags { set, .. } => written |= set,
+            Op::GetFlags {} if !written.is_all() => return true,
+            Op::String { .. } | Op::CompareExchangePair { .. } if !written.is_all() => return true,
+            _ => {}
+        }
+        if written.is_all() {
+            return false;
+        }
+    }
+    !matches!(block.exit, Exit::Call { .. } | Exit::IndirectCall { .. })
 }
 
 /// Guest flags that are read after `exit`.
