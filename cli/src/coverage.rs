@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use hokku_frontend::Status;
+use hokku_syscall_bridge::coverage;
 
 /// Options of `hokku isa`.
 #[derive(Args)]
@@ -37,5 +38,34 @@ pub(crate) fn isa(args: &IsaArgs) -> Result<()> {
         missing += counts.missing;
     }
     println!("{:<32} {translated:>10} {missing:>8}", "all");
+    Ok(())
+}
+
+/// Options of `hokku syscalls`.
+#[derive(Args)]
+pub(crate) struct SyscallsArgs {
+    /// List only calls with this support
+    #[arg(long, value_name = "LEVEL", value_parser = ["full", "partial", "stub", "missing"])]
+    only: Option<String>,
+    /// Print the table as Markdown
+    #[arg(long, conflicts_with = "only")]
+    markdown: bool,
+}
+
+/// Prints Haiku's system calls and how far each is supported.
+pub(crate) fn syscalls(args: &SyscallsArgs) -> Result<()> {
+    if args.markdown {
+        print!("{}", coverage::markdown());
+        return Ok(());
+    }
+    for call in hokku_syscall_bridge::TABLE {
+        let word = call.support.word();
+        if args.only.as_deref().is_none_or(|only| only == word) {
+            println!("{:<36} {word:<8} {}", call.name, call.support.reason());
+        }
+    }
+    if args.only.is_none() {
+        println!("{}", coverage::summary());
+    }
     Ok(())
 }

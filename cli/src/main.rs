@@ -30,6 +30,8 @@ enum Command {
     Dump(dump::DumpArgs),
     /// Run flat pieces of guest code from JSON (one case a line in, one result a line out)
     Lab(lab::LabArgs),
+    /// List Haiku's system calls and how far each is supported
+    Syscalls(coverage::SyscallsArgs),
     /// List which instructions are translated
     Isa(coverage::IsaArgs),
 }
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         }
         Command::Dump(args) => dump::dump(&args).map(|()| ExitCode::SUCCESS),
         Command::Lab(args) => lab::lab(&args).map(|()| ExitCode::SUCCESS),
+        Command::Syscalls(args) => coverage::syscalls(&args).map(|()| ExitCode::SUCCESS),
         Command::Isa(args) => coverage::isa(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -16,6 +16,7 @@ pub mod args;
 pub mod call;
 pub mod calling;
 pub mod calls;
+pub mod coverage;
 pub mod crash;
 pub mod declare;
 pub mod deliver;

@@ -93,7 +93,7 @@ fn run_damaged(arch: &str, file: &str, rounds: usize, seed: u64) {
         let what = format!("{arch} {file}, round {round}: {how}");
         let ended = hokku(&["run", "--root", root.path(), "/boot/system/bin/hello"]);
         ended.sound(&what);
-        if ended.code != Some(0) {
+        if ended.code != 0 {
             assert!(!ended.err.trim().is_empty(), "{what}: failed with {:?} without a word", ended.code);
         }
         hokku(&["check", root.file(file).to_str().expect("plain name")]).sound(&what);
@@ -125,13 +125,13 @@ fn files_that_are_no_programs() {
         fs::write(root.file("bin/hello"), contents).expect("the copy can be changed");
         let ended = hokku(&["run", "--root", root.path(), "/boot/system/bin/hello"]);
         ended.sound(name);
-        assert_ne!(ended.code, Some(0), "{name}");
+        assert_ne!(ended.code, 0, "{name}");
         assert!(!ended.err.trim().is_empty(), "{name}: no word on stderr");
     }
     let missing = hokku(&["run", "/boot/system/bin/no-such-program"]);
     missing.sound("missing program");
-    assert!(missing.code != Some(0) && missing.err.contains("no-such-program"), "{missing:?}");
+    assert!(missing.code != 0 && missing.err.contains("no-such-program"), "{missing:?}");
     let nowhere = hokku(&["run", "--root", "/no/such/folder", "hello"]);
     nowhere.sound("missing root");
-    assert!(nowhere.code == Some(125) && nowhere.err.contains("/no/such/folder"), "{nowhere:?}");
+    assert!(nowhere.code == 125 && nowhere.err.contains("/no/such/folder"), "{nowhere:?}");
 }

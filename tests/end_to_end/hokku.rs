@@ -14,8 +14,8 @@ const HANGS: Duration = Duration::from_secs(120);
 /// How the command ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// Exit code; `None` where a signal killed hokku itself.
-    pub code: Option<i32>,
+    /// Exit code as shells give it: 128 and the signal's number for a death by signal.
+    pub code: i32,
     /// What it wrote to stdout.
     pub out: String,
     /// What it wrote to stderr.
@@ -23,9 +23,16 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Fails unless hokku ended by itself, without a panic.
+    /// Fails if hokku itself crashed: a program's death by signal is preceded by a report, or asked for by a signal sent.
     pub fn sound(&self, what: &str) -> &Self {
-        assert!(self.code.is_some(), "{what}: hokku was killed by a signal\n{}", self.err);
+        let crash =
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT].contains(&(self.code - 128));
+        assert!(
+            !crash || self.err.contains("the program crashed"),
+            "{what}: hokku crashed: {}\n{}",
+            self.code,
+            self.err
+        );
         assert!(!self.err.contains("panicked at"), "{what}: hokku panicked\n{}", self.err);
         self
     }
@@ -63,7 +70,8 @@ pub fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Ended {
     drop(done);
     watcher.join().expect("the watcher ends");
     assert_ne!(status.signal(), Some(libc::SIGKILL), "hokku {args:?} hangs\n{out}\n{err}");
-    Ended { code: status.code(), out, err }
+    let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
+    Ended { code, out, err }
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {

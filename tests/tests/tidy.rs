@@ -172,3 +172,17 @@ fn missing_instructions_only_get_fewer() {
     assert!(missing <= MISSING, "{missing} encodings are missing; there were {MISSING}");
     assert!(missing >= MISSING, "only {missing} encodings are missing now: lower MISSING to that");
 }
+
+#[test]
+fn the_page_of_system_calls_is_fresh() {
+    check_page("docs/syscalls.md", &hokku_syscall_bridge::coverage::markdown());
+}
+
+/// System calls that are missing: the number may only fall.
+#[test]
+fn missing_system_calls_only_get_fewer() {
+    const MISSING: usize = 96;
+    let missing = hokku_syscall_bridge::TABLE.iter().filter(|c| c.support.word() == "missing").count();
+    assert!(missing <= MISSING, "{missing} system calls are missing; there were {MISSING}");
+    assert!(missing >= MISSING, "only {missing} system calls are missing now: lower MISSING to that");
+}
