@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use hokku_ir::CpuMode;
-use hokku_tests::fuzz::case::codes;
+use hokku_tests::fuzz::case::{self, Program, codes};
 use hokku_tests::fuzz::jobs::{self, Range};
 use hokku_tests::fuzz::report;
+use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 use hokku_tests::fuzz::sequence;
 
@@ -42,6 +43,9 @@ struct Arguments {
     /// Differences to print in full, for each process.
     #[arg(long, default_value_t = 10)]
     reports: usize,
+    /// List the instructions that are compared and, with the reason, the translated ones that are not; run nothing.
+    #[arg(long)]
+    list: bool,
     /// Run programs FROM to TO in this process and tell the results to the one that started it.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], hide = true)]
     worker: Option<Vec<u64>>,
@@ -95,6 +99,10 @@ fn main() -> ExitCode {
     if let Some(range) = &arguments.worker {
         return worker(&arguments, range[0], range[1]);
     }
+    if arguments.list {
+        list(&arguments);
+        return ExitCode::SUCCESS;
+    }
     let mut all = Tally::default();
     for mode in arguments.modes() {
         let plan = arguments.plan(mode);
@@ -136,6 +144,20 @@ fn main() -> ExitCode {
         println!("{n:8} {name}");
     }
     if all.differences() == 0 && all.crashes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn list(arguments: &Arguments) {
+    for mode in arguments.modes() {
+        let bits = mode.word().bits();
+        for code in arguments.plan(mode).codes {
+            let mut rng = Rng::new(arguments.seed, code as u64);
+            let found = (0..20).any(|_| Program::single(&mut rng, code, mode).is_some());
+            println!("{bits}  {}  {code:?}", if found { "compared" } else { "no encoding found" });
+        }
+        for (code, reason) in case::left_out(mode) {
+            println!("{bits}  left out: {reason}  {code:?}");
+        }
+    }
 }
 
 fn worker(arguments: &Arguments, from: u64, to: u64) -> ExitCode {

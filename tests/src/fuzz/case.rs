@@ -60,15 +60,22 @@ pub fn pattern() -> Box<[u8; BYTES]> {
 
 /// Instructions of `mode` that are translated and can be compared.
 pub fn codes(mode: CpuMode) -> Vec<Code> {
+    translated(mode).into_iter().filter(|c| excluded(*c).is_none()).collect()
+}
+
+/// Instructions of `mode` that are translated and cannot be compared, and why.
+pub fn left_out(mode: CpuMode) -> Vec<(Code, &'static str)> {
+    translated(mode).into_iter().filter_map(|c| Some((c, excluded(c)?))).collect()
+}
+
+fn translated(mode: CpuMode) -> Vec<Code> {
     let translated: HashSet<String> = hokku_frontend::coverage()
         .into_iter()
         .filter(|c| c.status == hokku_frontend::Status::Translated)
         .filter(|c| if mode == CpuMode::Protected32 { c.in_32 } else { c.in_64 })
         .map(|c| c.name)
         .collect();
-    Code::values()
-        .filter(|c| translated.contains(&format!("{c:?}")) && excluded(*c).is_none() && !c.op_code().fwait())
-        .collect()
+    Code::values().filter(|c| translated.contains(&format!("{c:?}")) && !c.op_code().fwait()).collect()
 }
 
 impl Program {

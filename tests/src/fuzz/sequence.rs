@@ -144,10 +144,14 @@ impl Piece<'_> {
                 self.set_counter();
             }
             self.items.push(self.bytes.len());
-            let in_loop = looped.is_some_and(|(start, end)| start <= n && n < end);
-            let limit = looped.map_or(count, |(_, end)| if in_loop { end } else { count });
+            // Jumps stay before the loop (whose counter is set first), in it, or behind it.
+            let limit = match looped {
+                Some((start, _)) if n < start => start - 1,
+                Some((_, end)) if n < end => end,
+                _ => count,
+            };
             match self.rng.below(12) {
-                0 if n + 2 < limit && !looped.is_some_and(|(start, _)| n < start) => {
+                0 if n + 2 < limit => {
                     let to = n + 2 + self.rng.below((limit - n - 1).min(6) as u64) as usize;
                     self.branch(to.min(limit));
                 }
