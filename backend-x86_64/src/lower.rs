@@ -182,7 +182,8 @@ impl<'a> Lowering<'a> {
         self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset() });
         // From here on rsp does not move any more.
         let last_move = block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
-        let settled = if matches!(block.exit, Exit::Branch { .. }) { last_move.map_or(0, |n| n + 1) } else { usize::MAX };
+        let settled =
+            if matches!(block.exit, Exit::Branch { .. }) { last_move.map_or(0, |n| n + 1) } else { usize::MAX };
         for (n, inst) in block.insts.iter().enumerate() {
             let info = self.plan.insts[n];
             if info.dead || self.done.contains(&(n as u32)) {

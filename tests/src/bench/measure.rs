@@ -12,12 +12,18 @@ pub struct Job {
     pub program: PathBuf,
     /// Arguments.
     pub args: Vec<OsString>,
+    /// How often to run it at most.
+    pub most: usize,
 }
 
 impl Job {
     /// `program` with `args`.
     pub fn new(program: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Self {
-        Job { program: program.to_path_buf(), args: args.iter().map(|a| a.as_ref().to_os_string()).collect() }
+        Job {
+            program: program.to_path_buf(),
+            args: args.iter().map(|a| a.as_ref().to_os_string()).collect(),
+            most: usize::MAX,
+        }
     }
 }
 
@@ -81,8 +87,8 @@ fn wait(pid: u32) -> Result<(i32, f64), String> {
 pub fn interleaved(jobs: &[Job], rounds: usize) -> Vec<Result<Vec<f64>, String>> {
     let mut results: Vec<Result<Vec<f64>, String>> = jobs.iter().map(|_| Ok(Vec::new())).collect();
     let mut expected: Option<Vec<u8>> = None;
-    for _ in 0..rounds {
-        for (job, result) in jobs.iter().zip(&mut results) {
+    for round in 0..rounds {
+        for (job, result) in jobs.iter().zip(&mut results).filter(|(job, _)| round < job.most) {
             let Ok(times) = result else { continue };
             match run(job) {
                 Ok(run) => {
