@@ -377,7 +377,7 @@ impl Lowering<'_> {
         let faults = matches!(sa, Rm::Mem(m) if m.space == crate::encode::Space::Guest);
         if sa == Rm::Reg(d.reg)
             && sb != Src::Reg(d.reg)
-            && !(w < Width::W32)
+            && w >= Width::W32
             && matches!(sb, Src::Reg(r) if r & HIGH == 0)
         {
             // The other way round.

@@ -167,6 +167,13 @@ impl Lowering<'_> {
         self.merged_on = base;
     }
 
+    /// `get_flags`: another name for the guest's flags as they are now.
+    pub(crate) fn read_flags(&mut self, v: Value) {
+        let uses = self.vals[v.0 as usize].uses;
+        self.alias[v.0 as usize] = self.guest_flags;
+        self.vals[self.guest_flags.0 as usize].uses += uses;
+    }
+
     /// `set_flags`: makes `v` the guest's flags in `set`.
     pub(crate) fn write_flags(&mut self, set: FlagSet, v: Value) {
         let f = self.root(v);

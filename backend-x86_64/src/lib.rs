@@ -7,13 +7,15 @@
 //! | file | what |
 //! |---|---|
 //! | `assign` | which guest state lives where |
-//! | `plan` | decisions about a block before its code is written |
-//! | `values`, `flags`, `stack` | where values are while it is written |
-//! | `lower` | the table from ops to the methods that lower them |
+//! | `plan`, `liveness` | decisions about a block before its code is written |
+//! | `values`, `temps`, `operands`, `address`, `flags`, `stack` | where values are while it is written |
+//! | `lower` | a region, block by block |
+//! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
 //! | `encode` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 
+mod address;
 mod arith;
 mod assign;
 mod callout;
@@ -21,15 +23,19 @@ mod control;
 mod encode;
 mod flags;
 mod float;
+mod liveness;
 mod lower;
 mod memory;
 mod mul_div;
+mod operands;
 mod plan;
 mod shift;
 mod stack;
 mod state;
 mod string;
 mod stubs;
+mod table;
+mod temps;
 mod values;
 mod vector;
 mod x87;

@@ -33,7 +33,7 @@ impl Lowering<'_> {
         let flags = self.joined_flags();
         if let Some(n) = self.constant_of(b)
             && w != Width::W8
-            && let Some(Src::Imm(n)) = crate::values::constant_src(n, w)
+            && let Some(Src::Imm(n)) = crate::operands::constant_src(n, w)
         {
             let s = self.src_rm(a, w);
             self.consume_pair();

@@ -5,7 +5,9 @@
 //! operand, flags that the consuming op puts into the host's flags, an addition that becomes `add [mem], reg` at the store. Faults must stay
 //! in order and before all writes of guest state, so a load is deferred only across ops that neither fault nor write.
 
-use hokku_ir::{Addr, Align, Block, Effects, Exit, FlagSet, Gpr, Inst, Op, Region, Target, Type, Upper, Value, Width};
+use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
+
+use crate::liveness::{live_after, reads_older_flags};
 
 /// No such op.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -20,14 +22,14 @@ pub(crate) struct ValueInfo {
     /// Operands that name it (truncations count for their root).
     pub(crate) uses: u32,
     /// Earliest and latest place at which code uses it.
-    first: u32,
-    last: u32,
+    pub(crate) first: u32,
+    pub(crate) last: u32,
     /// Earliest op that uses it.
-    user: u32,
+    pub(crate) user: u32,
     /// First op that writes it to a general register.
-    set: u32,
+    pub(crate) set: u32,
     /// First op that writes it to a vector register such that nothing above it changes.
-    vec_set: u32,
+    pub(crate) vec_set: u32,
     /// Register that it is computed into.
     pub(crate) target: Option<Place>,
     /// Vector register that it is computed into.
@@ -70,11 +72,11 @@ pub(crate) struct InstInfo {
     /// For a store: the deferred op whose result it writes back to where an operand came from.
     pub(crate) modify: u32,
     /// An instruction here may fault.
-    faults: bool,
+    pub(crate) faults: bool,
     /// Guest state is written here.
-    writes: bool,
+    pub(crate) writes: bool,
     /// No guest state may be written here: a later instruction stands for a load before and a store after this place.
-    pinned: bool,
+    pub(crate) pinned: bool,
 }
 
 /// The decisions for one block at a time; the arrays are kept from block to block.
@@ -151,140 +153,8 @@ impl Plan {
         self.values[v.0 as usize].root
     }
 
-    fn info(&mut self, v: Value) -> &mut ValueInfo {
+    pub(crate) fn info(&mut self, v: Value) -> &mut ValueInfo {
         &mut self.values[v.0 as usize]
-    }
-
-    /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start.
-    fn count(&mut self, block: &Block, live_out: FlagSet) -> FlagSet {
-        self.insts.clear();
-        for (n, inst) in block.insts.iter().enumerate() {
-            let root = match inst.op {
-                Op::Truncate { v, .. } => self.root(v),
-                _ => inst.value,
-            };
-            *self.info(inst.value) = ValueInfo {
-                root,
-                def: n as u32,
-                uses: 0,
-                first: NONE,
-                last: 0,
-                user: NONE,
-                set: NONE,
-                vec_set: NONE,
-                target: None,
-                vec_target: None,
-                need: FlagSet::empty(),
-            };
-            let fx = inst.op.effects();
-            self.insts.push(InstInfo {
-                dead: false,
-                deferred: false,
-                emit: n as u32,
-                live: FlagSet::empty(),
-                flags: NONE,
-                modify: NONE,
-                faults: fx.contains(Effects::may_fault),
-                writes: [
-                    Effects::writes_state,
-                    Effects::writes_mem,
-                    Effects::boundary,
-                    Effects::x87,
-                    Effects::volatile,
-                ]
-                .iter()
-                .any(|e| fx.contains(*e)),
-                pinned: false,
-            });
-        }
-        let mut live = live_out;
-        block.exit.values(&mut |v| {
-            let root = self.root(v);
-            self.info(root).uses += 1;
-        });
-        for (n, inst) in block.insts.iter().enumerate().rev() {
-            self.insts[n].live = live;
-            let result = self.values[inst.value.0 as usize];
-            let fx = inst.op.effects();
-            let dead = match inst.op {
-                Op::Truncate { .. } => true,
-                Op::SetFlags { set, .. } => !live.intersects(set),
-                _ => result.uses == 0 && fx.is_removable() && inst.op.result_type() != Type::Void,
-            };
-            if dead {
-                let i = &mut self.insts[n];
-                (i.dead, i.faults, i.writes) = (true, false, false);
-                continue;
-            }
-            inst.op.values(&mut |v| {
-                let root = self.root(v);
-                self.info(root).uses += 1;
-            });
-            if let Op::SetGpr { v, .. } | Op::SetGprHigh { v, .. } = inst.op {
-                let root = self.root(v);
-                self.info(root).set = n as u32;
-            }
-            if let Op::SetVec { ty, upper, v, .. } = inst.op
-                && (ty == Type::V128 || upper == Upper::Keep)
-                && upper != Upper::Zero256
-            {
-                self.info(v).vec_set = n as u32;
-            }
-            live = self.flags_before(block, &inst.op, result.need, live);
-        }
-        live
-    }
-
-    /// Guest flags live before `op` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.
-    fn flags_before(&mut self, block: &Block, op: &Op, result: FlagSet, live: FlagSet) -> FlagSet {
-        // A constant count that is not zero leaves nothing of the old flags, or what a rotation does not change.
-        let counts = |n: Value| self.constant(block, n).is_some_and(|n| n & 31 != 0);
-        let kept = match *op {
-            Op::ShlFlags { n, .. }
-            | Op::ShrFlags { n, .. }
-            | Op::SarFlags { n, .. }
-            | Op::ShldFlags { n, .. }
-            | Op::ShrdFlags { n, .. }
-                if counts(n) =>
-            {
-                FlagSet::empty()
-            }
-            Op::RotlFlags { n, .. } | Op::RotrFlags { n, .. } if counts(n) => result - (FlagSet::CF | FlagSet::OF),
-            _ => result,
-        };
-        let mut need = |v: Value, set: FlagSet| self.values[v.0 as usize].need |= set;
-        match *op {
-            Op::SetFlags { set, v } => {
-                need(v, set & live);
-                return live - set;
-            }
-            Op::GetFlags {} => return live | result,
-            Op::Condition { cc, f } => need(f, cc.reads()),
-            Op::Adc { f, .. }
-            | Op::AdcFlags { f, .. }
-            | Op::Sbb { f, .. }
-            | Op::SbbFlags { f, .. }
-            | Op::RotlCarry { f, .. }
-            | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
-            Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
-            Op::ShlFlags { f, .. }
-            | Op::ShrFlags { f, .. }
-            | Op::SarFlags { f, .. }
-            | Op::ShldFlags { f, .. }
-            | Op::ShrdFlags { f, .. }
-            | Op::RotlFlags { f, .. }
-            | Op::RotrFlags { f, .. } => need(f, kept),
-            Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
-            Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } | Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
-            Op::MergeFlags { set, a, b } => {
-                need(a, result & set);
-                need(b, result - set);
-            }
-            Op::String { .. } | Op::CompareExchangePair { .. } => return FlagSet::STATUS,
-            _ if op.effects().contains(Effects::may_fault) => return FlagSet::STATUS,
-            _ => {}
-        }
-        live
     }
 
     /// Pairs value ops with the flags ops of the same operands, and stores with the op whose result goes back to where its operand came from.
@@ -560,37 +430,6 @@ impl Plan {
         }
         self.values[inst.value.0 as usize].vec_target = Some(reg.0);
         self.insts[at].writes = true;
-    }
-}
-
-/// Whether `block`, where a call returns to, reads status flags before it has written all of them, or leaves before that. Another call does
-/// not count: no code hands one function's flags to the next.
-fn reads_older_flags(block: &Block) -> bool {
-    let mut written = FlagSet::empty();
-    for inst in &block.insts {
-        match inst.op {
-            Op::SetFlags { set, .. } => written |= set,
-            Op::GetFlags {} if !written.is_all() => return true,
-            Op::String { .. } | Op::CompareExchangePair { .. } if !written.is_all() => return true,
-            _ => {}
-        }
-        if written.is_all() {
-            return false;
-        }
-    }
-    !matches!(block.exit, Exit::Call { .. } | Exit::IndirectCall { .. })
-}
-
-/// Guest flags that are read after `exit`.
-fn live_after(exit: &Exit, live_in: &[FlagSet]) -> FlagSet {
-    let at = |to: &Target| match to {
-        Target::Block(b) => live_in[b.0 as usize],
-        Target::Guest(_) => FlagSet::STATUS,
-    };
-    match exit {
-        Exit::Jump { to } => at(to),
-        Exit::Branch { taken, next, .. } => at(taken) | at(next),
-        _ => FlagSet::STATUS,
     }
 }
 

@@ -5,7 +5,8 @@ use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Upper, Value, Width};
 use crate::assign::{R13, RCX, home, segment_base_offset, selector_offset, vector_offset};
 use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
-use crate::values::{Dest, Loc, constant_src};
+use crate::operands::constant_src;
+use crate::values::{Dest, Loc};
 
 impl Lowering<'_> {
     /// `get_gpr`: another name for the place of `reg`.

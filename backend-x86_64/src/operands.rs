@@ -1,0 +1,269 @@
+//! Values as operands of host instructions: registers, memory, constants.
+
+use hokku_ir::{Align, Gpr, Op, Type, Value, Width};
+
+use crate::assign::{RCX, gpr_offset, home, pinned_vectors, slot_offset, vector_offset};
+use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
+use crate::lower::Lowering;
+use crate::values::Loc;
+
+impl Lowering<'_> {
+    /// Where guest register `reg` lives.
+    pub(crate) fn home_rm(&self, reg: Gpr) -> Rm {
+        match home(reg) {
+            Some(r) => match self.borrowed.iter().find(|b| b.reg == r) {
+                Some(b) => Rm::Mem(Mem::state(slot_offset(b.slot))),
+                None => Rm::Reg(r),
+            },
+            None => Rm::Mem(Mem::state(gpr_offset(reg))),
+        }
+    }
+
+    /// Where vector register `reg` lives.
+    pub(crate) fn vec_home(&self, reg: u8) -> Rm {
+        if reg < pinned_vectors(self.mode) { Rm::Reg(reg) } else { Rm::Mem(Mem::state(vector_offset(reg, 0))) }
+    }
+
+    /// `v` of width `w` as an operand: a register, memory or a constant of 32 bits.
+    pub(crate) fn src(&mut self, v: Value, w: Width) -> Src {
+        let root = self.root(v);
+        match self.loc(root) {
+            Loc::Const(n) => match constant_src(n, w) {
+                Some(imm) => imm,
+                None => {
+                    let t = self.temp();
+                    self.asm.constant(t, n);
+                    Src::Reg(t)
+                }
+            },
+            Loc::Home(g) => {
+                let rm = self.home_rm(g);
+                if let Rm::Reg(r) = rm {
+                    self.lock(r);
+                }
+                rm.into()
+            }
+            Loc::High(g) => match self.home_rm(g) {
+                Rm::Mem(m) => Src::Mem(m.plus(1)),
+                Rm::Reg(r) if r < 4 => {
+                    self.lock(r);
+                    Src::Reg(r | HIGH)
+                }
+                Rm::Reg(r) => {
+                    if self.locked & 1 << RCX != 0 {
+                        return Src::Mem(self.high_byte_in_memory(r));
+                    }
+                    self.take_rcx();
+                    self.asm.mov(Width::W32, RCX, r);
+                    Src::Reg(RCX | HIGH)
+                }
+            },
+            Loc::Stack(offset) => self.stack_src(offset),
+            Loc::Temp(r) => {
+                self.lock(r);
+                Src::Reg(r)
+            }
+            Loc::Slot(s) => Src::Mem(Mem::state(slot_offset(s))),
+            Loc::Deferred => {
+                let def = self.def(root);
+                if let Op::Load { ty, at, .. } = self.block.insts[def as usize].op
+                    && ty == w.ty()
+                {
+                    self.before_fault();
+                    let mem = self.address(at);
+                    self.consume_inst(def);
+                    self.vals[root.0 as usize].loc = Loc::Nowhere;
+                    return Src::Mem(mem);
+                }
+                self.force(root);
+                self.src(root, w)
+            }
+            Loc::VecHome(_) | Loc::VecTemp(_) | Loc::Flags | Loc::Nowhere => {
+                debug_assert!(false, "{v} is no integer at {:?}", self.loc(root));
+                Src::Imm(0)
+            }
+        }
+    }
+
+    /// Like [`Self::src`], but never guest memory.
+    pub(crate) fn src_safe(&mut self, v: Value, w: Width) -> Src {
+        self.force(v);
+        self.src(v, w)
+    }
+
+    /// Like [`Self::src`], but a register (without [`HIGH`]) or memory.
+    pub(crate) fn src_rm(&mut self, v: Value, w: Width) -> Rm {
+        match self.src(v, w) {
+            Src::Reg(r) if r & HIGH == 0 => Rm::Reg(r),
+            Src::Mem(m) => Rm::Mem(m),
+            src => Rm::Reg(self.copy_src(src, w)),
+        }
+    }
+
+    /// `v` in a register without [`HIGH`].
+    pub(crate) fn src_reg(&mut self, v: Value, w: Width) -> u8 {
+        match self.src(v, w) {
+            Src::Reg(r) if r & HIGH == 0 => r,
+            src => self.copy_src(src, w),
+        }
+    }
+
+    /// Copies `src` into a temporary.
+    pub(crate) fn copy_src(&mut self, src: Src, w: Width) -> u8 {
+        let t = match src {
+            Src::Reg(r) if r & HIGH != 0 => {
+                if r & 3 == RCX {
+                    RCX
+                } else if self.locked & 1 << RCX == 0 {
+                    self.take_rcx();
+                    RCX
+                } else {
+                    self.temp()
+                }
+            }
+            // A copy of an address part is of no more use.
+            Src::Mem(m) => self.reusable(&m),
+            _ => self.temp(),
+        };
+        self.load_reg(t, src, w);
+        t
+    }
+
+    /// `reg` = `src`; bits beyond `w` of `reg` become anything.
+    pub(crate) fn load_reg(&mut self, reg: u8, src: Src, w: Width) {
+        match (src, w) {
+            (Src::Mem(m), Width::W8 | Width::W16) => self.asm.movzx(w, reg, Rm::Mem(m)),
+            (Src::Reg(r), _) if r & HIGH != 0 => self.load_high(reg, r),
+            (Src::Reg(r), _) if r == reg => {}
+            (_, Width::W64) => self.asm.mov(w, reg, src),
+            _ => self.asm.mov(Width::W32, reg, src),
+        }
+    }
+
+    /// `reg` = the high byte register `high`, zero-extended.
+    fn load_high(&mut self, reg: u8, high: u8) {
+        if reg < 8 {
+            self.asm.movzx(Width::W8, reg, Rm::Reg(high));
+            return;
+        }
+        // No REX beside a high byte: by way of memory.
+        let byte = self.high_byte_in_memory(high & !HIGH);
+        self.asm.movzx(Width::W8, reg, Rm::Mem(byte));
+    }
+
+    /// Bits 8 to 15 of `reg` as a byte in memory, for this instruction.
+    fn high_byte_in_memory(&mut self, reg: u8) -> Mem {
+        let slot = self.take_slot(1);
+        self.asm.mov(Width::W32, Mem::state(slot_offset(slot)), reg);
+        self.freed_slots.push((slot, 1));
+        Mem::state(slot_offset(slot) + 1)
+    }
+
+    /// Writes the code of a deferred value now, so that `v` is in a register, a slot or a constant.
+    pub(crate) fn force(&mut self, v: Value) {
+        let root = self.root(v);
+        if self.loc(root) != Loc::Deferred || self.val(root).ty == Type::Flags {
+            return;
+        }
+        let def = self.def(root);
+        let (at, locked, vec_locked) = (self.cur, self.locked, self.vec_locked);
+        self.cur = def;
+        self.vals[root.0 as usize].loc = Loc::Nowhere;
+        let block = self.block;
+        self.lower_inst(&block.insts[def as usize]);
+        self.cur = at;
+        (self.locked, self.vec_locked) = (locked, vec_locked);
+    }
+
+    /// Place of the op that defines `v`.
+    pub(crate) fn def(&self, v: Value) -> u32 {
+        self.plan.values[v.0 as usize].def
+    }
+
+    /// Whether `v` is a load that can still become an operand.
+    pub(crate) fn is_deferred_load(&self, v: Value) -> bool {
+        self.loc(v) == Loc::Deferred && matches!(self.block.insts[self.def(self.root(v)) as usize].op, Op::Load { .. })
+    }
+
+    /// The vector value `v` as an operand: a register, or memory if the instruction reads exactly a `ty` there or the memory is aligned.
+    pub(crate) fn vec_src(&mut self, v: Value, ty: Type) -> Rm {
+        let root = self.root(v);
+        match self.loc(root) {
+            Loc::VecHome(n) => {
+                let rm = self.vec_home(n);
+                if let Rm::Reg(r) = rm {
+                    self.vec_locked |= 1 << r;
+                }
+                rm
+            }
+            Loc::VecTemp(r) => {
+                self.vec_locked |= 1 << r;
+                Rm::Reg(r)
+            }
+            Loc::Slot(s) => {
+                // Slots are aligned to eight bytes alone.
+                let m = Mem::state(slot_offset(s));
+                if ty == Type::V128 { Rm::Reg(self.vec_to_temp(Rm::Mem(m), ty)) } else { Rm::Mem(m) }
+            }
+            Loc::Deferred => {
+                let def = self.def(root);
+                if let Op::Load { ty: loaded, at, align } = self.block.insts[def as usize].op
+                    && loaded == ty
+                    && (ty != Type::V128 || align == Align::Natural)
+                {
+                    self.before_fault();
+                    let mem = self.address(at);
+                    self.consume_inst(def);
+                    self.vals[root.0 as usize].loc = Loc::Nowhere;
+                    return Rm::Mem(mem);
+                }
+                self.force(root);
+                self.vec_src(root, ty)
+            }
+            _ => {
+                debug_assert!(false, "{v} is no vector at {:?}", self.loc(root));
+                Rm::Reg(15)
+            }
+        }
+    }
+
+    /// The vector value `v` in a register.
+    pub(crate) fn vec_reg(&mut self, v: Value, ty: Type) -> u8 {
+        match self.vec_src(v, ty) {
+            Rm::Reg(r) => r,
+            rm => {
+                let t = self.vec_temp();
+                self.load_vec(t, rm, ty);
+                t
+            }
+        }
+    }
+
+    fn vec_to_temp(&mut self, rm: Rm, ty: Type) -> u8 {
+        let t = self.vec_temp();
+        self.vec_copy_from(t, rm, ty);
+        t
+    }
+
+    /// `dst` = the `ty` at `src`; anything above.
+    pub(crate) fn vec_copy_from(&mut self, dst: u8, src: Rm, ty: Type) {
+        match (src, ty) {
+            (Rm::Reg(r), _) if r == dst => {}
+            (Rm::Reg(_), _) => self.asm.op(Opcode::of(0x0f28), dst, src, &[]),
+            (_, Type::F32) => self.asm.op(Opcode::sse(0xf3, 0x0f10), dst, src, &[]),
+            (_, Type::F64) => self.asm.op(Opcode::sse(0xf2, 0x0f10), dst, src, &[]),
+            (_, Type::V64) => self.asm.op(Opcode::sse(0xf3, 0x0f7e), dst, src, &[]),
+            _ => self.asm.op(Opcode::of(0x0f10), dst, src, &[]),
+        }
+    }
+}
+
+/// `n` as an immediate operand of width `w`, if it fits.
+pub(crate) fn constant_src(n: u64, w: Width) -> Option<Src> {
+    Some(Src::Imm(match w {
+        Width::W8 => i32::from(n as i8),
+        Width::W16 => i32::from(n as i16),
+        Width::W32 => n as i32,
+        Width::W64 => i32::try_from(n as i64).ok()?,
+    }))
+}

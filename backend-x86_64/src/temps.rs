@@ -1,0 +1,129 @@
+//! Temporaries: host registers without a fixed meaning, and the spill slots behind them.
+
+use hokku_ir::Width;
+
+use crate::assign::{RCX, SLOTS, pinned_vectors, slot_offset};
+use crate::encode::{Mem, Opcode};
+use crate::lower::Lowering;
+use crate::values::{Borrowed, Loc};
+
+impl Lowering<'_> {
+    /// `words` consecutive free spill slots.
+    pub(crate) fn take_slot(&mut self, words: u8) -> u8 {
+        let mask = (1u64 << words) - 1;
+        let mut slot = 0;
+        while slot + words < SLOTS && self.slots & mask << slot != 0 {
+            slot += words;
+        }
+        self.slots |= mask << slot;
+        slot
+    }
+
+    /// A temporary that no live value owns, locked. Spills a value that this instruction does not name if there is none.
+    pub(crate) fn temp(&mut self) -> u8 {
+        let all = self.temporaries;
+        let free = |l: &Self, r: u8| l.temp_owner[r as usize].is_none() && l.locked & 1 << r == 0;
+        let found = all.iter().copied().find(|r| free(self, *r));
+        let reg = found.or_else(|| {
+            let victim = all.iter().copied().find(|r| self.locked & 1 << r == 0)?;
+            self.spill_temp(victim);
+            Some(victim)
+        });
+        let reg = reg.unwrap_or_else(|| self.borrow());
+        self.lock(reg);
+        reg
+    }
+
+    /// Last resort where the instruction at hand names all temporaries: a guest register that it does not name, put back at its end.
+    pub(crate) fn borrow(&mut self) -> u8 {
+        let reg = [0u8, 2, 3, 6, 7, 5].into_iter().find(|r| self.locked & 1 << r == 0).unwrap_or(0);
+        let slot = self.take_slot(1);
+        self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), reg);
+        self.borrowed.push(Borrowed { reg, slot, since: self.asm.offset() });
+        reg
+    }
+
+    /// Puts borrowed guest registers back.
+    pub(crate) fn give_back(&mut self) {
+        while let Some(Borrowed { reg, slot, .. }) = self.borrowed.pop() {
+            self.spill_temp(reg);
+            self.asm.mov(Width::W64, reg, Mem::state(slot_offset(slot)));
+            self.freed_slots.push((slot, 1));
+        }
+    }
+
+    /// Moves the value in temporary `reg` to a spill slot.
+    pub(crate) fn spill_temp(&mut self, reg: u8) {
+        if let Some(owner) = self.temp_owner[reg as usize].take() {
+            let slot = self.take_slot(1);
+            self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), reg);
+            self.vals[owner.0 as usize].loc = Loc::Slot(slot);
+        }
+    }
+
+    /// Makes rcx free and locks it. Call before operands are looked at.
+    pub(crate) fn take_rcx(&mut self) {
+        debug_assert!(self.locked & 1 << RCX == 0, "rcx is part of the instruction already");
+        self.empty_rcx();
+    }
+
+    /// Moves the value that owns rcx away, if one does, and locks rcx, which holds the value meanwhile.
+    pub(crate) fn empty_rcx(&mut self) {
+        if let Some(owner) = self.temp_owner[RCX as usize] {
+            self.lock(RCX);
+            let free = self
+                .temporaries
+                .iter()
+                .copied()
+                .find(|r| self.temp_owner[*r as usize].is_none() && self.locked & 1 << r == 0);
+            match free {
+                Some(r) => {
+                    self.asm.mov(Width::W64, r, RCX);
+                    self.temp_owner[RCX as usize] = None;
+                    self.temp_owner[r as usize] = Some(owner);
+                    self.vals[owner.0 as usize].loc = Loc::Temp(r);
+                }
+                None => self.spill_temp(RCX),
+            }
+        }
+        self.lock(RCX);
+    }
+
+    /// A vector temporary that no live value owns, locked.
+    pub(crate) fn vec_temp(&mut self) -> u8 {
+        let all = pinned_vectors(self.mode)..16;
+        let found = all.clone().find(|r| self.vec_owner[*r as usize].is_none() && self.vec_locked & 1 << r == 0);
+        let reg = found.unwrap_or_else(|| {
+            let victim = all.clone().find(|r| self.vec_locked & 1 << r == 0).unwrap_or(15);
+            self.spill_vec_temp(victim);
+            victim
+        });
+        self.vec_locked |= 1 << reg;
+        reg
+    }
+
+    /// A register to compute in that starts as a copy of operand `a` and is none of the other operands: `a` itself where it is a temporary (a
+    /// value that is still needed moves away), so that two temporaries are enough for an instruction.
+    pub(crate) fn vec_scratch(&mut self, a: u8) -> u8 {
+        if a < pinned_vectors(self.mode) {
+            return self.vec_temp();
+        }
+        self.spill_vec_temp(a);
+        a
+    }
+
+    /// Moves the value in vector temporary `reg` to spill slots.
+    pub(crate) fn spill_vec_temp(&mut self, reg: u8) {
+        if let Some(owner) = self.vec_owner[reg as usize].take() {
+            let words = self.slot_words(owner);
+            let slot = self.take_slot(words);
+            let to = Mem::state(slot_offset(slot));
+            if words == 2 {
+                self.asm.op(Opcode::of(0x0f11), reg, to, &[]);
+            } else {
+                self.asm.op(Opcode::sse(0x66, 0x0fd6), reg, to, &[]);
+            }
+            self.vals[owner.0 as usize].loc = Loc::Slot(slot);
+        }
+    }
+}
