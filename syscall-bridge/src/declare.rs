@@ -63,19 +63,14 @@ pub struct Syscall {
     pub args: &'static [ArgSpec],
     /// Its result's type.
     pub ret: &'static str,
+    /// Words that all arguments take on x86.
+    pub words_32: usize,
     /// How far it goes.
     pub support: Support,
     /// What runs it; `None` where support is missing.
     pub run: Option<Run>,
     /// The arguments as text, before the call and after it.
     pub show: fn(ArgWords, &Shown<'_>) -> Vec<(String, Option<String>)>,
-}
-
-impl Syscall {
-    /// Words that all arguments take on x86.
-    pub fn words_32(&self) -> usize {
-        self.args.iter().map(|a| a.words_32).sum()
-    }
 }
 
 /// Turns what a handler gives back into registers' contents.
@@ -121,6 +116,7 @@ macro_rules! syscalls {
                     words_32: <$Ty as $crate::args::Arg>::WORDS_32,
                 }),*],
                 ret: stringify!($Ret),
+                words_32: 0 $(+ <$Ty as $crate::args::Arg>::WORDS_32)*,
                 support: $crate::declare::syscalls!(@support $support $($why)?),
                 run: $crate::declare::syscalls!(@run $support, $module $name ($($arg: $Ty),*)),
                 show: |words, cx| {

@@ -19,7 +19,14 @@ use crate::team::waiting::{Deadline, Waiting, lock};
 
 /// Prepares the thread for user code: delivers what is pending, and makes an interrupted call run again if it is to.
 pub fn before_user_code(team: &TeamState, thread: &mut Thread) -> Resume {
-    let me = std::sync::Arc::clone(&local(thread).me);
+    let state = local(thread);
+    // Nearly every call ends here.
+    if !state.me.attention.load(Ordering::SeqCst) && !state.restart.wanted {
+        state.restart.at = None;
+        state.restart.always = false;
+        return Resume::Continue;
+    }
+    let me = std::sync::Arc::clone(&state.me);
     // A signal may come while another is handled.
     while me.attention.swap(false, Ordering::SeqCst) {
         if team.exit.is_set() {

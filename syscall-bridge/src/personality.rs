@@ -54,7 +54,7 @@ impl HaikuPersonality {
         let call = &TABLE[row];
         let mode = self.team.mode;
         let memory = &thread.team.memory;
-        let words = match ArgWords::collect(&thread.cpu, memory, mode, call.args.len(), call.words_32()) {
+        let words = match ArgWords::collect(&thread.cpu, memory, mode, call.args.len(), call.words_32) {
             Ok(words) => words,
             Err(fault) => {
                 let status: Status = fault.into();
