@@ -23,6 +23,8 @@ pub trait Kernel: Send + Sync {
     fn paths(&self) -> &dyn Paths;
     /// Open files.
     fn descriptors(&self) -> &dyn Descriptors;
+    /// Attributes of files.
+    fn attributes(&self) -> &dyn Attributes;
     /// Teams.
     fn processes(&self) -> &dyn Processes;
     /// The computer.
@@ -253,6 +255,25 @@ pub trait Descriptors: Send + Sync {
     fn set_limit(&self, limit: i32) -> SysResult;
     /// The open file with the lowest descriptor that is at least `from`.
     fn next_info(&self, from: i32) -> SysResult<OpenFileInfo>;
+}
+
+/// An attribute of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its type code.
+    pub kind: u32,
+    /// Its contents.
+    pub data: Vec<u8>,
+}
+
+/// Attributes of open files.
+pub trait Attributes: Send + Sync {
+    /// Reads an attribute; `B_ENTRY_NOT_FOUND` if there is none of that name.
+    fn attribute(&self, fd: i32, name: &[u8]) -> SysResult<Attribute>;
+    /// Sets an attribute; `B_UNSUPPORTED` where the host keeps none.
+    fn set_attribute(&self, fd: i32, name: &[u8], attribute: &Attribute) -> SysResult;
+    /// Removes an attribute.
+    fn remove_attribute(&self, fd: i32, name: &[u8]) -> SysResult;
 }
 
 /// What a child did.

@@ -70,17 +70,17 @@ syscalls! {
     /// Gives a semaphore to another team.
     sem::set_sem_owner(id: SemId, team: TeamId) -> (), Partial("to the calling team only");
     /// Opens or creates a POSIX semaphore.
-    sem::realtime_sem_open(name: InStr, open_flags_or_shared: i32, mode: u32, sem_count: u32, user_sem: GuestAddr, used_user_sem: Out<Word>) -> (), Missing;
+    sem::realtime_sem_open(name: InStr, open_flags_or_shared: i32, mode: u32, sem_count: u32, user_sem: GuestAddr, used_user_sem: Out<Word>) -> (), Partial("names are the team's own");
     /// Closes a POSIX semaphore.
-    sem::realtime_sem_close(sem_id: SemId, delete_user_sem: Out<Word>) -> (), Missing;
+    sem::realtime_sem_close(sem_id: SemId, delete_user_sem: Out<Word>) -> (), Full;
     /// Removes the name of a POSIX semaphore.
-    sem::realtime_sem_unlink(name: InStr) -> (), Missing;
+    sem::realtime_sem_unlink(name: InStr) -> (), Partial("names are the team's own");
     /// Reads the count of a POSIX semaphore.
-    sem::realtime_sem_get_value(sem_id: SemId, value: Out<i32>) -> (), Missing;
+    sem::realtime_sem_get_value(sem_id: SemId, value: Out<i32>) -> (), Full;
     /// Releases a POSIX semaphore.
-    sem::realtime_sem_post(sem_id: SemId) -> (), Missing;
+    sem::realtime_sem_post(sem_id: SemId) -> (), Full;
     /// Acquires a POSIX semaphore, with timeout.
-    sem::realtime_sem_wait(sem_id: SemId, flags: u32, timeout: i64) -> (), Missing;
+    sem::realtime_sem_wait(sem_id: SemId, flags: u32, timeout: i64) -> (), Full;
     /// Finds or creates a System V semaphore set.
     sem::xsi_semget(key: i32, num_sems: i32, flags: i32) -> i32, Missing;
     /// Controls a System V semaphore set.
@@ -286,33 +286,33 @@ syscalls! {
     /// Waits until one of several files is ready.
     fd::poll(fds: GuestAddr, num_f_ds: i32, timeout: i64, sig_mask: In<u64>) -> Count, Full;
     /// Opens the list of a node's attributes.
-    attr::open_attr_dir(fd: Fd, path: InStr, traverse_leaf_link: bool) -> Fd, Missing;
+    attr::open_attr_dir(fd: Fd, path: InStr, traverse_leaf_link: bool) -> Fd, Stub("attributes are not listed");
     /// Reads an attribute.
-    attr::read_attr(fd: Fd, attribute: InStr, pos: i64, buffer: OutBytes, read_bytes: Size) -> Count, Missing;
+    attr::read_attr(fd: Fd, attribute: InStr, pos: i64, buffer: OutBytes, read_bytes: Size) -> Count, Full;
     /// Writes an attribute.
-    attr::write_attr(fd: Fd, attribute: InStr, kind: u32, pos: i64, buffer: InBytes, read_bytes: Size) -> Count, Missing;
+    attr::write_attr(fd: Fd, attribute: InStr, kind: u32, pos: i64, buffer: InBytes, read_bytes: Size) -> Count, Partial("as much as the host's extended attributes hold: up to 64 KiB");
     /// Describes an attribute.
-    attr::stat_attr(fd: Fd, attribute: InStr, attr_info: Out<AttrInfo>) -> (), Missing;
+    attr::stat_attr(fd: Fd, attribute: InStr, attr_info: Out<AttrInfo>) -> (), Full;
     /// Opens an attribute as a file.
-    attr::open_attr(fd: Fd, path: InStr, name: InStr, kind: u32, open_mode: i32) -> Fd, Missing;
+    attr::open_attr(fd: Fd, path: InStr, name: InStr, kind: u32, open_mode: i32) -> Fd, Stub("attributes are not opened as files");
     /// Removes an attribute.
-    attr::remove_attr(fd: Fd, name: InStr) -> (), Missing;
+    attr::remove_attr(fd: Fd, name: InStr) -> (), Full;
     /// Renames or moves an attribute.
-    attr::rename_attr(from_file: Fd, from_name: InStr, to_file: Fd, to_name: InStr) -> (), Missing;
+    attr::rename_attr(from_file: Fd, from_name: InStr, to_file: Fd, to_name: InStr) -> (), Full;
     /// Opens the list of a volume's indices.
-    attr::open_index_dir(device: DeviceId) -> Fd, Missing;
+    attr::open_index_dir(device: DeviceId) -> Fd, Stub("the volume has no indices");
     /// Creates an index.
-    attr::create_index(device: DeviceId, name: InStr, kind: u32, flags: u32) -> (), Missing;
+    attr::create_index(device: DeviceId, name: InStr, kind: u32, flags: u32) -> (), Stub("the volume has no indices");
     /// Describes an index.
-    attr::read_index_stat(device: DeviceId, name: InStr, stat: OutBytes) -> (), Missing;
+    attr::read_index_stat(device: DeviceId, name: InStr, stat: OutBytes) -> (), Stub("the volume has no indices");
     /// Removes an index.
-    attr::remove_index(device: DeviceId, name: InStr) -> (), Missing;
+    attr::remove_index(device: DeviceId, name: InStr) -> (), Stub("the volume has no indices");
     /// Reads the path of the working directory.
     fs::getcwd(buffer: OutBytes, size: Size) -> (), Full;
     /// Sets the working directory.
     fs::setcwd(fd: Fd, path: InStr) -> (), Full;
     /// Starts a query.
-    attr::open_query(device: DeviceId, query: InStr, query_length: Size, flags: u32, port: PortId, token: i32) -> Fd, Missing;
+    attr::open_query(device: DeviceId, query: InStr, query_length: Size, flags: u32, port: PortId, token: i32) -> Fd, Stub("the volume has no indices, so it takes no queries");
     /// Reads from a file.
     fd::read(fd: Fd, pos: i64, buffer: OutBytes, buffer_size: Size) -> Count, Full;
     /// Reads from a file into several buffers.

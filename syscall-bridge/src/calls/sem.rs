@@ -10,6 +10,11 @@ use crate::args::*;
 use crate::call::Call;
 use crate::team::waiting::Deadline;
 
+pub use super::posix_sem::{
+    realtime_sem_close, realtime_sem_get_value, realtime_sem_open, realtime_sem_post, realtime_sem_unlink,
+    realtime_sem_wait,
+};
+
 /// Haiku: `_user_create_sem`.
 pub fn create_sem(call: &mut Call<'_>, count: i32, name: InStr) -> SysResult<SemId> {
     let name = call.name(name, "unnamed semaphore")?;

@@ -5,6 +5,7 @@ pub mod exit;
 pub mod images;
 pub mod mutexes;
 pub mod ports;
+pub mod posix_sems;
 pub mod sems;
 pub mod signals;
 pub mod threads;
@@ -27,6 +28,7 @@ use crate::team::exit::Exit;
 use crate::team::images::Images;
 use crate::team::mutexes::UserMutexes;
 use crate::team::ports::Ports;
+use crate::team::posix_sems::PosixSems;
 use crate::team::sems::Sems;
 use crate::team::signals::{TeamSignals, cancels};
 use crate::team::threads::{ThreadState, Threads};
@@ -43,6 +45,8 @@ pub struct TeamState {
     pub threads: Threads,
     /// Semaphores.
     pub sems: Sems,
+    /// Names of semaphores.
+    pub posix_sems: PosixSems,
     /// Ports.
     pub ports: Ports,
     /// Timers.
@@ -87,6 +91,7 @@ impl TeamState {
             mode,
             threads: Threads::default(),
             sems: Sems::default(),
+            posix_sems: PosixSems::default(),
             ports: Ports::default(),
             timers: Timers::default(),
             mutexes: UserMutexes::default(),
@@ -159,6 +164,7 @@ impl TeamState {
         (
             self.timers.quiesce(),
             self.threads.quiesce(),
+            self.posix_sems.quiesce(),
             self.sems.quiesce(),
             self.ports.quiesce(),
             self.mutexes.quiesce(),
@@ -175,6 +181,7 @@ impl TeamState {
         survivor.set_id(self.kernel.processes().thread());
         self.threads.keep_only(survivor);
         self.timers.clear();
+        self.posix_sems.clear();
         self.sems.clear();
         self.ports.clear();
         self.mutexes.clear();

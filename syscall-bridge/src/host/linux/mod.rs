@@ -11,6 +11,7 @@ pub mod signals;
 pub mod terminal;
 pub mod wake;
 
+mod attributes;
 mod descriptors;
 mod handover;
 mod poll;
@@ -20,7 +21,7 @@ mod stat;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::kernel::{Clock, Descriptors, Kernel, Machine, Paths, Processes};
+use crate::kernel::{Attributes, Clock, Descriptors, Kernel, Machine, Paths, Processes};
 
 pub use handover::{Handover, TeamSetup};
 
@@ -57,6 +58,9 @@ impl Kernel for LinuxKernel {
         &*self.files
     }
     fn descriptors(&self) -> &dyn Descriptors {
+        &*self.files
+    }
+    fn attributes(&self) -> &dyn Attributes {
         &*self.files
     }
     fn processes(&self) -> &dyn Processes {
