@@ -12,8 +12,8 @@
 use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr};
 use hokku_runtime::{GuestMemory, MemoryFault};
 
-/// Most words that a call takes: 80 bytes on x86, of which the table uses 44.
-pub const MAX_WORDS: usize = 20;
+/// Most words that a call takes. Haiku allows 80 bytes on x86; its longest call takes 44.
+pub const MAX_WORDS: usize = 12;
 /// Length of the instructions that enter the kernel.
 pub const SYSCALL_BYTES: u64 = 2;
 /// The interrupt vector of 32-bit system calls.
