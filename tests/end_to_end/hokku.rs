@@ -1,6 +1,6 @@
 //! Runs the `hokku` command under test.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -80,4 +80,27 @@ fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         from.read_to_end(&mut bytes).expect("pipes can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Runs `hokku` with `args` until a line of its stderr contains `word`, then sends it `signal` and waits for its end.
+pub fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    let mut child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("hokku starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+    let mut err = String::new();
+    while !err.contains(word) {
+        err = lines.next().expect("hokku says the word before it ends").expect("pipes can be read");
+    }
+    // SAFETY: the child has not been waited for, so the id is still its own.
+    unsafe { libc::kill(child.id() as i32, signal) };
+    let rest = lines.map_while(Result::ok).last().unwrap_or_default();
+    let status = child.wait().expect("hokku can be waited for");
+    let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
+    Ended { code, out: String::new(), err: rest }
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::hokku::{Ended, hokku, hokku_with};
+use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with};
 
 const ARCHES: [&str; 2] = ["x86_64", "x86"];
 const ENGINES: [&str; 2] = ["jit", "interp"];
@@ -174,4 +174,21 @@ fn strace_names_calls_and_stats_count() {
     let counted = hokku(&["run", "--stats", "hello"]);
     assert_eq!(counted.code, 0, "{}", counted.err);
     assert!(counted.err.contains("regions"), "{}", counted.err);
+}
+
+/// What a terminal does on Ctrl-C, and `kill` by default: the guest gets the signal, and ends by it unless it handles it.
+#[test]
+fn signals_to_hokku_reach_the_guest() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        for arch in ARCHES {
+            for engine in ENGINES {
+                let ended = hokku_signalled(
+                    &["run", "--arch", arch, "--engine", engine, "--strace", "syscall_timer", "2000000000"],
+                    "is_computer_on",
+                    signal,
+                );
+                assert_eq!(ended.code, killed_by(signal), "{arch}, {engine}, signal {signal}");
+            }
+        }
+    }
 }
