@@ -55,7 +55,10 @@ macro_rules! self_checking {
 }
 
 self_checking!(
+    abi,
+    atomics,
     clocks,
+    codestorm,
     forkexec,
     format,
     jumps,
