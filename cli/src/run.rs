@@ -114,7 +114,7 @@ fn options(args: RunArgs) -> Result<RunOptions> {
     }
     options.strace = args.strace.map(|file| file.map_or(Strace::Stderr, Strace::File));
     options.perf_map = args.perf_map;
-    options.shares = args.share.iter().map(|s| share(s)).collect::<Result<_>>()?;
+    options.shares = args.share.iter().map(share).collect::<Result<_>>()?;
     Ok(options)
 }
 

@@ -122,8 +122,7 @@ macro_rules! syscalls {
                 show: |words, cx| {
                     #[allow(unused_mut, unused_variables, reason = "calls without arguments take no words")]
                     let mut words = words;
-                    #[allow(unused_variables, reason = "calls without arguments show nothing")]
-                    let cx = cx;
+                    let _ = cx;
                     vec![$($crate::declare::shown(<$Ty as $crate::args::Arg>::take(&mut words), cx)),*]
                 },
             }

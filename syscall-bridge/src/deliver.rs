@@ -101,8 +101,7 @@ fn handle_signals(team: &TeamState, thread: &mut Thread, me: &ThreadState) -> Ha
     let no_restart = std::mem::take(&mut lock(&me.signals).no_restart);
     let always = local(thread).restart.always;
     let mut may_restart = always || !no_restart;
-    loop {
-        let Some(info) = take_signal(team, me, allowed) else { break };
+    while let Some(info) = take_signal(team, me, allowed) {
         let signal = info.signal();
         let mut action = match signal.0 {
             1..=REALTIME_MAX => lock(&team.signals).action(signal),

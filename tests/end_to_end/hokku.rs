@@ -13,18 +13,18 @@ const HANGS: Duration = Duration::from_secs(120);
 
 /// How the command ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Exit code as shells give it: 128 and the signal's number for a death by signal.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it wrote to stdout.
-    pub out: String,
+    pub(crate) out: String,
     /// What it wrote to stderr.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     /// Fails if hokku itself crashed: a program's death by signal is preceded by a report, or asked for by a signal sent.
-    pub fn sound(&self, what: &str) -> &Self {
+    pub(crate) fn sound(&self, what: &str) -> &Self {
         let crash =
             [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT].contains(&(self.code - 128));
         assert!(
@@ -39,17 +39,17 @@ impl Ended {
 }
 
 /// The prebuilt guest root for `arch`.
-pub fn root(arch: &str) -> PathBuf {
+pub(crate) fn root(arch: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guest/prebuilt").join(arch)
 }
 
 /// Runs `hokku` with `args` and nothing on stdin.
-pub fn hokku(args: &[&str]) -> Ended {
+pub(crate) fn hokku(args: &[&str]) -> Ended {
     hokku_with(args, |_| {})
 }
 
 /// Runs `hokku` with `args` after `prepare` has changed how.
-pub fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Ended {
+pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     prepare(&mut command);
@@ -83,7 +83,7 @@ fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 }
 
 /// Runs `hokku` with `args` until a line of its stderr contains `word`, then sends it `signal` and waits for its end.
-pub fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
+pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
     let mut child = command
         .args(args)

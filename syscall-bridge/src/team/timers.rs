@@ -261,9 +261,9 @@ impl Timers {
     ) -> SysResult<UserTimerInfo> {
         let key = (owner_key(owner.map(|t| t.id())), id);
         let mut table = self.table();
-        if !table.timers.contains_key(&key) {
+        if let std::collections::btree_map::Entry::Vacant(e) = table.timers.entry(key) {
             let timer = predefined(owner, id).ok_or(Status::B_BAD_VALUE)?;
-            table.timers.insert(key, timer);
+            e.insert(timer);
         }
         let timer = table.timers.get_mut(&key).ok_or(Status::B_BAD_VALUE)?;
         let old = timer.info(kernel);

@@ -175,7 +175,7 @@ fn events_of(team: &TeamState, info: &ObjectWaitInfo) -> u16 {
             Err(_) => event::INVALID,
         },
         object::PORT => match team.ports.ready(PortId(info.object)) {
-            Some((readable, writable)) => u16::from(readable) * event::READ | u16::from(writable) * event::WRITE,
+            Some((readable, writable)) => (u16::from(readable) * event::READ) | (u16::from(writable) * event::WRITE),
             None => event::INVALID,
         },
         object::THREAD if team.threads.is_living(ThreadId(info.object)) => 0,

@@ -112,10 +112,8 @@ impl LinuxFiles {
         if mode.contains(OpenMode::CREAT | OpenMode::EXCL) {
             return Err(Status::B_FILE_EXISTS);
         }
-        if located.must_be_dir || mode.contains(OpenMode::DIRECTORY) {
-            if !matches!(node, Node::Dir(_)) {
-                return Err(Status::B_NOT_A_DIRECTORY);
-            }
+        if (located.must_be_dir || mode.contains(OpenMode::DIRECTORY)) && !matches!(node, Node::Dir(_)) {
+            return Err(Status::B_NOT_A_DIRECTORY);
         }
         match node {
             Node::Dir(_) if mode.writes() => Err(Status::B_IS_A_DIRECTORY),
@@ -470,7 +468,7 @@ impl Paths for LinuxFiles {
         };
         if let Place::Host(fd) = &dir.place {
             let host = rustix::fs::fstatfs(fd)?;
-            info.block_size = i64::from(host.f_bsize);
+            info.block_size = host.f_bsize;
             info.total_blocks = host.f_blocks as i64;
             info.free_blocks = host.f_bavail as i64;
             info.total_nodes = host.f_files as i64;

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 
 fn set_of(thread: ThreadId) -> SysResult<rustix::thread::CpuSet> {
     let pid = rustix::process::Pid::from_raw(thread.0);
-    Ok(rustix::thread::sched_getaffinity(pid).map_err(|_| Status::B_BAD_THREAD_ID)?)
+    rustix::thread::sched_getaffinity(pid).map_err(|_| Status::B_BAD_THREAD_ID)
 }
 
 impl Machine for LinuxMachine {

@@ -25,7 +25,7 @@ pub(super) fn host_time(time: TimeSpec) -> Timespec {
 
 /// The host's status. Mode bits are the same on both systems; there is no creation time: the change time stands for it.
 pub(super) fn haiku_stat(host: &HostStat) -> Stat {
-    let changed = time(host.st_ctime as i64, host.st_ctime_nsec as u64);
+    let changed = time(host.st_ctime, host.st_ctime_nsec);
     Stat {
         st_dev: device_id(host.st_dev),
         st_ino: host.st_ino as i64,
@@ -36,8 +36,8 @@ pub(super) fn haiku_stat(host: &HostStat) -> Stat {
         st_size: host.st_size,
         st_rdev: device_id(host.st_rdev),
         st_blksize: host.st_blksize as i32,
-        st_atim: time(host.st_atime as i64, host.st_atime_nsec as u64),
-        st_mtim: time(host.st_mtime as i64, host.st_mtime_nsec as u64),
+        st_atim: time(host.st_atime, host.st_atime_nsec),
+        st_mtim: time(host.st_mtime, host.st_mtime_nsec),
         st_ctim: changed,
         st_crtim: changed,
         st_type: 0,
