@@ -240,10 +240,6 @@ fn call_handler(
     frame::enter_handler(&mut thread.cpu, mode, &frame, wrapper);
     // More may be pending, for a second handler on top of this one.
     me.attention.store(true, Ordering::SeqCst);
-    let more = team.pending(me) & !mask;
-    if more == 0 {
-        me.attention.store(false, Ordering::SeqCst);
-    }
     Handled::Done
 }
 

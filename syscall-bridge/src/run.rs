@@ -322,7 +322,7 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         error_port: -1,
         error_token: 0,
         signal_mask: 0,
-        ignored_signals: 0,
+        ignored_signals: signals::ignored_from_start(),
         priority: NORMAL_PRIORITY,
     };
     let tracer = tracer(setup.strace.as_ref(), true)?;

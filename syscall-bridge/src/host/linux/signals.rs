@@ -108,6 +108,18 @@ pub fn hold_back() {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
 }
 
+/// The forwarded signals that this process was started to ignore (`nohup`, background jobs), as a set of Haiku's.
+pub fn ignored_from_start() -> u64 {
+    let is_ignored = |signal: &&i32| {
+        // SAFETY: the structure is plain data, for which zero is a value; the call fills it and changes nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(**signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+        }
+    };
+    FORWARDED.iter().filter(is_ignored).fold(0, |set, signal| set | haiku_number(*signal).bit())
+}
+
 /// Starts the thread that hands host signals to `deliver`. All threads must hold them back already.
 pub fn forward(deliver: impl Fn(SigInfo) + Send + 'static) -> SysResult {
     std::thread::Builder::new()
