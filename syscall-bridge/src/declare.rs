@@ -51,6 +51,9 @@ pub struct ArgSpec {
 /// Runs a call. An error has its status as the value.
 pub type Run = fn(&mut Call<'_>, ArgWords) -> RetWord;
 
+/// An argument's texts: before the call, and after it where there is something to tell.
+pub type ShownArg = (String, Option<String>);
+
 /// A row of the table.
 pub struct Syscall {
     /// Name without `_kern_`.
@@ -70,7 +73,7 @@ pub struct Syscall {
     /// What runs it; `None` where support is missing.
     pub run: Option<Run>,
     /// The arguments as text, before the call and after it.
-    pub show: fn(ArgWords, &Shown<'_>) -> Vec<(String, Option<String>)>,
+    pub show: fn(ArgWords, &Shown<'_>) -> Vec<ShownArg>,
 }
 
 /// Turns what a handler gives back into registers' contents.
@@ -82,7 +85,7 @@ pub(crate) fn returned<T: Ret>(result: crate::abi::SysResult<T>) -> RetWord {
 }
 
 /// An argument's two texts.
-pub(crate) fn shown<T: Arg>(arg: T, cx: &Shown<'_>) -> (String, Option<String>) {
+pub(crate) fn shown<T: Arg>(arg: T, cx: &Shown<'_>) -> ShownArg {
     (arg.show(cx), arg.show_after(cx))
 }
 

@@ -10,7 +10,7 @@ use hokku_runtime::GuestMemory;
 use crate::abi::Status;
 use crate::args::{Shown, ThreadId};
 use crate::calling::{ArgWords, RetWord};
-use crate::declare::Syscall;
+use crate::declare::{ShownArg, Syscall};
 use crate::team::waiting::lock;
 
 /// Where lines go.
@@ -80,13 +80,7 @@ fn is_error(call: &Syscall, value: i64) -> bool {
     value < 0 && call.ret != "bool" && !(call.ret == "i64" && call.name == "restore_signal_frame")
 }
 
-fn line(
-    thread: ThreadId,
-    call: &Syscall,
-    before: &[String],
-    after: &[(String, Option<String>)],
-    result: Option<RetWord>,
-) -> String {
+fn line(thread: ThreadId, call: &Syscall, before: &[String], after: &[ShownArg], result: Option<RetWord>) -> String {
     let args: Vec<String> = call
         .args
         .iter()

@@ -19,6 +19,9 @@ use crate::start::stack;
 use crate::team::exit::ExitStatus;
 use crate::team::waiting::{Deadline, lock};
 
+/// Arguments, or variables.
+type Strings = Vec<Vec<u8>>;
+
 /// Most bytes of flat arguments.
 const MAX_FLAT_ARGS: u64 = 8 << 20;
 /// Most arguments and variables.
@@ -76,7 +79,7 @@ fn unflatten(
     size: Size,
     arg_count: i32,
     env_count: i32,
-) -> SysResult<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+) -> SysResult<(Strings, Strings)> {
     let counts = 0..=MAX_FLAT_COUNT;
     if size.0 > MAX_FLAT_ARGS || !counts.contains(&arg_count) || !counts.contains(&env_count) || arg_count < 1 {
         return Err(Status::B_BAD_VALUE);
