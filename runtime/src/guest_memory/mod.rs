@@ -7,6 +7,7 @@ mod access;
 mod buffer;
 mod code_pages;
 mod evaluated;
+mod file_map;
 mod range_map;
 mod typed;
 
@@ -20,11 +21,12 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::host::PAGE_SIZE;
-use crate::host::mapping::{AddressSpace, Backing, HostProt};
+use crate::host::mapping::{AddressSpace, Backing, FileId, HostProt};
 
 pub use buffer::HostBuffer;
 pub(crate) use code_pages::CodeOwner;
 use code_pages::CodePages;
+use file_map::FilePart;
 use range_map::{Attributes, RangeMap};
 
 #[cfg(test)]
@@ -243,6 +245,7 @@ impl GuestMemory {
         for (part, _) in ranges.overlapping(range.clone()) {
             self.space.unmap(part)?;
         }
+        self.code_pages().files.remove(range.clone());
         ranges.remove(range);
         Ok(())
     }
@@ -295,10 +298,15 @@ impl GuestMemory {
         attributes: Attributes,
         backing: Backing<'_>,
     ) -> Result<GuestAddr, MapError> {
-        let mut ranges = match place {
-            Placement::Replace(at) => self.lock_without_code(self.page_range(at, len)?),
-            _ => self.write_ranges(),
+        let part = match backing {
+            Backing::Anonymous { .. } => None,
+            Backing::File { file, offset, shared } => Some(FilePart { file: FileId::of(file)?, offset, shared }),
         };
+        let replaced = match place {
+            Placement::Replace(at) => Some(self.page_range(at, len)?),
+            _ => None,
+        };
+        let mut ranges = self.lock_without_code_of(replaced, part.filter(|p| p.shared).map(|p| (p, len)));
         let mut foreign = RangeMap::default();
         loop {
             let at = match place {
@@ -321,11 +329,18 @@ impl GuestMemory {
             if !covered {
                 for (part, _) in &old {
                     self.space.unmap(part.clone())?;
+                    self.code_pages().files.remove(part.clone());
                     ranges.remove(part.clone());
                 }
             }
             match self.space.map(range.clone(), host_prot(attributes.prot), backing, covered) {
                 Ok(()) => {
+                    let mut code = self.code_pages();
+                    match part {
+                        Some(part) => code.files.insert(range.clone(), part),
+                        None => code.files.remove(range.clone()),
+                    }
+                    drop(code);
                     ranges.insert(range, attributes);
                     return Ok(at);
                 }
@@ -379,12 +394,24 @@ impl GuestMemory {
         self.ranges.write().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The ranges, locked for a change of `range`, in which nothing is translated and nothing will be before the lock is given up.
+    /// The ranges, locked for a change of `range`, behind which nothing is translated and nothing will be before the lock is given up.
     fn lock_without_code(&self, range: Range<u64>) -> RwLockWriteGuard<'_, RangeMap> {
+        self.lock_without_code_of(Some(range), None)
+    }
+
+    /// Like [`Self::lock_without_code`]; nor is there a translation of those bytes of a file's part, wherever they are mapped.
+    fn lock_without_code_of(
+        &self,
+        range: Option<Range<u64>>,
+        part: Option<(FilePart, u64)>,
+    ) -> RwLockWriteGuard<'_, RangeMap> {
+        let of_part = || part.map_or(Vec::new(), |(part, len)| self.code_pages().translated(part, len));
         loop {
-            self.drop_code(range.clone());
+            for range in range.iter().cloned().chain(of_part()) {
+                self.drop_code(range);
+            }
             let ranges = self.write_ranges();
-            if !self.code_pages().any(&range) {
+            if of_part().is_empty() && !range.as_ref().is_some_and(|range| self.code_pages().any(range)) {
                 return ranges;
             }
         }

@@ -1,3 +1,4 @@
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use hokku_ir::eval::Memory;
@@ -56,7 +57,6 @@ fn a_truncated_file_is_a_bus_error() {
     let memory = GuestMemory::new(CpuMode::Long64).unwrap();
     let file = rustix::fs::memfd_create("empty", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     let place = Placement::Lowest { low: GuestAddr(0x3_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
-    use std::os::fd::AsFd;
     let at = memory.map_file(place, PAGE_SIZE, RW, file.as_fd(), 0, true).unwrap();
     let fault = MemoryFault { address: at, access: Access::Read, cause: FaultCause::Bus };
     assert_eq!(memory.read_u8(at), Err(fault));
@@ -131,4 +131,83 @@ fn translated_pages_are_given_back_when_they_are_written() {
     assert_ne!(ticket, again);
     memory.host_buffer(at, 8, Access::Write).unwrap();
     assert!(!memory.code_ticket_holds(at, again));
+}
+
+#[test]
+fn a_store_through_any_mapping_reaches_the_code_of_all() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let file = rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&file, 4 * PAGE_SIZE).unwrap();
+    let map = |pages, prot, first_page: u64, shared| {
+        let place = Placement::Lowest { low: GuestAddr(0x6_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+        memory.map_file(place, pages * PAGE_SIZE, prot, file.as_fd(), first_page * PAGE_SIZE, shared).unwrap()
+    };
+    let writable = map(4, RW, 0, true);
+    let first = map(2, Prot::READ | Prot::EXECUTE, 1, true);
+    let second = map(1, RW | Prot::EXECUTE, 2, true);
+    let private = map(1, RW | Prot::EXECUTE, 2, false);
+    // The pages that are the file's third one.
+    let same = [first.offset(PAGE_SIZE), second, private];
+    let protect = || same.map(|at| (at, memory.protect_code(at).unwrap()));
+    let holding = |tickets: [(GuestAddr, u64); 3]| tickets.map(|(at, ticket)| memory.code_ticket_holds(at, ticket));
+
+    let tickets = protect();
+    memory.write_u8(writable.offset(PAGE_SIZE), 1).unwrap();
+    assert_eq!(holding(tickets), [true; 3], "a neighbour has no part in it");
+    assert!(memory.store(writable.offset(3 * PAGE_SIZE - 4), 8, 1).is_ok());
+    assert_eq!(holding(tickets), [false; 3]);
+
+    let tickets = protect();
+    memory.write_u8(second, 1).unwrap();
+    assert_eq!(holding(tickets), [false; 3]);
+
+    let tickets = protect();
+    memory.host_buffer(writable, 4 * PAGE_SIZE, Access::Write).unwrap();
+    assert_eq!(holding(tickets), [false; 3]);
+
+    let tickets = protect();
+    memory.write_u8(private, 1).unwrap();
+    assert_eq!(holding(tickets), [true, true, false], "its stores are its own");
+
+    // Those who come later have their part, and so have those who may write later.
+    let late = map(1, Prot::READ, 2, true);
+    let tickets = protect();
+    memory.protect(late, PAGE_SIZE, RW).unwrap();
+    let tickets = [tickets, protect()].map(|t| t[0]);
+    assert!(memory.code_ticket_holds(tickets[1].0, tickets[1].1));
+    memory.write_u8(late, 1).unwrap();
+    assert!(tickets.iter().all(|&(at, ticket)| !memory.code_ticket_holds(at, ticket)));
+
+    // And those who are gone have none.
+    let tickets = protect();
+    memory.unmap(writable, 4 * PAGE_SIZE).unwrap();
+    let again = protect();
+    memory.map_anonymous(Placement::Exactly(writable), 4 * PAGE_SIZE, RW, false).unwrap();
+    memory.fill(writable, 1, 4 * PAGE_SIZE).unwrap();
+    assert_eq!((holding(tickets), holding(again)), ([false; 3], [true; 3]));
+}
+
+#[test]
+fn memory_is_writable_again_when_the_last_code_behind_it_is_gone() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let file = rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&file, PAGE_SIZE).unwrap();
+    let map = || {
+        let place = Placement::Lowest { low: GuestAddr(0x7_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+        memory.map_file(place, PAGE_SIZE, RW | Prot::EXECUTE, file.as_fd(), 0, true).unwrap()
+    };
+    let pages = [map(), map(), map()];
+    let writable = || pages.map(|page| Memory::write(&memory, page, &[1]).is_ok());
+    memory.protect_code(pages[0]).unwrap();
+    memory.protect_code(pages[1]).unwrap();
+    assert_eq!(writable(), [false; 3]);
+    memory.release_code(pages[0].0..pages[0].0 + 1);
+    assert_eq!(writable(), [false; 3], "there is code behind still");
+    memory.release_code(pages[1].0..pages[1].0 + 1);
+    assert_eq!(writable(), [true; 3]);
+    // As a flush does it.
+    memory.protect_code(pages[2]).unwrap();
+    assert_eq!(writable(), [false; 3]);
+    memory.release_code(0..u64::MAX);
+    assert_eq!(writable(), [true; 3]);
 }

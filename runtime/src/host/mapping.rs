@@ -31,6 +31,21 @@ pub(crate) enum Backing<'a> {
     File { file: BorrowedFd<'a>, offset: u64, shared: bool },
 }
 
+/// Names a file for as long as it is mapped or open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    /// The file that `file` has open.
+    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<FileId, Errno> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
 /// The guest's part of the host's address space.
 #[derive(Debug)]
 pub(crate) struct AddressSpace {

@@ -1,7 +1,10 @@
 //! Ordinary code: loops, calls, computed jumps, code that changes.
 
+use std::os::fd::AsFd;
+
 use dynasmrt::{DynasmApi, DynasmLabelApi};
-use hokku_ir::{CpuMode, Gpr};
+use hokku_ir::{CpuMode, Gpr, GuestAddr};
+use hokku_runtime::{Placement, Prot};
 
 use crate::system::{CODE, DATA, Guest, OnFault, STACK_BYTES, STACK_TOP, assemble32, assemble64, call, on_engines};
 use crate::{guest32, guest64};
@@ -237,10 +240,86 @@ fn remapped_code_is_not_run_from_the_cache() {
     on_engines(|engine| {
         let guest = Guest::new(engine, CpuMode::Long64, &program(1), OnFault::Leave);
         assert_eq!(guest.run().log(), [1]);
-        let place = hokku_runtime::Placement::Replace(CODE);
-        guest.team.memory.map_anonymous(place, 0x1000, hokku_runtime::Prot::all(), false).unwrap();
+        let place = Placement::Replace(CODE);
+        guest.team.memory.map_anonymous(place, 0x1000, Prot::all(), false).unwrap();
         guest.team.memory.write_bytes(CODE, &program(2)).unwrap();
         assert_eq!(guest.run().log(), [2]);
+    });
+}
+
+/// Maps a page of one file twice: for stores at 1 MiB behind [`DATA`], to be run (`run`) one page further.
+fn map_twice(guest: &Guest, run: Prot) {
+    let file = rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&file, 0x1000).unwrap();
+    let map = |at: i32, prot| {
+        let place = Placement::Exactly(GuestAddr(at as u64));
+        guest.team.memory.map_file(place, 0x1000, prot, file.as_fd(), 0, true).unwrap()
+    };
+    map(WRITTEN, Prot::READ | Prot::WRITE | Prot::EXECUTE);
+    map(RUN, run);
+}
+
+const WRITTEN: i32 = DATA.0 as i32 + 0x10_0000;
+const RUN: i32 = WRITTEN + 0x1000;
+
+#[test]
+fn code_written_through_another_mapping_is_the_code_that_runs() {
+    let long = assemble64(|a| {
+        guest64!(a
+            ; xor ebx, ebx
+            ; again:
+            // mov edi, ebx; ret
+            ; mov BYTE [WRITTEN + 64], 0xbf_u8 as i8
+            ; mov [WRITTEN + 65], ebx
+            ; mov BYTE [WRITTEN + 69], 0xc3_u8 as i8
+            ; mov eax, RUN + 64
+            ; call rax
+            ; mov eax, call::LOG
+            ; syscall
+            // The same through the mapping that it was written by.
+            ; mov eax, WRITTEN + 64
+            ; call rax
+            ; mov eax, call::LOG
+            ; syscall
+            ; inc ebx
+            ; cmp ebx, 20
+            ; jne <again
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    let short = assemble32(|a| {
+        guest32!(a
+            ; xor ebx, ebx
+            ; again:
+            ; mov BYTE [WRITTEN + 64], 0xbf_u8 as i8
+            ; mov [WRITTEN + 65], ebx
+            ; mov BYTE [WRITTEN + 69], 0xc3_u8 as i8
+            ; mov eax, RUN + 64
+            ; call eax
+            ; mov eax, call::LOG
+            ; int 99
+            ; mov eax, WRITTEN + 64
+            ; call eax
+            ; mov eax, call::LOG
+            ; int 99
+            ; inc ebx
+            ; cmp ebx, 20
+            ; jne <again
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    let expected: Vec<u64> = (0..20).flat_map(|value| [value, value]).collect();
+    on_engines(|engine| {
+        for (mode, code) in [(CpuMode::Long64, &long), (CpuMode::Protected32, &short)] {
+            for run in [Prot::READ | Prot::EXECUTE, Prot::all()] {
+                let guest = Guest::new(engine, mode, code, OnFault::Leave);
+                map_twice(&guest, run);
+                let ended = guest.run();
+                assert_eq!(ended.log(), expected, "{engine:?} {mode:?} {run}: {:x?}", ended.events);
+            }
+        }
     });
 }
 
