@@ -168,9 +168,10 @@ mod tests {
     use hokku_runtime::{Placement, Prot};
 
     use super::*;
+    use crate::team::testing::{TestMemory, guest_memory};
 
-    fn stack(mode: CpuMode) -> (GuestMemory, CpuState, u64) {
-        let memory = GuestMemory::new(mode).expect("guest memory");
+    fn stack(mode: CpuMode) -> (TestMemory, CpuState, u64) {
+        let memory = guest_memory(mode);
         let place = Placement::Lowest { low: GuestAddr(0x10_0000), high: GuestAddr(0x7000_0000), align: 4096 };
         let page = memory.map_anonymous(place, 4096, Prot::READ | Prot::WRITE, false).expect("a page").0;
         let mut cpu = CpuState::new(mode);

@@ -1,17 +1,18 @@
 //! Tests of the area table, on real guest memory.
 
 use super::*;
+use crate::team::testing::{TestMemory, guest_memory};
 
 const RW: Protection = Protection::READ.union(Protection::WRITE);
 
 struct Space {
-    memory: GuestMemory,
+    memory: TestMemory,
     areas: Areas,
 }
 
 impl Space {
     fn new() -> Self {
-        Space { memory: GuestMemory::new(CpuMode::Long64).expect("guest memory"), areas: Areas::new(CpuMode::Long64) }
+        Space { memory: guest_memory(CpuMode::Long64), areas: Areas::new(CpuMode::Long64) }
     }
 
     fn create(&mut self, spec: u32, address: u64, pages: u64) -> SysResult<(AreaId, u64)> {

@@ -199,13 +199,13 @@ mod tests {
     use hokku_runtime::{Placement, Prot};
 
     use super::*;
-    use crate::team::testing::with_waiting;
+    use crate::team::testing::{TestMemory, guest_memory, with_waiting};
 
     const LOW: GuestAddr = GuestAddr(0x1_0000);
     const HIGH: GuestAddr = GuestAddr(0x7000_0000);
 
-    fn word() -> (GuestMemory, GuestAddr) {
-        let memory = GuestMemory::new(CpuMode::Long64).expect("guest memory");
+    fn word() -> (TestMemory, GuestAddr) {
+        let memory = guest_memory(CpuMode::Long64);
         let place = Placement::Lowest { low: LOW, high: HIGH, align: 4096 };
         let at = memory.map_anonymous(place, 4096, Prot::READ | Prot::WRITE, false).expect("a page");
         (memory, at)

@@ -1,8 +1,12 @@
-//! What unit tests of waiting need: a clock that stands at one, and a thread that no signal disturbs.
+//! What unit tests need: a clock that stands at one, a thread that no signal disturbs, guest memory that no other test touches.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::waiting::{Parker, Waiting};
+use hokku_ir::CpuMode;
+use hokku_runtime::GuestMemory;
+
+use super::waiting::{Parker, Waiting, lock};
 use crate::abi::SysResult;
 use crate::abi::structs::TeamUsageInfo;
 use crate::args::ThreadId;
@@ -46,4 +50,28 @@ pub(crate) fn waiting_on<T>(
 
 pub(crate) fn with_waiting<T>(run: impl FnOnce(&Waiting<'_>) -> T) -> T {
     waiting_on(&Arc::new(Parker::default()), &TestClock, &|| false, run)
+}
+
+/// Held by tests that map guest memory: all of a process share its addresses, and there can be one 32-bit space at a time.
+static ADDRESSES: Mutex<()> = Mutex::new(());
+
+/// Guest memory of a test, which no other test's gets in the way of.
+pub(crate) struct TestMemory {
+    memory: GuestMemory,
+    /// Given up after the memory.
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for TestMemory {
+    type Target = GuestMemory;
+
+    fn deref(&self) -> &GuestMemory {
+        &self.memory
+    }
+}
+
+/// An empty guest address space; waits until other tests have given theirs up.
+pub(crate) fn guest_memory(mode: CpuMode) -> TestMemory {
+    let alone = lock(&ADDRESSES);
+    TestMemory { memory: GuestMemory::new(mode).expect("guest memory"), _alone: alone }
 }
