@@ -251,7 +251,7 @@ impl Lowering<'_> {
         let w = self.mode.word();
         let less = ret.0.wrapping_neg();
         let miss = self.asm.label();
-        // A comparison is cheaper than `jrcxz`. It costs the callee's last flags, which nobody can read any more.
+        // A comparison is cheaper than `jrcxz`. It costs the callee's last flags, which nobody can see any more.
         let short = if w == Width::W32 { Some(ret.0 as i32) } else { i32::try_from(ret.0).ok() };
         if let (Some(b), Some(n)) = (block.filter(|b| !self.plan.reads_flags(b.0 as usize)), short) {
             self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));

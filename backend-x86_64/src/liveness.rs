@@ -138,22 +138,22 @@ impl Plan {
     }
 }
 
-/// Whether `block`, where a call returns to, reads status flags before it has written all of them, or leaves before that. Another call does
-/// not count: no code hands one function's flags to the next.
+/// Whether status flags that are older than `block`, where a call returns to, can still be seen: by an instruction, by a fault's handler, or by
+/// whatever runs after it. They cannot where the block writes all of them first.
 pub(crate) fn reads_older_flags(block: &Block) -> bool {
     let mut written = FlagSet::empty();
     for inst in &block.insts {
         match inst.op {
             Op::SetFlags { set, .. } => written |= set,
-            Op::GetFlags {} if !written.is_all() => return true,
-            Op::String { .. } | Op::CompareExchangePair { .. } if !written.is_all() => return true,
+            Op::GetFlags {} | Op::String { .. } | Op::CompareExchangePair { .. } => return true,
+            op if op.effects().contains(Effects::may_fault) => return true,
             _ => {}
         }
         if written.is_all() {
             return false;
         }
     }
-    !matches!(block.exit, Exit::Call { .. } | Exit::IndirectCall { .. })
+    true
 }
 
 /// Guest flags that are read after `exit`.

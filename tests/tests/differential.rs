@@ -24,7 +24,7 @@ fn compare(mode: CpuMode, sequences: bool, cases: u64) {
     if sequences {
         codes = sequence::codes(&codes);
     }
-    let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, against: Against::Processor, reports: 3 };
+    let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, reports: 3 };
     let tally = runner.run(&plan, 0, cases / STATES, |_| ());
     assert!(tally.cases > cases / 2, "only {} cases could be compared", tally.cases);
     assert_eq!(tally.differences(), 0, "{:?}\n{}", tally.different, tally.reports.join("\n"));

@@ -23,7 +23,7 @@ fn compare(mode: CpuMode) {
     assert!(all.len() > 1000, "only {} instructions can be compared", all.len());
     let pieces = sequence::codes(&all);
     for (codes, sequences, cases) in [(all, false, CASES), (pieces, true, PIECES)] {
-        let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, against: Against::Jit, reports: 3 };
+        let plan = Plan { seed: 0x0dd5_eed5, mode, codes, sequences, reports: 3 };
         let tally = runner.run(&plan, 0, cases / STATES, |_| ());
         assert!(tally.cases > cases / 2, "only {} cases could be compared", tally.cases);
         assert_eq!(tally.differences(), 0, "{:?}\n{}", tally.different, tally.reports.join("\n"));

@@ -60,7 +60,7 @@ impl Arguments {
         if self.sequences {
             codes = sequence::codes(&codes);
         }
-        Plan { seed: self.seed, mode, codes, sequences: self.sequences, against: self.against(), reports: self.reports }
+        Plan { seed: self.seed, mode, codes, sequences: self.sequences, reports: self.reports }
     }
 
     fn modes(&self) -> impl Iterator<Item = CpuMode> + '_ {

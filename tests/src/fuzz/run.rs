@@ -15,7 +15,7 @@ use super::machine::{Jit, Machine, Processor};
 use super::pages::{BYTES, Pages};
 use super::report::{self, Id};
 use super::rng::Rng;
-use super::sequence::{self, AfterReturn};
+use super::sequence;
 use crate::oracle::layout::WRITABLE;
 
 /// States that each program is run from.
@@ -32,25 +32,16 @@ pub struct Plan {
     pub codes: Vec<Code>,
     /// Whether programs are pieces of code instead of one instruction each.
     pub sequences: bool,
-    /// What the programs are run on.
-    pub against: Against,
     /// Differences to report in full; further ones are counted.
     pub reports: usize,
 }
 
 impl Plan {
-    fn after_return(&self) -> AfterReturn {
-        match self.against {
-            Against::Processor => AfterReturn::FlagsKept,
-            Against::Jit => AfterReturn::FlagsLost,
-        }
-    }
-
     /// Program `number`, if an encoding was found, and the generator for its states.
     pub fn program(&self, number: u64) -> (Rng, Option<Program>) {
         let mut rng = Rng::new(self.seed, number);
         if self.sequences {
-            let program = sequence::program(&mut rng, &self.codes, self.mode, self.after_return());
+            let program = sequence::program(&mut rng, &self.codes, self.mode);
             return (rng, Some(program));
         }
         let code = rng.pick(&self.codes);

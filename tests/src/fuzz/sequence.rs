@@ -17,16 +17,6 @@ use super::safety::is_near_branch;
 use super::values;
 use crate::oracle::layout::{CODE, SCRATCH};
 
-/// Whether status flags are the same after a return as the called code left them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterReturn {
-    /// As on the processor.
-    FlagsKept,
-    /// The JIT gives them up where no instruction before the next call reads them: calling conventions hand on no flags. An instruction that
-    /// sets all of them follows each call, then.
-    FlagsLost,
-}
-
 /// Where pieces start.
 const AT: u64 = CODE + 0x100;
 /// Bytes that a piece may have.
@@ -124,7 +114,6 @@ struct Piece<'a> {
     rng: &'a mut Rng,
     mode: CpuMode,
     codes: &'a [Code],
-    after_return: AfterReturn,
     factory: InstructionInfoFactory,
     bytes: Vec<u8>,
     /// Places of 32-bit jump distances and the item that they lead to.
@@ -134,10 +123,10 @@ struct Piece<'a> {
 }
 
 /// A random piece of code with instructions from `codes`.
-pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode, after_return: AfterReturn) -> Program {
+pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode) -> Program {
     let count = 5 + rng.below(46) as usize;
-    let (factory, bytes, jumps, items) = (InstructionInfoFactory::new(), vec![], vec![], vec![]);
-    let mut piece = Piece { rng, mode, codes, after_return, factory, bytes, jumps, items };
+    let mut piece =
+        Piece { rng, mode, codes, factory: InstructionInfoFactory::new(), bytes: vec![], jumps: vec![], items: vec![] };
     let functions = piece.rng.below(3) as usize;
     piece.body(count, functions);
     piece.finish(count, functions)
@@ -169,9 +158,6 @@ impl Piece<'_> {
                 1 if functions > 0 => {
                     let function = self.rng.below(functions as u64) as usize;
                     self.jump(&[0xe8], count + 1 + function);
-                    if self.after_return == AfterReturn::FlagsLost {
-                        self.define_flags();
-                    }
                 }
                 _ => self.instruction(true),
             }
