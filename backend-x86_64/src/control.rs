@@ -1,6 +1,6 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
+use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{Link, Relocation, ReturnPad, Stop, StopKind, StubId};
 use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Value, Width};
 
@@ -16,10 +16,12 @@ pub(crate) enum Cold {
     Link { label: DynamicLabel, n: usize },
     /// Leaves for the target of back edge number `n`.
     BackEdge { label: DynamicLabel, n: usize },
-    /// A computed jump whose target is not the expected one: rcx + `less` is the target.
-    Mismatch { label: DynamicLabel, less: u64 },
-    /// A computed jump (a call that returns to `back`) that is not in the jump cache; its target is in xmm15.
-    Miss { label: DynamicLabel, back: Option<DynamicLabel> },
+    /// A return to another place than the expected one: rcx + `more`.
+    Mismatch { label: DynamicLabel, more: u64 },
+    /// A computed jump that came to a block with the same place in the jump cache as its target, rcx + `more`.
+    Missed { label: DynamicLabel, more: u64 },
+    /// Where computed jumps enter block `id` (number `n` of the list of entries).
+    Checked { id: BlockId, label: DynamicLabel, n: usize },
     /// The string instruction `code` with DF set, or not after all.
     Backwards { label: DynamicLabel, forwards: DynamicLabel, done: DynamicLabel, string: crate::string::Code },
 }
@@ -100,34 +102,71 @@ impl Lowering<'_> {
         self.stub_distance(stub);
     }
 
-    /// Looks the guest address in rcx up in the jump cache and goes there; what is not there goes to the shared stub, which misses it again.
+    /// Goes where the jump cache says for the guest address in rcx; the code there checks that it is the right one.
     fn computed_jump(&mut self, call: bool) {
-        let (hit, miss) = (self.asm.label(), self.asm.label());
+        // Where two registers are all that is free, the target waits in a vector register.
         let b = &mut self.asm.buf;
-        dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
+        let index = match self.mode {
+            CpuMode::Long64 => {
+                self.asm.count += 2;
+                dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
+                RCX
+            }
+            CpuMode::Protected32 => {
+                self.asm.count += 1;
+                dynasm!(b ; .arch x64 ; movzx r8d, cx);
+                8
+            }
+        };
         self.asm.mov(Width::W64, R15, Mem::state(crate::assign::JUMP_CACHE));
-        dynasm!(self.asm.buf
-            ; .arch x64
-            ; lea ecx, [rcx + rcx]
-            ; lea r15, [r15 + rcx * 8]
-            ; movq xmm14, [r15]
-            ; psubq xmm14, xmm15
-            ; movq rcx, xmm14
-            ; jrcxz =>hit
-            ; jmp =>miss
-            ; =>hit
-        );
-        if call {
-            dynasm!(self.asm.buf ; .arch x64 ; call QWORD [r15 + 8]);
-        } else {
-            dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + 8]);
+        let to = Mem { scale: 3, ..Mem::sum(R15, index, 0) };
+        self.asm.op(Opcode::of(0xff), if call { 2 } else { 4 }, to, &[]);
+    }
+
+    /// Code at which computed jumps enter block `id`: goes on to `label` (or right behind) if that is the target. Gives its offset.
+    pub(crate) fn checked_entry(&mut self, id: BlockId, label: Option<DynamicLabel>) -> u32 {
+        let start = self.asm.offset();
+        let pc = self.region.block(id).pc.0;
+        let w = self.mode.word();
+        let miss = self.asm.label();
+        if self.mode == CpuMode::Long64 {
+            self.asm.op(Opcode::sse(0x66, 0x0f7e).wide(true), 15, RCX, &[]);
         }
-        self.asm.count += 11;
-        let back = call.then(|| self.asm.label());
-        if let Some(back) = back {
-            self.asm.bind(back);
+        let short = if w == Width::W32 { Some(pc as i32) } else { i32::try_from(pc).ok() };
+        match short.filter(|_| !self.plan.reads_flags(id.0 as usize)) {
+            Some(n) => {
+                // As at a return pad.
+                self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));
+                self.asm.jcc(Cond::Ne, miss);
+                self.cold.push(Cold::Missed { label: miss, more: 0 });
+            }
+            None => {
+                self.subtract_from_rcx(pc);
+                let hit = self.asm.label();
+                self.asm.jrcxz(hit);
+                self.asm.jmp(miss);
+                self.cold.push(Cold::Missed { label: miss, more: pc });
+                self.asm.bind(hit);
+            }
         }
-        self.cold.push(Cold::Miss { label: miss, back });
+        if let Some(label) = label {
+            self.asm.jmp(label);
+        }
+        start
+    }
+
+    /// rcx -= `n`, flags kept.
+    fn subtract_from_rcx(&mut self, n: u64) {
+        let w = self.mode.word();
+        let less = n.wrapping_neg();
+        match (self.mode, i32::try_from(less as i64)) {
+            (CpuMode::Protected32, _) => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
+            (_, Ok(less)) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
+            (_, Err(_)) => {
+                self.asm.constant(R15, less);
+                self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
+            }
+        }
     }
 
     fn stub_distance(&mut self, stub: StubId) {
@@ -249,30 +288,20 @@ impl Lowering<'_> {
     fn return_pad(&mut self, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
         let w = self.mode.word();
-        let less = ret.0.wrapping_neg();
         let miss = self.asm.label();
         // A comparison is cheaper than `jrcxz`. It costs the callee's last flags, which nobody can see any more.
         let short = if w == Width::W32 { Some(ret.0 as i32) } else { i32::try_from(ret.0).ok() };
         if let (Some(b), Some(n)) = (block.filter(|b| !self.plan.reads_flags(b.0 as usize)), short) {
             self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));
             self.asm.jcc(Cond::Ne, miss);
-            self.cold.push(Cold::Mismatch { label: miss, less: 0 });
+            self.cold.push(Cold::Mismatch { label: miss, more: 0 });
             return self.jump(Jump::Always, Target::Block(b), next);
         }
-        match self.mode {
-            CpuMode::Protected32 => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
-            CpuMode::Long64 => match i32::try_from(less as i64) {
-                Ok(less) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
-                Err(_) => {
-                    self.asm.constant(R15, less);
-                    self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
-                }
-            },
-        }
+        self.subtract_from_rcx(ret.0);
         let expected = self.asm.label();
         self.asm.jrcxz(expected);
         self.asm.jmp(miss);
-        self.cold.push(Cold::Mismatch { label: miss, less: ret.0 });
+        self.cold.push(Cold::Mismatch { label: miss, more: ret.0 });
         self.asm.bind(expected);
         match block {
             Some(b) => self.jump(Jump::Always, Target::Block(b), next),
@@ -315,31 +344,17 @@ impl Lowering<'_> {
                     self.out.back_edges[n].stub = self.asm.offset();
                     self.leave_from_here(StubId::LeaveLink);
                 }
-                Cold::Mismatch { label, less } => {
+                Cold::Mismatch { label, more } | Cold::Missed { label, more } => {
+                    let stub =
+                        if matches!(self.cold[n], Cold::Missed { .. }) { StubId::JumpMiss } else { StubId::Indirect };
                     self.asm.bind(label);
-                    let w = self.mode.word();
-                    match (self.mode, i32::try_from(less as i64)) {
-                        _ if less == 0 => {}
-                        (CpuMode::Protected32, _) => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
-                        (_, Ok(less)) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
-                        (_, Err(_)) => {
-                            self.asm.constant(R15, less);
-                            self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
-                        }
+                    if more != 0 {
+                        self.subtract_from_rcx(more.wrapping_neg());
                     }
-                    self.jump_to_stub(0xe9, StubId::Indirect);
+                    self.jump_to_stub(0xe9, stub);
                 }
-                Cold::Miss { label, back } => {
-                    self.asm.bind(label);
-                    dynasm!(self.asm.buf ; .arch x64 ; movq rcx, xmm15);
-                    self.asm.count += 1;
-                    match back {
-                        Some(back) => {
-                            self.jump_to_stub(0xe8, StubId::Indirect);
-                            self.asm.jmp(back);
-                        }
-                        None => self.jump_to_stub(0xe9, StubId::Indirect),
-                    }
+                Cold::Checked { id, label, n } => {
+                    self.out.blocks[n].checked = self.checked_entry(id, Some(label));
                 }
                 Cold::Backwards { label, forwards, done, string } => {
                     self.asm.bind(label);

@@ -178,8 +178,13 @@ impl<'a> Lowering<'a> {
             _ => None,
         };
         self.pc = block.pc;
-        self.asm.bind(self.block_labels[id.0 as usize]);
-        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset() });
+        let checked = if id.0 == 0 { self.checked_entry(id, None) } else { 0 };
+        let label = self.block_labels[id.0 as usize];
+        self.asm.bind(label);
+        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset(), checked });
+        if id.0 != 0 {
+            self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
+        }
         // From here on rsp does not move any more.
         let last_move = block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
         let settled =

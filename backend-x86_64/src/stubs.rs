@@ -103,7 +103,7 @@ impl Builder {
         dynasm!(self.asm.buf ; .arch x64 ; jmp rcx);
     }
 
-    /// The target is in rcx: the jump cache entry of its low 16 bits, or back to the runtime.
+    /// The target is in rcx: to where the jump cache says for its low 16 bits.
     fn indirect(&mut self) {
         self.entry(StubId::ReturnMiss);
         // The bottom entry, which is always at `shadow_top`, stays; another entry that leads here is gone.
@@ -126,44 +126,19 @@ impl Builder {
         let b = &mut self.asm.buf;
         match self.mode {
             CpuMode::Long64 => {
-                // Two registers and no flags: the comparison is done in vector temporaries.
                 dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
                 self.load(R15, JUMP_CACHE);
-                dynasm!(self.asm.buf
-                    ; .arch x64
-                    ; lea ecx, [rcx + rcx]
-                    ; lea r15, [r15 + rcx * 8]
-                    ; movq xmm14, [r15]
-                    ; psubq xmm14, xmm15
-                    ; movq rcx, xmm14
-                    ; jrcxz >hit
-                    ; movq rcx, xmm15
-                    ; jmp >miss
-                    ; hit:
-                    ; jmp QWORD [r15 + 8]
-                    ; miss:
-                );
+                dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + rcx * 8]);
             }
             CpuMode::Protected32 => {
                 dynasm!(b ; .arch x64 ; movzx r8d, cx);
                 self.load(R15, JUMP_CACHE);
-                dynasm!(self.asm.buf
-                    ; .arch x64
-                    ; lea r8d, [r8 + r8]
-                    ; lea r15, [r15 + r8 * 8]
-                    ; mov r9, [r15]
-                    ; mov r8, rcx
-                    ; not r8
-                    ; mov r10, rcx
-                    ; lea rcx, [r9 + r8 + 1]
-                    ; jrcxz >hit
-                    ; mov rcx, r10
-                    ; jmp >miss
-                    ; hit:
-                    ; jmp QWORD [r15 + 8]
-                    ; miss:
-                );
+                dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + r8 * 8]);
             }
+        }
+        self.entry(StubId::JumpMiss);
+        if self.mode == CpuMode::Long64 {
+            dynasm!(self.asm.buf ; .arch x64 ; movq rcx, xmm15);
         }
         self.save(RIP, RCX);
         self.reason(ExitReason::Indirect);

@@ -41,7 +41,7 @@ pub enum StubId {
     Enter,
     /// Where an unlinked exit goes: `exit_site` is set; saves the registers, reason `Link`.
     LeaveLink,
-    /// Computed jump: the target is in the back end's target register; looks in the jump cache, else reason `Indirect`.
+    /// Computed jump: the target is in the back end's target register; goes where the jump cache says.
     Indirect,
     /// `exit_site` is set; saves the registers, reason `Syscall`.
     LeaveSyscall,
@@ -51,6 +51,8 @@ pub enum StubId {
     LeaveFault,
     /// The same for a fault in a string instruction, whose count is in another register.
     LeaveFaultString,
+    /// Where a computed jump goes whose target has no entry in the jump cache: reason `Indirect`.
+    JumpMiss,
     /// Return address of the empty shadow stack: a `Return` that finds nothing; treats the target as `Indirect`.
     ReturnMiss,
     /// Calls `callout_fn(context, state, site)` with guest state in memory, then goes on in the code or leaves (`Fault`).
@@ -100,6 +102,8 @@ pub struct BlockEntry {
     pub pc: GuestAddr,
     /// Offset of its code.
     pub offset: u32,
+    /// Offset of code that goes there if the target of a computed jump is this block, and else to [`StubId::JumpMiss`].
+    pub checked: u32,
 }
 
 /// A jump that can be redirected by writing the four bytes at `site` ([`Backend::branch_word`]).

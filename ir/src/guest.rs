@@ -196,8 +196,8 @@ pub enum ExitReason {
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct HostArea {
-    /// This thread's table from guest address to host code: host address of [`JUMP_CACHE_ENTRIES`] [`JumpCacheEntry`]s.
-    /// The runtime points it at an all-miss table to make the thread come back.
+    /// This thread's table from guest address to host code: host address of [`JUMP_CACHE_ENTRIES`] host addresses. What is there checks that
+    /// it is the right one: [`crate::backend::BlockEntry::checked`], or [`crate::backend::StubId::JumpMiss`] in an unused entry.
     pub jump_cache: u64,
     /// Host stack pointer of the dispatcher, saved on entry to host code.
     pub dispatcher_sp: u64,
@@ -225,16 +225,6 @@ pub struct HostArea {
     pub callout_result: [u64; 4],
     /// Spill slots of the region that runs.
     pub spill: [u64; 64],
-}
-
-/// One entry of a thread's jump cache, 16 bytes: see [`HostArea::jump_cache`].
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct JumpCacheEntry {
-    /// Guest address; an unused entry holds one that cannot map to this slot.
-    pub guest: u64,
-    /// Host address of the translated code.
-    pub host: u64,
 }
 
 /// Number of entries in a jump cache. The slot of address `a` is `a & 0xffff`: so that a host can index with a 16-bit zero extension,

@@ -3,13 +3,14 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hokku_ir::guest::{JUMP_CACHE_ENTRIES, JumpCacheEntry};
+use hokku_ir::guest::JUMP_CACHE_ENTRIES;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 use super::PAGE_SIZE;
 
-const JUMP_CACHE_BYTES: usize = JUMP_CACHE_ENTRIES * size_of::<JumpCacheEntry>();
+/// A host address for the code, and a guest address and a host address for the runtime.
+const JUMP_CACHE_BYTES: usize = JUMP_CACHE_ENTRIES * 24;
 /// Address space for the shadow stack; pages are there once they are used.
 const SHADOW_BYTES: usize = 8 << 20;
 /// Inaccessible space below the shadow stack: a `call` that runs over faults there.
@@ -26,6 +27,8 @@ const UNUSED_ZERO: u64 = 1;
 #[derive(Debug)]
 pub(crate) struct ThreadMemory {
     base: u64,
+    /// Where unused entries of the jump cache lead.
+    miss: AtomicU64,
 }
 
 impl ThreadMemory {
@@ -34,18 +37,25 @@ impl ThreadMemory {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe { mmap_anonymous(std::ptr::null_mut(), TOTAL, ProtFlags::READ | ProtFlags::WRITE, flags)? };
-        let memory = ThreadMemory { base: base as u64 };
+        let memory = ThreadMemory { base: base as u64, miss: AtomicU64::new(0) };
         let guard = memory.guard().start as *mut c_void;
         // SAFETY: inside the mapping made above, which nobody else uses yet.
         unsafe { mprotect(guard, GUARD_BYTES, MprotectFlags::empty())? };
-        memory.jump_cache()[0].store(UNUSED_ZERO, Ordering::Relaxed);
+        memory.known_jumps()[0].store(UNUSED_ZERO, Ordering::Relaxed);
         Ok(memory)
     }
 
-    /// The jump cache: guest address and host address of each entry in turn.
-    fn jump_cache(&self) -> &[AtomicU64] {
+    /// The jump cache as the code sees it: where each entry leads.
+    fn jump_targets(&self) -> &[AtomicU64] {
         // SAFETY: mapped for as long as `self` lives, aligned to pages; Rust code reaches it through these atomics alone.
-        unsafe { std::slice::from_raw_parts(self.base as *const AtomicU64, JUMP_CACHE_ENTRIES * 2) }
+        unsafe { std::slice::from_raw_parts(self.base as *const AtomicU64, JUMP_CACHE_ENTRIES) }
+    }
+
+    /// What the runtime knows of each entry: guest address and host address of its code in turn.
+    fn known_jumps(&self) -> &[AtomicU64] {
+        let start = self.base + JUMP_CACHE_ENTRIES as u64 * 8;
+        // SAFETY: as above; behind the targets.
+        unsafe { std::slice::from_raw_parts(start as *const AtomicU64, JUMP_CACHE_ENTRIES * 2) }
     }
 
     /// Host address of the jump cache.
@@ -53,18 +63,19 @@ impl ThreadMemory {
         self.base
     }
 
-    /// Lets computed jumps to `guest` go to `host` directly. For the owning thread, outside of host code.
-    pub(crate) fn cache_jump(&self, guest: u64, host: u64) {
-        let slot = (guest as usize & (JUMP_CACHE_ENTRIES - 1)) * 2;
-        self.jump_cache()[slot + 1].store(host, Ordering::Relaxed);
-        self.jump_cache()[slot].store(guest, Ordering::Release);
+    /// Lets computed jumps to `guest` go to `checked`, which goes on to the code at `host`. For the owning thread, outside of host code.
+    pub(crate) fn cache_jump(&self, guest: u64, host: u64, checked: u64) {
+        let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
+        self.known_jumps()[slot * 2].store(guest, Ordering::Relaxed);
+        self.known_jumps()[slot * 2 + 1].store(host, Ordering::Relaxed);
+        self.jump_targets()[slot].store(checked, Ordering::Relaxed);
     }
 
-    /// Where a computed jump to `guest` goes. For the owning thread, outside of host code.
+    /// Host address of the code that a computed jump to `guest` reaches. For the owning thread, outside of host code.
     pub(crate) fn cached_jump(&self, guest: u64) -> Option<u64> {
         let slot = (guest as usize & (JUMP_CACHE_ENTRIES - 1)) * 2;
-        let cache = self.jump_cache();
-        (cache[slot].load(Ordering::Relaxed) == guest).then(|| cache[slot + 1].load(Ordering::Relaxed))
+        let known = self.known_jumps();
+        (known[slot].load(Ordering::Relaxed) == guest).then(|| known[slot + 1].load(Ordering::Relaxed))
     }
 
     /// Forgets where `guest` leads. For any thread, while the owner is outside of host code.
@@ -72,18 +83,27 @@ impl ThreadMemory {
         let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
         let unused = if slot == 0 { UNUSED_ZERO } else { UNUSED };
         // What is in the slot may be another address: one forgotten jump more is no harm.
-        self.jump_cache()[slot * 2].store(unused, Ordering::Relaxed);
+        self.known_jumps()[slot * 2].store(unused, Ordering::Relaxed);
+        self.jump_targets()[slot].store(self.miss.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Forgets all jumps. For any thread, while the owner is outside of host code.
     pub(crate) fn forget_all_jumps(&self) {
-        for entry in self.jump_cache().chunks_exact(2) {
-            // Reading first leaves pages that were never used unmapped.
-            if entry[0].load(Ordering::Relaxed) != UNUSED {
-                entry[0].store(UNUSED, Ordering::Relaxed);
+        let miss = self.miss.load(Ordering::Relaxed);
+        for (slot, target) in self.jump_targets().iter().enumerate() {
+            // Reading first leaves pages alone that need no change.
+            if target.load(Ordering::Relaxed) != miss {
+                target.store(miss, Ordering::Relaxed);
+                self.known_jumps()[slot * 2].store(UNUSED, Ordering::Relaxed);
             }
         }
-        self.jump_cache()[0].store(UNUSED_ZERO, Ordering::Relaxed);
+        self.known_jumps()[0].store(UNUSED_ZERO, Ordering::Relaxed);
+    }
+
+    /// Forgets all jumps; those that are not known lead to `miss` from now on. For the owning thread, outside of host code.
+    pub(crate) fn set_miss(&self, miss: u64) {
+        self.miss.store(miss, Ordering::Relaxed);
+        self.forget_all_jumps();
     }
 
     /// Host addresses of the signal stack.
@@ -133,8 +153,9 @@ mod tests {
     fn jumps_are_remembered_and_forgotten() {
         let memory = ThreadMemory::new().unwrap();
         assert!([0, 1, 0x1_0000, 0x1234].into_iter().all(|guest| memory.cached_jump(guest).is_none()));
-        memory.cache_jump(0x40_1234, 0x777);
-        memory.cache_jump(0x1_0000, 0x888);
+        memory.set_miss(0x111);
+        memory.cache_jump(0x40_1234, 0x777, 0x770);
+        memory.cache_jump(0x1_0000, 0x888, 0x880);
         assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000)), (Some(0x777), Some(0x888)));
         memory.forget_jump(0x1_0000);
         assert_eq!(
@@ -143,6 +164,7 @@ mod tests {
         );
         memory.forget_all_jumps();
         assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0)), (None, None));
+        assert!(memory.jump_targets().iter().all(|t| t.load(Ordering::Relaxed) == 0x111));
     }
 
     #[test]

@@ -76,6 +76,12 @@ impl JitCode {
         Some(self.start + u64::from(self.blocks[i].offset))
     }
 
+    /// Host address of the code that goes to block number `block` if a computed jump's target is that.
+    pub(crate) fn checked_block(&self, block: hokku_ir::BlockId) -> Option<u64> {
+        let i = self.blocks.binary_search_by_key(&block, |b| b.block).ok()?;
+        Some(self.start + u64::from(self.blocks[i].checked))
+    }
+
     /// Number of the link whose stub is at host address `stub`.
     pub(crate) fn link_of_stub(&self, stub: u64) -> Option<usize> {
         self.links.binary_search_by_key(&stub, |l| l.stub).ok()

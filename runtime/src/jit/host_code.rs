@@ -29,6 +29,7 @@ pub(crate) struct Entrances {
     pub(crate) leave_fault: u64,
     pub(crate) leave_fault_string: u64,
     pub(crate) return_miss: u64,
+    pub(crate) jump_miss: u64,
 }
 
 /// Code memory with its stubs.
@@ -67,6 +68,7 @@ impl HostCode {
             leave_fault: self.stub(StubId::LeaveFault),
             leave_fault_string: self.stub(StubId::LeaveFaultString),
             return_miss: self.stub(StubId::ReturnMiss),
+            jump_miss: self.stub(StubId::JumpMiss),
         }
     }
 

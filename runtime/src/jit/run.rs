@@ -60,6 +60,7 @@ enum Left {
 impl JitThread {
     pub(crate) fn new(team: &Arc<Team>, shared: &Arc<Shared>, memory: Arc<ThreadMemory>) -> Option<JitThread> {
         let entrances = team.code.lock().host.as_ref()?.entrances();
+        memory.set_miss(entrances.jump_miss);
         let host = HostThread::new(Arc::clone(&memory), &team.code, entrances);
         Some(JitThread {
             team: Arc::clone(team),
@@ -127,7 +128,7 @@ impl JitThread {
             self.entrances.set(host.entrances());
             self.host.set_entrances(host.entrances());
         }
-        self.memory.forget_all_jumps();
+        self.memory.set_miss(self.entrances.get().jump_miss);
         self.shadow_sp.set(0);
     }
 }
@@ -169,14 +170,15 @@ impl Thread {
         }
         let mut tables = self.team.code.lock();
         let (id, block) = tables.find(&key)?;
-        let host = tables.record(id)?.jit()?.block(block)?;
+        let code = tables.record(id)?.jit()?;
+        let (host, checked) = (code.block(block)?, code.checked_block(block)?);
         match link.zip(self.team.backend.as_deref()) {
             Some((link, backend)) => {
                 if tables.link(backend, link, id, host) {
                     Stats::add(&self.team.stats.links, 1);
                 }
             }
-            None => jit.memory.cache_jump(key.pc.0, host),
+            None => jit.memory.cache_jump(key.pc.0, host, checked),
         }
         Some(host)
     }

@@ -66,7 +66,8 @@ impl Host {
         // SAFETY: the mapping is longer than the stubs.
         unsafe { code.copy_from_nonoverlapping(stubs.code.as_ptr(), stubs.code.len()) };
         let stub_len = stubs.code.len().next_multiple_of(16);
-        let misses = vec![0; 2 << 16];
+        let miss = stubs.entries.iter().find(|s| s.0 == StubId::JumpMiss).expect("all stubs").1;
+        let misses = vec![code as u64 + u64::from(miss); 1 << 16];
         Host { backend, mode, code, stubs: stubs.entries, stub_len, shadow: map(0, SHADOW_LEN), misses }
     }
 
