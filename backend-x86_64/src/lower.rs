@@ -113,8 +113,8 @@ pub(crate) fn compile(region: &Region, features: Features) -> Compiled {
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
     }
-    l.write_cold();
     l.out.host_instructions = l.asm.count;
+    l.write_cold();
     l.out.faults.sort_by_key(|f| f.offset);
     l.out.code = l.asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the back end's own is out of reach: {e}"));
     l.out
@@ -178,7 +178,9 @@ impl<'a> Lowering<'a> {
             _ => None,
         };
         self.pc = block.pc;
+        let count = self.asm.count;
         let checked = if id.0 == 0 { self.checked_entry(id, None) } else { 0 };
+        self.asm.count = count;
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
         self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset(), checked });

@@ -89,7 +89,7 @@ pub struct Compiled {
     pub return_pads: Vec<ReturnPad>,
     /// Places that depend on where the code is put.
     pub relocations: Vec<Relocation>,
-    /// Host instructions in `code`, for the golden counts.
+    /// Host instructions of the blocks, without the stubs and checks around them: for the golden counts.
     pub host_instructions: u32,
 }
 
