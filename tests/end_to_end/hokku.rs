@@ -1,7 +1,7 @@
 //! Runs the `hokku` command under test.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -56,14 +56,7 @@ pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> E
     let mut child = command.spawn().expect("hokku starts");
     let out = reader(child.stdout.take().expect("stdout is piped"));
     let err = reader(child.stderr.take().expect("stderr is piped"));
-    let id = child.id() as i32;
-    let (done, watch) = mpsc::channel::<()>();
-    let watcher = thread::spawn(move || {
-        if watch.recv_timeout(HANGS) == Err(mpsc::RecvTimeoutError::Timeout) {
-            // SAFETY: the child has not been waited for, so the id is still its own.
-            unsafe { libc::kill(id, libc::SIGKILL) };
-        }
-    });
+    let (done, watcher) = kill_if_it_hangs(child.id() as i32);
     let out = out.join().expect("the reader ends");
     let err = err.join().expect("the reader ends");
     let status = child.wait().expect("hokku can be waited for");
@@ -72,6 +65,18 @@ pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> E
     assert_ne!(status.signal(), Some(libc::SIGKILL), "hokku {args:?} hangs\n{out}\n{err}");
     let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
     Ended { code, out, err }
+}
+
+/// Kills process `id` unless what is returned first is dropped in time; the second is to be joined after that.
+fn kill_if_it_hangs(id: i32) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (done, watch) = mpsc::channel();
+    let watcher = thread::spawn(move || {
+        if watch.recv_timeout(HANGS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // SAFETY: the child has not been waited for, so the id is still its own.
+            unsafe { libc::kill(id, libc::SIGKILL) };
+        }
+    });
+    (done, watcher)
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
@@ -85,6 +90,14 @@ fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 /// Runs `hokku` with `args` until a line of its stderr contains `word`, then sends it `signal` and waits for its end.
 pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    // A guest ignores what hokku was started to ignore, as tests that run in the background are.
+    // SAFETY: between fork and exec only `signal` is called, which may be called there.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(signal, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     let mut child = command
         .args(args)
         .stdin(Stdio::null())
@@ -92,6 +105,7 @@ pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .expect("hokku starts");
+    let (done, watcher) = kill_if_it_hangs(child.id() as i32);
     let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
     let mut err = String::new();
     while !err.contains(word) {
@@ -101,6 +115,8 @@ pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
     unsafe { libc::kill(child.id() as i32, signal) };
     let rest = lines.map_while(Result::ok).last().unwrap_or_default();
     let status = child.wait().expect("hokku can be waited for");
+    drop(done);
+    watcher.join().expect("the watcher ends");
     let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
     Ended { code, out: String::new(), err: rest }
 }
