@@ -74,6 +74,12 @@ fn id(pid: Pid) -> TeamId {
     TeamId(pid.as_raw_nonzero().get())
 }
 
+/// What `getpgid` or `getsid` answered. It is 0 when the leader lives outside this process's PID namespace (a container
+/// whose first process made no session), which rustix's `Pid` cannot hold.
+pub(super) fn host_group(answer: libc::pid_t) -> SysResult<TeamId> {
+    if answer < 0 { Err(std::io::Error::last_os_error().into()) } else { Ok(TeamId(answer)) }
+}
+
 fn some_pid(team: TeamId) -> SysResult<Option<Pid>> {
     match team.0 {
         0 => Ok(None),
@@ -277,11 +283,13 @@ impl Processes for LinuxProcesses {
     }
 
     fn group(&self, team: TeamId) -> SysResult<TeamId> {
-        Ok(id(rustix::process::getpgid(some_pid(team)?)?))
+        // SAFETY: getpgid() touches no memory.
+        host_group(unsafe { libc::getpgid(team.0) })
     }
 
     fn session(&self, team: TeamId) -> SysResult<TeamId> {
-        Ok(id(rustix::process::getsid(some_pid(team)?)?))
+        // SAFETY: getsid() touches no memory.
+        host_group(unsafe { libc::getsid(team.0) })
     }
 
     fn parent(&self, team: TeamId) -> SysResult<TeamId> {
@@ -353,5 +361,22 @@ impl Processes for LinuxProcesses {
             parent: self.parent(team)?.0,
             ..TeamInfo::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_led_from_outside_the_pid_namespace_is_zero_and_not_an_error() {
+        assert_eq!(host_group(0), Ok(TeamId(0)));
+        assert_eq!(host_group(7), Ok(TeamId(7)));
+    }
+
+    #[test]
+    fn a_group_of_no_process_is_an_error() {
+        // SAFETY: getpgid() touches no memory.
+        assert_eq!(host_group(unsafe { libc::getpgid(i32::MAX) }), Err(Status::ESRCH));
     }
 }

@@ -1,14 +1,15 @@
 //! Terminals: Haiku's modes and the host's.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::process::Pid;
 use rustix::termios::{
     Action, ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector,
-    SpecialCodeIndex as Code, Winsize, tcdrain, tcflow, tcflush, tcgetattr, tcgetpgrp, tcgetsid, tcgetwinsize,
-    tcsendbreak, tcsetattr, tcsetpgrp, tcsetwinsize,
+    SpecialCodeIndex as Code, Winsize, tcdrain, tcflow, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize, tcsendbreak,
+    tcsetattr, tcsetpgrp, tcsetwinsize,
 };
 
+use super::process::host_group;
 use crate::abi::structs::{Termios, WinSize};
 use crate::abi::{Chars, Status, SysResult};
 use crate::kernel::TerminalRequest;
@@ -142,8 +143,11 @@ pub(super) fn size(fd: BorrowedFd<'_>) -> SysResult<WinSize> {
 
 /// Reads a terminal's foreground process group or its session.
 pub(super) fn group(fd: BorrowedFd<'_>, session: bool) -> SysResult<i32> {
-    let id = if session { tcgetsid(fd)? } else { tcgetpgrp(fd)? };
-    Ok(id.as_raw_nonzero().get())
+    if session {
+        // SAFETY: the descriptor is open for as long as it is borrowed; tcgetsid() touches no memory.
+        return Ok(host_group(unsafe { libc::tcgetsid(fd.as_raw_fd()) })?.0);
+    }
+    Ok(tcgetpgrp(fd)?.as_raw_nonzero().get())
 }
 
 /// Tells a terminal something.
