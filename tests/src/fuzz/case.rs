@@ -9,6 +9,7 @@ use iced_x86::{
 };
 
 use super::encoding::{self, Encoded, bitness};
+use super::lanes;
 use super::pages::BYTES;
 use super::rng::Rng;
 use super::safety::{
@@ -82,8 +83,10 @@ impl Program {
     /// One random instruction of kind `code`; `None` where no encoding was found.
     pub fn single(rng: &mut Rng, code: Code, mode: CpuMode) -> Option<Program> {
         let at = CODE + 0x400 + rng.below(0x400);
-        let Encoded { mut bytes, mut insn } = encoding::random(rng, code, mode, at)?;
-        if excluded(insn.code()).is_some() {
+        let illegal = rng.one_in(50).then(|| encoding::illegal(rng, code, mode, at)).flatten();
+        let legal = illegal.is_none();
+        let Encoded { mut bytes, mut insn } = illegal.or_else(|| encoding::random(rng, code, mode, at))?;
+        if legal && excluded(insn.code()).is_some() {
             return None;
         }
         aim_constants(rng, mode, &mut bytes, &insn);
@@ -143,6 +146,8 @@ impl Program {
             }
         }
         limit_counts(rng, insn, &mut start.cpu);
+        lanes::set_lengths(rng, insn, &mut start.cpu, self.mode);
+        lanes::relate(rng, insn, &mut start.cpu);
         self.aim(rng, &mut start);
         if is_indirect(insn.flow_control()) {
             self.aim_jump(rng, &mut start);
@@ -172,6 +177,10 @@ impl Program {
         let mut aimed = Vec::new();
         for memory in &self.used {
             let size = memory.memory_size().size();
+            if memory.vsib_size() != 0 {
+                lanes::aim_gather(rng, memory, &mut start.cpu, self.mode, |rng| place(rng, size as u64, self.mode));
+                continue;
+            }
             let target = place(rng, size as u64, self.mode);
             let base = if memory.base() == Register::None { memory.index() } else { memory.base() };
             let fixed = base == Register::None || aimed.contains(&base.full_register());
@@ -199,6 +208,7 @@ impl Program {
             values::operand(rng, &mut bytes);
             start.put(at, &bytes);
         }
+        lanes::set_mask(rng, &self.insns[0], &mut start.cpu);
         if matches!(self.insns[0].mnemonic(), Mnemonic::Fxrstor | Mnemonic::Fxrstor64) {
             // Mostly an image that can be loaded: no reserved bits in mxcsr.
             let mxcsr = rng.u64() as u32 & if rng.one_in(8) { u32::MAX } else { 0xffff };

@@ -71,7 +71,7 @@ const FEATURES: &[CpuidFeature] = {
 pub fn excluded(code: Code) -> Option<&'static str> {
     use Mnemonic::*;
     let info = code.op_code();
-    let segments = [Kind::seg_reg, Kind::es, Kind::ss, Kind::ds, Kind::fs, Kind::gs];
+    let segments = [Kind::seg_reg, Kind::es, Kind::cs, Kind::ss, Kind::ds, Kind::fs, Kind::gs];
     let writes_segment = info.op_count() > 0 && segments.contains(&info.op0_kind()) && code.mnemonic() != Push;
     if !code.cpuid_features().iter().all(|f| FEATURES.contains(f)) {
         return Some("not on every processor, or of kernels alone");
@@ -153,12 +153,28 @@ pub fn address(memory: &UsedMemory, cpu: &CpuState, mode: CpuMode) -> u64 {
     if mode == CpuMode::Protected32 { at & 0xffff_ffff } else { at }
 }
 
+/// Address of the element that lane `element` of a gather's index register selects.
+pub fn element_address(memory: &UsedMemory, element: usize, cpu: &CpuState, mode: CpuMode) -> u64 {
+    let lane = |register: Register, element: usize, size: usize| {
+        if !register.is_vector_register() {
+            return Some(value(cpu, register));
+        }
+        let word = cpu.vector[register.number()][element * size / 8];
+        Some(if size == 8 { word } else { word >> (32 * (element % 2)) & 0xffff_ffff })
+    };
+    let at = memory.virtual_address(element, lane).unwrap_or(0);
+    if mode == CpuMode::Protected32 { at & 0xffff_ffff } else { at }
+}
+
 /// Whether all accesses of the instruction stay where nothing of this process is.
 pub fn accesses_are_harmless(used: &[UsedMemory], cpu: &CpuState, mode: CpuMode) -> bool {
     used.iter().all(|m| {
         let size = (m.memory_size().size() as u64).max(64);
-        let at = address(m, cpu, mode);
-        harmless(at, size) && harmless(at.wrapping_sub(size), size)
+        let around = |at: u64| harmless(at, size) && harmless(at.wrapping_sub(size), size);
+        match m.vsib_size() as usize {
+            0 => around(address(m, cpu, mode)),
+            lane => (0..m.index().size() / lane).all(|n| around(element_address(m, n, cpu, mode))),
+        }
     })
 }
 

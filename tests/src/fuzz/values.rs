@@ -128,9 +128,24 @@ pub fn extended(rng: &mut Rng) -> F80 {
     F80 { significand, sign_exponent: exponent as u16 | (rng.u64() as u16) << 15, padding: [0; 3] }
 }
 
+/// Bits of a half: any kind of value.
+pub fn half(rng: &mut Rng) -> u16 {
+    let random = rng.u64() as u16;
+    random & 0x8000
+        | match rng.below(8) {
+            0 => 0,
+            1 => random & 0x3ff,
+            2 => 0x7c00,
+            3 => 0x7e00 | random & 0x1ff,
+            4 => 0x7c01 | random & 0x1ff,
+            5 => rng.pick(&[0x7bff, 0x0400, 0x0001, 0x3c00]),
+            _ => random & 0x7fff,
+        }
+}
+
 /// 256 bits of lanes of one kind.
 pub fn vector(rng: &mut Rng) -> [u64; 4] {
-    let kind = rng.below(8);
+    let kind = rng.below(11);
     let mut lane = |_| match kind {
         0 => rng.u64(),
         1 | 2 => u64::from(single(rng)) | u64::from(single(rng)) << 32,
@@ -141,7 +156,12 @@ pub fn vector(rng: &mut Rng) -> [u64; 4] {
             bytes.fill_with(|| rng.pick(&[0, 1, 0x7f, 0x80, 0xff, 0xfe, 0x81, 0x55]));
             u64::from_le_bytes(bytes)
         }
-        _ => rng.pick(&[0, u64::MAX, 1, 1 << 63]),
+        7 => rng.pick(&[0, u64::MAX, 1, 1 << 63]),
+        8 => (0..4).fold(0, |lane, _| lane << 16 | u64::from(half(rng))),
+        // Counts of shifts, and numbers of lanes.
+        9 => rng.below(66) | rng.below(34) << 32,
+        // Text of few letters, with ends.
+        _ => (0..8).fold(0, |lane, _| lane << 8 | u64::from(rng.pick(b"aabcz\0"))),
     };
     std::array::from_fn(&mut lane)
 }
