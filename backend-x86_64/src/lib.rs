@@ -12,7 +12,8 @@
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
-//! | `encode` | instructions to bytes |
+//! | `features` | what the host processor has |
+//! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 
 mod address;
@@ -21,10 +22,13 @@ mod assign;
 mod callout;
 mod control;
 mod encode;
+mod features;
 mod flags;
 mod float;
+mod instructions;
 mod liveness;
 mod lower;
+mod machine_operands;
 mod memory;
 mod mul_div;
 mod operands;
@@ -43,26 +47,7 @@ mod x87;
 use hokku_ir::backend::{Backend, Compiled, Stubs};
 use hokku_ir::{CpuMode, Region};
 
-/// What the host processor has beyond SSE2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    /// `shlx` and kin, which leave flags alone.
-    pub bmi2: bool,
-}
-
-impl Features {
-    /// The features of the processor that this runs on.
-    #[cfg(target_arch = "x86_64")]
-    pub fn detect() -> Features {
-        Features { bmi2: std::is_x86_feature_detected!("bmi2") }
-    }
-
-    /// No x86-64 processor here: code for any.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn detect() -> Features {
-        Features::default()
-    }
-}
+pub use features::Features;
 
 /// The x86-64 back end.
 #[derive(Clone, Copy, Debug, Default)]

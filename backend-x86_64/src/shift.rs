@@ -2,6 +2,7 @@
 
 use hokku_ir::{Op, Value, Width};
 
+use crate::Features;
 use crate::assign::RCX;
 use crate::encode::{HIGH, Opcode, Rm, Shift, Src};
 use crate::lower::Lowering;
@@ -183,13 +184,13 @@ impl Lowering<'_> {
     /// Shifts that leave the host's flags alone: BMI2.
     fn shift_without_flags(&mut self, v: Value, op: Shift, w: Width, a: Value, n: Value) -> bool {
         let fixed = self.fixed_count(w, n);
-        if w < Width::W32 || !self.features.bmi2 || !(self.flags_needed() || fixed.is_none()) {
+        if w < Width::W32 || !self.features.contains(Features::BMI2) || !(self.flags_needed() || fixed.is_none()) {
             return false;
         }
         let prefix = match op {
-            Shift::Shl => 1,
-            Shift::Sar => 2,
-            Shift::Shr => 3,
+            Shift::Shl => 0x66,
+            Shift::Sar => 0xf3,
+            Shift::Shr => 0xf2,
             _ => return false,
         };
         let s = self.src_safe(a, w);
@@ -208,7 +209,7 @@ impl Lowering<'_> {
         };
         self.consume_inst(self.cur);
         let d = self.dest(v, if let Rm::Reg(r) = rm { Some(r) } else { None });
-        self.asm.vex_shift(prefix, w, d.reg, rm, count);
+        self.asm.shift_without_flags(prefix, w, d.reg, rm, count);
         self.define(v, d);
         true
     }

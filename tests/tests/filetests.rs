@@ -95,7 +95,7 @@ fn ir(region: &Region) -> String {
 }
 
 fn host_instructions(mut region: Region) -> u32 {
-    let back_end = X86_64::new(Features { bmi2: true });
+    let back_end = X86_64::new(Features::all());
     for name in back_end.passes() {
         passes::run_one(&mut region, name, FaultsSee::ExactFlags);
     }

@@ -1,0 +1,74 @@
+//! What the host processor has beyond SSE2.
+
+macro_rules! features {
+    ($($(#[doc = $doc:expr])* $NAME:ident = $bit:literal $text:tt;)*) => {
+        bitflags::bitflags! {
+            /// Instruction sets of the host beyond SSE2. What needs one that is missing is done by other instructions or by a callout.
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+            pub struct Features: u32 {
+                $($(#[doc = $doc])* const $NAME = 1 << $bit;)*
+            }
+        }
+
+        impl Features {
+            /// The features of the processor that this runs on, as far as its system lets programs use them.
+            #[cfg(target_arch = "x86_64")]
+            pub fn detect() -> Features {
+                let mut found = Features::empty();
+                $(found.set(Features::$NAME, std::is_x86_feature_detected!($text));)*
+                found
+            }
+        }
+    };
+}
+
+features! {
+    /// `addsubps`, `haddps`, `movddup`, ...
+    SSE3 = 0 "sse3";
+    /// `pshufb`, `palignr`, `pabsb`, ...
+    SSSE3 = 1 "ssse3";
+    /// `blendps`, `ptest`, `roundps`, `pmovzx`, ...
+    SSE41 = 2 "sse4.1";
+    /// `pcmpgtq`, `pcmpistri`, `crc32`.
+    SSE42 = 3 "sse4.2";
+    /// `aesenc`, ...
+    AES = 4 "aes";
+    /// `pclmulqdq`.
+    PCLMUL = 5 "pclmulqdq";
+    /// `sha1rnds4`, `sha256rnds2`, ...
+    SHA = 6 "sha";
+    /// 256-bit registers and VEX encodings.
+    AVX = 7 "avx";
+    /// Integer instructions on 256 bits, gathers.
+    AVX2 = 8 "avx2";
+    /// Fused multiplication and addition.
+    FMA = 9 "fma";
+    /// Half-precision conversions.
+    F16C = 10 "f16c";
+    /// `andn`, `bextr`, `blsr`, `tzcnt`, ...
+    BMI1 = 11 "bmi1";
+    /// `shlx`, `pdep`, `mulx`, ...
+    BMI2 = 12 "bmi2";
+    /// `lzcnt`.
+    LZCNT = 13 "lzcnt";
+    /// `popcnt`.
+    POPCNT = 14 "popcnt";
+    /// `adcx`, `adox`.
+    ADX = 15 "adx";
+    /// `movbe`.
+    MOVBE = 16 "movbe";
+    /// `rdrand`.
+    RDRAND = 17 "rdrand";
+    /// `rdseed`.
+    RDSEED = 18 "rdseed";
+    /// `cmpxchg16b`.
+    CMPXCHG16B = 19 "cmpxchg16b";
+}
+
+impl Features {
+    /// No x86-64 processor here: code for any.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Features {
+        Features::empty()
+    }
+}
