@@ -8,7 +8,7 @@ use hokku_syscall_bridge::coverage;
 /// Options of `hokku isa`.
 #[derive(Args)]
 pub(crate) struct IsaArgs {
-    /// List each encoding that is missing, with its reason
+    /// List each encoding that is missing or in no processor model, with its reason
     #[arg(long)]
     missing: bool,
     /// Print the table as Markdown
@@ -24,20 +24,25 @@ pub(crate) fn isa(args: &IsaArgs) -> Result<()> {
     }
     if args.missing {
         for encoding in hokku_frontend::coverage() {
-            if let Status::Missing(reason) = encoding.status {
-                println!("{:<40} {:<24} {reason}", encoding.instruction, encoding.extension);
-            }
+            let reason = match encoding.status {
+                Status::Translated => continue,
+                Status::Missing => "not translated yet",
+                Status::Outside(reason) => reason,
+            };
+            println!("{:<40} {:<24} {reason}", encoding.instruction, encoding.extension);
         }
         return Ok(());
     }
-    let (mut translated, mut missing) = (0, 0);
-    println!("{:<32} {:>10} {:>8}", "extension", "translated", "missing");
+    let (mut translated, mut missing, mut outside) = (0, 0, 0);
+    println!("{:<36} {:>10} {:>8} {:>8}  from model", "extension", "translated", "missing", "outside");
     for (extension, counts) in hokku_frontend::by_extension() {
-        println!("{extension:<32} {:>10} {:>8}", counts.translated, counts.missing);
+        let models = counts.model_names();
+        println!("{extension:<36} {:>10} {:>8} {:>8}  {models}", counts.translated, counts.missing, counts.outside);
         translated += counts.translated;
         missing += counts.missing;
+        outside += counts.outside;
     }
-    println!("{:<32} {translated:>10} {missing:>8}", "all");
+    println!("{:<36} {translated:>10} {missing:>8} {outside:>8}", "all");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use hokku_ir::text::print;
 use hokku_ir::{BlockKey, CpuMode, GuestAddr, Region};
 use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 
+use crate::cpu::CpuOption;
 use crate::{check, embedded};
 
 /// Options of `hokku dump`.
@@ -27,6 +28,8 @@ pub(crate) struct DumpArgs {
     /// Word size of a program that comes inside hokku
     #[arg(long, value_enum, default_value_t = crate::run::Arch::X86_64)]
     arch: crate::run::Arch,
+    #[command(flatten)]
+    cpu: CpuOption,
 }
 
 /// Prints guest code, IR, the IR after each pass that changes it, and host code of the region at the stated place.
@@ -49,7 +52,8 @@ pub(crate) fn dump(args: &DumpArgs) -> Result<()> {
     };
     let at = place(&elf, args.at.as_deref())?;
     let image = Image::of(&elf, &bytes);
-    let region = translate(&image, BlockKey::new(at, mode), &Limits::default());
+    let key = BlockKey { features: args.cpu.model.features, ..BlockKey::new(at, mode) };
+    let region = translate(&image, key, &Limits::default());
     println!("; guest code");
     print_guest(&image, &region, mode);
     print_stages(region);

@@ -3,6 +3,7 @@
 
 mod check;
 mod coverage;
+mod cpu;
 mod dump;
 mod embedded;
 mod lab;

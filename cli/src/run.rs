@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use hokku_syscall_bridge::{ExitStatus, Finished, GuestRoot, RunOptions, Share, Strace, run_program};
 
+use crate::cpu::CpuOption;
 use crate::{EngineName, embedded};
 
 /// Word size of the programs that come inside hokku.
@@ -42,6 +43,8 @@ pub(crate) struct RunArgs {
     /// What runs the guest code [default: jit where there is one for this processor]
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
+    #[command(flatten)]
+    cpu: CpuOption,
     /// Print each system call on stderr, or into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     strace: Option<Option<PathBuf>>,
@@ -112,6 +115,7 @@ fn options(args: RunArgs) -> Result<RunOptions> {
     if let Some(engine) = args.engine {
         options.engine = engine.engine();
     }
+    options.processor = args.cpu.model;
     options.strace = args.strace.map(|file| file.map_or(Strace::Stderr, Strace::File));
     options.perf_map = args.perf_map;
     options.shares = args.share.iter().map(share).collect::<Result<_>>()?;

@@ -8,7 +8,7 @@ use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, Num, Target, Trap};
 use iced_x86::{InstructionInfoFactory, OpAccess, OpKind, Register};
 
 use crate::decode::{CodeSource, Decoded, Reader};
-use crate::dispatch::translator;
+use crate::dispatch::{self, Known};
 use crate::emit::{Emitter, Step};
 use crate::insn::Insn;
 
@@ -74,7 +74,7 @@ pub(crate) struct Found {
 pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Found {
     let limits = if key.single_step { &Limits::single_instruction() } else { limits };
     let mut reader = Reader::new(code, key.mode);
-    let mut emitter = Emitter::new(key.mode);
+    let mut emitter = Emitter::new(key.mode, key.features);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut places = BTreeMap::new();
     let mut leaders = BTreeSet::from([key.pc]);
@@ -135,7 +135,12 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
         Decoded::Instruction(raw) => {
             let insn = Insn { raw, mode: key.mode };
             let next = insn.next();
-            match translator(insn.code()).map(|translate| translate(e, &insn)) {
+            let translated = match dispatch::lookup(insn.code(), key.features) {
+                Known::Translator(translate) => Some(translate(e, &insn)),
+                Known::Invalid => Some(e.trap(&insn, Trap::InvalidOpcode)),
+                Known::Untranslated => None,
+            };
+            match translated {
                 Some(Ok(_)) if writes_through_cs(&insn) => {
                     e.truncate_to(start + 1);
                     trap(Trap::Protection, next)

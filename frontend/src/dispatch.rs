@@ -2,10 +2,12 @@
 
 use std::sync::OnceLock;
 
+use hokku_ir::CpuFeatures;
 use iced_x86::{Code, EncodingKind};
 
 use crate::emit::Translator;
 use crate::families;
+use crate::features::{needs, without};
 
 /// The families in the order in which they are asked. Each gives the translator of those instructions that are its own.
 const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
@@ -27,23 +29,60 @@ const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
     families::system::lookup,
 ];
 
+/// What the dispatch table knows of an encoding.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Its translator, where there is one.
+    translator: Option<Translator>,
+    /// What a processor must have to know it; `None` where no model has it.
+    needs: Option<CpuFeatures>,
+    /// What it is on processors that do not know it, if that is another instruction.
+    without: Option<Translator>,
+}
+
 /// Room for one entry per `Code`; later ones, if the decoder gets more, are asked for each time.
 const ENTRIES: usize = 5120;
 
-/// Translators by the number of the `Code`, each filled in when it is first asked for: start-up costs nothing.
-static TABLE: [OnceLock<Option<Translator>>; ENTRIES] = [const { OnceLock::new() }; ENTRIES];
+/// Entries by the number of the `Code`, each filled in when it is first asked for: start-up costs nothing.
+static TABLE: [OnceLock<Entry>; ENTRIES] = [const { OnceLock::new() }; ENTRIES];
 
 fn ask(code: Code) -> Option<Translator> {
-    if code.encoding() != EncodingKind::Legacy || code == Code::INVALID {
+    if !matches!(code.encoding(), EncodingKind::Legacy | EncodingKind::VEX) || code == Code::INVALID {
         return None;
     }
     FAMILIES.iter().find_map(|lookup| lookup(code))
 }
 
-/// The translator of `code`; `None` where there is none yet.
-pub(crate) fn translator(code: Code) -> Option<Translator> {
+fn entry(code: Code) -> Entry {
+    let make = || Entry { translator: ask(code), needs: needs(code).ok(), without: without(code).and_then(ask) };
     match TABLE.get(code as usize) {
-        Some(entry) => *entry.get_or_init(|| ask(code)),
-        None => ask(code),
+        Some(entry) => *entry.get_or_init(make),
+        None => make(),
     }
+}
+
+/// What an encoding is to a processor.
+#[derive(Clone, Copy)]
+pub(crate) enum Known {
+    /// An instruction, or the fault that it gives.
+    Translator(Translator),
+    /// No instruction there: an invalid opcode.
+    Invalid,
+    /// An instruction there, but without a translator yet.
+    Untranslated,
+}
+
+/// What `code` is to a processor with `features`.
+pub(crate) fn lookup(code: Code, features: CpuFeatures) -> Known {
+    let entry = entry(code);
+    if entry.needs.is_some_and(|needs| features.contains(needs)) {
+        entry.translator.map_or(Known::Untranslated, Known::Translator)
+    } else {
+        entry.without.map_or(Known::Invalid, Known::Translator)
+    }
+}
+
+/// The translator of `code`, whatever processor it needs; `None` where there is none yet.
+pub(crate) fn translator(code: Code) -> Option<Translator> {
+    entry(code).translator
 }

@@ -3,7 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use hokku_ir::{
-    Addr, Align, AtomicOp, Builder, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Target, Trap, Type, Value, Width,
+    Addr, Align, AtomicOp, Builder, CpuFeatures, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Target, Trap, Type, Value,
+    Width,
 };
 use iced_x86::{OpKind, Register};
 
@@ -42,6 +43,8 @@ pub(crate) struct Emitter {
     builder: Builder,
     /// Word size of the code.
     pub(crate) mode: CpuMode,
+    /// What the guest's processor can do, for instructions that behave by it.
+    pub(crate) features: CpuFeatures,
 }
 
 impl Deref for Emitter {
@@ -58,8 +61,8 @@ impl DerefMut for Emitter {
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: CpuMode) -> Self {
-        Emitter { builder: Builder::new(), mode }
+    pub(crate) fn new(mode: CpuMode, features: CpuFeatures) -> Self {
+        Emitter { builder: Builder::new(), mode, features }
     }
 
     /// Width of addresses on the stack and of the stack pointer.

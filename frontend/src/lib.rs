@@ -16,6 +16,7 @@ mod discover;
 mod dispatch;
 mod emit;
 mod families;
+mod features;
 mod insn;
 mod translate;
 

@@ -1,5 +1,6 @@
 //! Names of translated code.
 
+use crate::features::CpuFeatures;
 use crate::guest::GuestAddr;
 use crate::operand::Width;
 
@@ -43,11 +44,13 @@ pub struct BlockKey {
     pub ordered: bool,
     /// Whether the trap flag was set: one instruction, then a trap.
     pub single_step: bool,
+    /// What the guest's processor can do: other encodings are invalid.
+    pub features: CpuFeatures,
 }
 
 impl BlockKey {
-    /// The key of ordinary code at `pc`: unordered memory, no single step, x87 top left to the host.
+    /// The key of ordinary code at `pc`: unordered memory, no single step, x87 top left to the host, a processor with all features.
     pub fn new(pc: GuestAddr, mode: CpuMode) -> Self {
-        BlockKey { pc, mode, x87_top: None, ordered: false, single_step: false }
+        BlockKey { pc, mode, x87_top: None, ordered: false, single_step: false, features: CpuFeatures::all() }
     }
 }

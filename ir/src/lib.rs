@@ -17,6 +17,7 @@
 pub mod backend;
 pub mod eval;
 pub mod exit;
+pub mod features;
 pub mod guest;
 pub mod key;
 pub mod operand;
@@ -28,6 +29,7 @@ pub mod text;
 pub mod verify;
 
 pub use exit::{Exit, SyscallKind, Target, Trap};
+pub use features::CpuFeatures;
 pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};
 pub use key::{BlockKey, CpuMode};
 pub use operand::*;

@@ -49,7 +49,11 @@ impl Thread {
 
     /// What the code at `rip` is translated for.
     pub(crate) fn key(&self) -> BlockKey {
-        BlockKey { single_step: self.is_single_stepping(), ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode) }
+        BlockKey {
+            single_step: self.is_single_stepping(),
+            features: self.team.processor.features(),
+            ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode)
+        }
     }
 
     fn is_single_stepping(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The guest's processor beside registers and memory.
 
+use hokku_ir::CpuFeatures;
 use hokku_ir::eval::SystemModel;
 use hokku_ir::eval::cpuid::CpuModel;
 
@@ -13,6 +14,11 @@ impl Processor {
     /// The processor that `model` describes.
     pub fn new(model: CpuModel) -> Self {
         Processor { model }
+    }
+
+    /// What it can do.
+    pub fn features(&self) -> CpuFeatures {
+        self.model.features
     }
 }
 

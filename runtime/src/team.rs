@@ -46,7 +46,7 @@ pub struct TeamConfig {
     pub engine: Engine,
     /// Host bytes for translated code; when they are full, all translations are dropped and made anew.
     pub code_cache_bytes: usize,
-    /// The processor that `cpuid` shows.
+    /// The guest's processor: what it can do and what `cpuid` shows.
     pub processor: CpuModel,
     /// Whether to write `/tmp/perf-PID.map` for Linux's `perf`.
     pub perf_map: bool,
@@ -55,7 +55,7 @@ pub struct TeamConfig {
 impl TeamConfig {
     /// The usual settings for `mode` on `engine`.
     pub fn new(mode: CpuMode, engine: Engine) -> Self {
-        TeamConfig { mode, engine, code_cache_bytes: 64 << 20, processor: CpuModel::X86_64_V1, perf_map: false }
+        TeamConfig { mode, engine, code_cache_bytes: 64 << 20, processor: CpuModel::DEFAULT, perf_map: false }
     }
 }
 
@@ -68,6 +68,9 @@ pub enum StartError {
     /// The host has no JIT back end.
     #[error("there is no JIT back end for this host's processor yet: use --engine interp")]
     NoJit,
+    /// 64-bit code on a 32-bit processor.
+    #[error("processor model {0} does not run 64-bit programs")]
+    NoLongMode(&'static str),
     /// Guest memory could not be set up.
     #[error("cannot set up guest memory: {0}")]
     Memory(#[from] MapError),
@@ -108,6 +111,9 @@ pub struct Team {
 impl Team {
     /// A team without threads.
     pub fn new(config: &TeamConfig, personality: Arc<dyn Personality>) -> Result<Arc<Team>, StartError> {
+        if config.mode == CpuMode::Long64 && !config.processor.has_long_mode() {
+            return Err(StartError::NoLongMode(config.processor.name));
+        }
         let backend = match config.engine {
             Engine::Interp => None,
             Engine::Jit => Some(arch::backend().ok_or(StartError::NoJit)?),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hokku_ir::CpuMode;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
 use hokku_runtime::{Engine, StatsReport, Team, TeamConfig, Thread};
 use thiserror::Error;
@@ -55,6 +56,8 @@ pub struct RunOptions {
     pub cwd: Option<Vec<u8>>,
     /// How guest code is run.
     pub engine: Engine,
+    /// The guest's processor.
+    pub processor: CpuModel,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -74,6 +77,7 @@ impl RunOptions {
             env: Vec::new(),
             cwd: None,
             engine: Engine::best(),
+            processor: CpuModel::DEFAULT,
             strace: None,
             perf_map: false,
             code_cache_bytes: None,
@@ -307,6 +311,7 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         root: options.root,
         shares: options.shares,
         engine: options.engine,
+        processor: options.processor,
         strace: options.strace,
         perf_map: options.perf_map,
         code_cache_bytes: options
@@ -377,6 +382,7 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
     let (loader_path, loader) = of_mode(&files, LOADERS, mode).ok_or(StartError::NoLoader { bits })?;
     let numbers = numbers(&files, mode, loader_path, &loader);
     let mut config = TeamConfig::new(mode, setup.engine);
+    config.processor = setup.processor;
     config.perf_map = setup.perf_map;
     config.code_cache_bytes = setup.code_cache_bytes;
     let kernel: Box<dyn Kernel> = Box::new(LinuxKernel::new(clock, files, setup, starter));

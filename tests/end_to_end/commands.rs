@@ -51,6 +51,8 @@ fn mistakes_on_the_command_line_are_explained() {
         (&["run", "--engine", "warp", "hello"], "interp"),
         (&["run", "--share", "/no/such/folder", "hello"], "/no/such/folder"),
         (&["run", "--env", "NOVALUE", "hello"], "NAME=VALUE"),
+        (&["run", "--cpu", "i486", "hello"], "pentium3"),
+        (&["run", "--cpu", "pentium", "hello"], "64-bit"),
         (&["run", "--cwd", "/no/such/place", "hello"], "/no/such/place"),
     ] {
         let ended = hokku(args);

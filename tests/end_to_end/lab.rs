@@ -9,8 +9,14 @@ const ENGINES: [&str; 2] = ["interp", "jit"];
 
 /// Runs `cases` in one lab and returns one result a case.
 fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
+    lab_with(&["--engine", engine], cases)
+}
+
+/// Runs `cases` in one lab with `options`.
+fn lab_with(options: &[&str], cases: &[String]) -> Vec<Value> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hokku"))
-        .args(["lab", "--engine", engine, "--jobs", "3"])
+        .args(["lab", "--jobs", "3"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -61,6 +67,27 @@ fn the_documented_example() {
             assert_eq!(result["regs"]["fpr0"], json!(["0x0", "0x0"]));
             assert_eq!(result["regs"].get("r8").is_some(), mode == 64);
         }
+    }
+}
+
+#[test]
+fn the_processor_model_decides_what_is_an_instruction() {
+    // tzcnt eax, ecx; hlt, and cmovo eax, ecx; hlt
+    let counts = case("tzcnt", 32, "f30fbcc1f4", json!({"rax": "0x7", "rcx": "0x0"}));
+    let moves = case("cmovo", 32, "0f40c1f4", json!({}));
+    let mut needs = case("needs", 32, "f4", json!({}));
+    needs["features"] = json!(["SSE4.2", "BMI1"]);
+    for engine in ENGINES {
+        let on =
+            |model| lab_with(&["--engine", engine, "--cpu", model], &[&counts, &moves, &needs].map(Value::to_string));
+        let summary =
+            |model| on(model).iter().map(|r| (r["regs"]["rax"].clone(), r["stop"]["reason"].clone())).collect();
+        let old: Vec<_> = summary("pentium");
+        assert_eq!(old[0], (json!("0x7"), json!("hlt")), "bsf keeps its destination");
+        assert_eq!((&old[1].1, &old[2].1), (&json!("signal"), &json!("unsupported")));
+        let new: Vec<_> = summary("x86-64-v3");
+        assert_eq!(new[0], (json!("0x20"), json!("hlt")));
+        assert_eq!((&new[1].1, &new[2].1), (&json!("hlt"), &json!("hlt")));
     }
 }
 

@@ -18,6 +18,7 @@ use case::{Case, Outcome};
 use clap::Args;
 
 use crate::EngineName;
+use crate::cpu::CpuOption;
 
 /// Time that a worker gets beyond a case's own limit before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ pub(crate) struct LabArgs {
     /// What runs the guest code
     #[arg(long, value_enum, default_value_t = EngineName::Jit)]
     engine: EngineName,
+    #[command(flatten)]
+    cpu: CpuOption,
     /// Cases that run at a time [default: one a processor]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -45,7 +48,7 @@ pub(crate) struct LabArgs {
 /// Where stdin or stdout fails, or no worker can be started.
 pub(crate) fn lab(args: &LabArgs) -> Result<()> {
     if args.worker {
-        return worker::run(args.engine, &args.dir);
+        return worker::run(args.engine, args.cpu.model, &args.dir);
     }
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (results, ordered) = mpsc::channel::<(usize, String)>();
@@ -151,7 +154,7 @@ impl Worker {
     fn start(args: &LabArgs) -> Result<Worker> {
         let program = std::env::current_exe().context("cannot find this program again to start a worker")?;
         let mut child = Command::new(program)
-            .args(["lab", "--worker", "--engine", args.engine.name()])
+            .args(["lab", "--worker", "--engine", args.engine.name(), "--cpu", args.cpu.model.name])
             .arg(&args.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -9,38 +9,40 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::guest::F80;
-use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, Seg, SyscallKind};
+use hokku_ir::{CpuFeatures, CpuMode, CpuState, Gpr, GuestAddr, Seg, SyscallKind};
 use hokku_runtime::{FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread};
 
 use super::case::{Case, Hex, Memory, Outcome, Register, Stop, fnv1a, from_hex, to_hex};
 use crate::EngineName;
 
-/// Processor features of the guest, as `features` of a case names them (letters and digits count, case does not).
-const FEATURES: &[&str] = &[
-    "fpu",
-    "x87",
-    "tsc",
-    "cx8",
-    "cmov",
-    "mmx",
-    "fxsr",
-    "sse",
-    "sse2",
-    "cx16",
-    "cmpxchg16b",
-    "lahf",
-    "syscall",
-    "rdtscp",
+/// Other names than [`CpuFeatures`]' own that a case may use for a processor's features: letters and digits count, case does not.
+const OTHER_NAMES: &[(&str, CpuFeatures)] = &[
+    ("x87", CpuFeatures::FPU),
+    ("cmpxchg8b", CpuFeatures::CX8),
+    ("cmpxchg16b", CpuFeatures::CX16),
+    ("clflush", CpuFeatures::CLFSH),
+    ("lahf", CpuFeatures::LAHF64),
+    ("fma3", CpuFeatures::FMA),
+    ("pclmul", CpuFeatures::PCLMULQDQ),
+    ("clmul", CpuFeatures::PCLMULQDQ),
+    ("aesni", CpuFeatures::AES),
+    ("shani", CpuFeatures::SHA),
+    ("abm", CpuFeatures::LZCNT),
+    ("bmi", CpuFeatures::BMI1),
+    ("x8664v1", CpuFeatures::X86_64_V1),
+    ("x8664v2", CpuFeatures::X86_64_V2),
+    ("x8664v3", CpuFeatures::X86_64_V3),
 ];
 
 /// Answers each line of stdin by one line on stdout.
-pub(crate) fn run(engine: EngineName, dir: &Path) -> Result<()> {
+pub(crate) fn run(engine: EngineName, processor: CpuModel, dir: &Path) -> Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let line = line.context("cannot read cases")?;
         let case: Case = serde_json::from_str(&line).context("not a case")?;
-        let outcome = run_case(&case, engine, dir)
+        let outcome = run_case(&case, engine, processor, dir)
             .unwrap_or_else(|error| Outcome::without_state(&case.id, "setup_error", Some(format!("{error:#}"))));
         writeln!(out, "{}", serde_json::to_string(&outcome)?).context("cannot write results")?;
         out.flush().context("cannot write results")?;
@@ -95,15 +97,15 @@ impl Personality for Lab {
     }
 }
 
-fn run_case(case: &Case, engine: EngineName, dir: &Path) -> Result<Outcome> {
+fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir: &Path) -> Result<Outcome> {
     if case.v != 1 {
         bail!("format version {} is not 1", case.v);
     }
-    if let Some(feature) = case.features.iter().find(|f| !has_feature(f)) {
+    if let Some(feature) = case.features.iter().find(|f| !has_feature(processor, f)) {
         return Ok(Outcome::without_state(&case.id, "unsupported", Some(format!("no {feature}"))));
     }
     let lab = Arc::new(Lab::default());
-    let team = Team::new(&TeamConfig::new(case.mode, engine.engine()), lab.clone())?;
+    let team = Team::new(&TeamConfig { processor, ..TeamConfig::new(case.mode, engine.engine()) }, lab.clone())?;
     fill_memory(&team, case, dir)?;
     let mut cpu = CpuState::new(case.mode);
     for (name, value) in &case.regs {
@@ -128,9 +130,13 @@ fn run_case(case: &Case, engine: EngineName, dir: &Path) -> Result<Outcome> {
     Ok(Outcome { v: 1, id: case.id.clone(), stop, regs, mem })
 }
 
-fn has_feature(name: &str) -> bool {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    FEATURES.contains(&plain.as_str())
+/// Whether `processor` has the feature that a case calls `name`.
+fn has_feature(processor: CpuModel, name: &str) -> bool {
+    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let wanted = plain(name);
+    let own = CpuFeatures::all().iter_names().find(|(name, _)| plain(name) == wanted).map(|(_, feature)| feature);
+    let other = || OTHER_NAMES.iter().find(|(name, _)| *name == wanted).map(|(_, feature)| *feature);
+    own.or_else(other).is_some_and(|feature| processor.features.contains(feature))
 }
 
 fn fill_memory(team: &Team, case: &Case, dir: &Path) -> Result<()> {

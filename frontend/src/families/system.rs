@@ -1,10 +1,10 @@
 //! The system's instructions: calls into the kernel, flags, processor facts, hints, and what a user program may not do.
 
 use hokku_ir::{
-    Align, CheckedTrap, Cond, Exit, Fence, FlagSet, Gpr, Imm, IntCmp, Seg, SyscallKind, Trap, Type, Width,
+    Align, CheckedTrap, Cond, CpuFeatures, Exit, Fence, FlagSet, Gpr, Imm, IntCmp, Seg, SyscallKind, Trap, Type, Width,
     guest::eflags,
 };
-use iced_x86::{Code, CpuidFeature, Mnemonic};
+use iced_x86::{Code, Mnemonic};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
 use crate::families::stack::eflags_image;
@@ -12,9 +12,6 @@ use crate::insn::Insn;
 
 /// The translator of `code`, if it is of this family.
 pub(crate) fn lookup(code: Code) -> Option<Translator> {
-    if is_kernel_extension(code) {
-        return Some(invalid);
-    }
     Some(match code.mnemonic() {
         Mnemonic::Clc => |e, _| set_carry(e, false),
         Mnemonic::Stc => |e, _| set_carry(e, true),
@@ -56,26 +53,11 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Cli | Mnemonic::Sti | Mnemonic::In | Mnemonic::Out | Mnemonic::Rdpmc => privileged,
         Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => privileged,
         Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => privileged,
-        Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt | Mnemonic::Smsw | Mnemonic::Str => privileged,
-        Mnemonic::Monitor | Mnemonic::Mwait | Mnemonic::Clac | Mnemonic::Stac => invalid,
-        _ if code.is_privileged() => {
-            let known = code.cpuid_features().iter().all(|f| is_common(*f));
-            if known { privileged } else { invalid }
-        }
+        Mnemonic::Sgdt | Mnemonic::Sidt => store_table_register,
+        Mnemonic::Sldt | Mnemonic::Smsw | Mnemonic::Str => store_system_word,
+        _ if code.is_privileged() => privileged,
         _ => return None,
     })
-}
-
-/// Extensions that are off for user programs: virtual machines, secure enclaves of the kernel, system management.
-fn is_kernel_extension(code: Code) -> bool {
-    use CpuidFeature::*;
-    code.cpuid_features().iter().any(|f| matches!(f, VMX | SVM | SMM | SMX | TDX | SKINIT | MCOMMIT | RMPQUERY))
-}
-
-/// Features that every guest processor has; the kernel's instructions of all others do not exist there.
-fn is_common(feature: CpuidFeature) -> bool {
-    use CpuidFeature::*;
-    matches!(feature, INTEL8086 | INTEL186 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | XSAVE)
 }
 
 fn done(_: hokku_ir::Value) -> Translated {
@@ -90,6 +72,45 @@ fn nop(_: &mut Emitter, _: &Insn) -> Translated {
 /// #GP: allowed in the kernel alone.
 fn privileged(e: &mut Emitter, insn: &Insn) -> Translated {
     e.trap(insn, Trap::Protection)
+}
+
+/// What a program reads of the kernel's registers where nothing forbids it: a descriptor table register's limit and base (the top of the address
+/// space, where nothing of the program is) and CR0 (protection, x87, paging, alignment checks).
+const TABLE_LIMIT: u64 = 0xff;
+const TABLE_BASE: u64 = 0xffff_ffff_ffff_0000;
+const CR0: u64 = 0x8005_0033;
+/// Selector of the task state segment.
+const TASK: u64 = 0x40;
+
+/// `SGDT`, `SIDT`: SDM 2B. With UMIP the kernel's alone.
+fn store_table_register(e: &mut Emitter, insn: &Insn) -> Translated {
+    if e.features.contains(CpuFeatures::UMIP) {
+        return privileged(e, insn);
+    }
+    let at = e.address(insn)?;
+    let word = e.word();
+    let limit = e.constant(Width::W16, TABLE_LIMIT);
+    e.store(Type::I16, Align::Any, at, limit);
+    let base = e.constant(word, TABLE_BASE);
+    e.store(word.ty(), Align::Any, at.plus(2), base);
+    Ok(Step::Next)
+}
+
+/// `SLDT`, `STR`, `SMSW`: SDM 2B. With UMIP the kernel's alone. A register gets zeros above the 16 bits, but all of CR0's low half.
+fn store_system_word(e: &mut Emitter, insn: &Insn) -> Translated {
+    if e.features.contains(CpuFeatures::UMIP) {
+        return privileged(e, insn);
+    }
+    let value = match insn.mnemonic() {
+        Mnemonic::Smsw => CR0,
+        Mnemonic::Str => TASK,
+        _ => 0,
+    };
+    let dst = e.place(insn, 0)?;
+    let w = if insn.is_memory(0) { Width::W16 } else { insn.width()? };
+    let v = e.constant(w, value);
+    e.write(dst, w, v)?;
+    Ok(Step::Next)
 }
 
 /// #UD.

@@ -28,7 +28,7 @@ pub struct FixedSystem {
 
 impl Default for FixedSystem {
     fn default() -> Self {
-        FixedSystem { model: CpuModel::X86_64_V1, ticks: Cell::new(0) }
+        FixedSystem { model: CpuModel::DEFAULT, ticks: Cell::new(0) }
     }
 }
 

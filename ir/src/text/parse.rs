@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::exit::{Exit, SyscallKind, Target};
+use crate::features::CpuFeatures;
 use crate::guest::{FlagSet, Gpr, GuestAddr, Seg};
 use crate::key::{BlockKey, CpuMode};
 use crate::operand::*;
@@ -156,8 +157,13 @@ fn key(rest: &str) -> Parsed<BlockKey> {
         match word {
             "ordered" => key.ordered = true,
             "step" => key.single_step = true,
-            _ => match word.strip_prefix("top=").and_then(|t| t.parse().ok()) {
-                Some(top @ 0..=7) => key.x87_top = Some(top),
+            _ => match word.split_once('=') {
+                Some(("top", top)) => {
+                    key.x87_top = Some(top.parse().ok().filter(|t| *t < 8).ok_or("top of stack is not below 8")?);
+                }
+                Some(("features", bits)) => {
+                    key.features = CpuFeatures::from_bits(number(bits)?).ok_or("unknown features")?;
+                }
                 _ => return Err(format!("unknown word {word}")),
             },
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::exit::{Exit, SyscallKind, Target, Trap};
+use crate::features::CpuFeatures;
 use crate::key::CpuMode;
 use crate::operand::Type;
 use crate::ops::Op;
@@ -18,6 +19,9 @@ pub fn region(region: &Region) -> String {
     }
     if key.single_step {
         out.push_str(" step");
+    }
+    if key.features != CpuFeatures::all() {
+        let _ = write!(out, " features={:#x}", key.features.bits());
     }
     if let Some(top) = key.x87_top {
         let _ = write!(out, " top={top}");

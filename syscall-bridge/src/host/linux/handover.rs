@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::Engine;
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -32,6 +33,8 @@ pub struct TeamSetup {
     pub shares: Vec<Share>,
     /// How guest code is run.
     pub engine: Engine,
+    /// The guest's processor.
+    pub processor: CpuModel,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -159,6 +162,7 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
         w.bytes(&share.guest);
     }
     w.word(u64::from(setup.engine == Engine::Jit));
+    w.bytes(setup.processor.name.as_bytes());
     match &setup.strace {
         None => w.word(0),
         Some(Strace::Stderr) => w.word(1),
@@ -187,6 +191,7 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
         root,
         shares,
         engine: if r.flag()? { Engine::Jit } else { Engine::Interp },
+        processor: processor(r)?,
         strace: match r.word()? {
             0 => None,
             1 => Some(Strace::Stderr),
@@ -196,6 +201,11 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
         code_cache_bytes: r.int()?,
         clock_factor: r.int()?,
     })
+}
+
+fn processor(r: &mut Reader<'_>) -> SysResult<CpuModel> {
+    let name = r.bytes()?;
+    CpuModel::ALL.iter().find(|m| m.name.as_bytes() == name).copied().ok_or(Status::B_BAD_DATA)
 }
 
 fn write_start(w: &mut Writer, start: &ProgramStart) {
@@ -356,6 +366,7 @@ mod tests {
             root: GuestRoot::Folder(PathBuf::from("/some/root")),
             shares: vec![Share { host: PathBuf::from("/host"), guest: b"/boot/home/x".to_vec() }],
             engine: Engine::Interp,
+            processor: CpuModel::PENTIUM3,
             strace: Some(Strace::File(PathBuf::from("trace"))),
             perf_map: true,
             code_cache_bytes: 123,
