@@ -258,7 +258,13 @@ impl Lower for Lowering<'_> {
             self.rest(dst);
         }
     }
-    fn store_masked(&mut self, dst: Value, _: Type, _: Addr, _: Value, _: Value) {
+    fn store_masked(&mut self, dst: Value, _: Width, _: Type, _: Addr, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn load_masked(&mut self, dst: Value, _: Width, _: Type, _: Addr, _: Value) {
+        self.rest(dst);
+    }
+    fn gather(&mut self, dst: Value, _: Width, _: Width, _: Type, _: Num, _: Num, _: Num, _: Num, _: Addr) {
         self.rest(dst);
     }
     fn cpuid(&mut self, dst: Value) {
@@ -301,6 +307,12 @@ impl Lower for Lowering<'_> {
     fn fp_convert(&mut self, dst: Value, from: Type, _: Type, v: Value) {
         self.scalar_convert(dst, from, v);
     }
+    fn fp_integral(&mut self, dst: Value, _: Type, _: Num, _: Value) {
+        self.rest(dst);
+    }
+    fn fp_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
 
     fn vec_binary(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) {
         self.vector_binary(dst, op, ty, a, b);
@@ -308,11 +320,20 @@ impl Lower for Lowering<'_> {
     fn vec_unary(&mut self, dst: Value, op: VecUn, ty: Type, a: Value) {
         self.vector_unary(dst, op, ty, a);
     }
+    fn vec_ternary(&mut self, dst: Value, _: VecTer, _: Type, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Type, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
     fn vec_from_mmx_ints(&mut self, dst: Value, to: Type, v: Value) {
         self.vector_from_ints(dst, to, v);
     }
     fn vec_to_mmx_ints(&mut self, dst: Value, from: Type, round: FpRound, v: Value) {
         self.vector_to_ints(dst, from, round, v);
+    }
+    fn vec_to_half(&mut self, dst: Value, _: Num, _: Type, _: Value) {
+        self.rest(dst);
     }
     fn vec_shift(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Value) {
         self.vector_shift(dst, op, ty, a, n);
@@ -323,8 +344,20 @@ impl Lower for Lowering<'_> {
     fn vec_shuffle(&mut self, dst: Value, op: VecShuffle, ty: Type, a: Value, b: Value, imm: Num) {
         self.vector_shuffle(dst, op, ty, a, b, imm.0);
     }
+    fn vec_imm(&mut self, dst: Value, _: VecImm, _: Type, _: Value, _: Value, _: Num) {
+        self.rest(dst);
+    }
     fn vec_compare(&mut self, dst: Value, lane: Type, predicate: Num, ty: Type, a: Value, b: Value) {
         self.vector_compare(dst, lane, predicate.0, ty, a, b);
+    }
+    fn vec_integral(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_dot(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_test_flags(&mut self, dst: Value, _: VecTest, _: Type, _: Value, _: Value) {
+        self.rest(dst);
     }
     fn vec_mask(&mut self, dst: Value, op: MaskOp, ty: Type, a: Value) {
         self.vector_mask(dst, op, ty, a);
@@ -335,14 +368,35 @@ impl Lower for Lowering<'_> {
     fn vec_insert(&mut self, dst: Value, w: Width, ty: Type, a: Value, lane: Num, v: Value) {
         self.vector_insert(dst, w, ty, a, lane.0, v);
     }
-    fn vec_half(&mut self, dst: Value, high: Flag, a: Value) {
-        self.vector_half(dst, high.0, a);
+    fn vec_merge_low(&mut self, dst: Value, _: Type, _: Value, _: Value) {
+        self.rest(dst);
     }
-    fn vec_join(&mut self, dst: Value, low: Value, high: Value) {
-        self.vector_join(dst, low, high);
+    fn vec_zero_extend(&mut self, dst: Value, _: Type, _: Type, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_broadcast(&mut self, dst: Value, _: Width, _: Type, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_half(&mut self, dst: Value, ty: Type, high: Flag, a: Value) {
+        if ty == Type::V256 { self.rest(dst) } else { self.vector_half(dst, high.0, a) }
+    }
+    fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
+        if ty == Type::V256 { self.rest(dst) } else { self.vector_join(dst, low, high) }
     }
     fn vec_const(&mut self, dst: Value, ty: Type, bit: Flag) {
         self.vector_const(dst, ty, bit.0);
+    }
+    fn zero_vectors(&mut self, dst: Value, _: Flag) {
+        self.rest(dst);
+    }
+    fn vec_string_index(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_string_mask(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn vec_string_flags(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
+        self.rest(dst);
     }
 
     fn x87_load(&mut self, _: Value, format: X87Format, at: Addr) {

@@ -7,11 +7,11 @@ use crate::encode::{Mem, Opcode, Rm, Src};
 use crate::float::VecDest;
 use crate::lower::Lowering;
 
-/// Prefix and opcode of a two-operand SSE instruction.
-fn binary_code(op: VecBin) -> (u8, u32) {
+/// Prefix and opcode of a two-operand SSE or SSE2 instruction.
+fn binary_code(op: VecBin) -> Option<(u8, u32)> {
     use VecBin::*;
     let integer = |code: u32| (0x66, 0x0f00 | code);
-    match op {
+    Some(match op {
         PaddB => integer(0xfc),
         PaddW => integer(0xfd),
         PaddD => integer(0xfe),
@@ -75,11 +75,12 @@ fn binary_code(op: VecBin) -> (u8, u32) {
         MinPd => (0x66, 0x0f5d),
         MaxPs => (0, 0x0f5f),
         MaxPd => (0x66, 0x0f5f),
-    }
+        _ => return None,
+    })
 }
 
-fn unary_code(op: VecUn) -> (u8, u32) {
-    match op {
+fn unary_code(op: VecUn) -> Option<(u8, u32)> {
+    Some(match op {
         VecUn::SqrtPs => (0, 0x0f51),
         VecUn::SqrtPd => (0x66, 0x0f51),
         VecUn::RcpPs => (0, 0x0f53),
@@ -94,7 +95,8 @@ fn unary_code(op: VecUn) -> (u8, u32) {
         VecUn::CvttPd2Dq => (0x66, 0x0fe6),
         VecUn::CvtPs2Pd => (0, 0x0f5a),
         VecUn::CvtPd2Ps => (0x66, 0x0f5a),
-    }
+        _ => return None,
+    })
 }
 
 /// Last opcode byte with a register count; last opcode byte and extension with an immediate one.
@@ -120,10 +122,7 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn vector_binary(&mut self, v: Value, op: VecBin, ty: Type, a: Value, b: Value) {
-        if ty == Type::V256 {
-            return self.by_callout(v);
-        }
-        let (prefix, code) = binary_code(op);
+        let (Some((prefix, code)), true) = (binary_code(op), ty != Type::V256) else { return self.by_callout(v) };
         let code = Opcode::sse(prefix, code);
         if ty == Type::V128 && matches!(op, VecBin::MovHlps | VecBin::MovLhps) {
             // Their memory forms are other instructions.
@@ -139,8 +138,7 @@ impl Lowering<'_> {
                 PunpckhDq => Some(PunpcklDq),
                 _ => None,
             };
-            if let Some(low) = low_form {
-                let (prefix, code) = binary_code(low);
+            if let Some((prefix, code)) = low_form.and_then(binary_code) {
                 let b = self.vec_reg(b, ty);
                 return self.vec_with(
                     v,
@@ -165,7 +163,7 @@ impl Lowering<'_> {
                 );
             }
         }
-        self.vec_two(v, code, (a, ty), (b, ty), op >= VecBin::AddPs, &[]);
+        self.vec_two(v, code, (a, ty), (b, ty), op.is_float(), &[]);
     }
 
     /// Copies `a` into the destination, runs `f` on that; `other` is a register that `f` reads (or that of `a`). Consumes the op's operands.
@@ -189,12 +187,9 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn vector_unary(&mut self, v: Value, op: VecUn, ty: Type, a: Value) {
-        if ty != Type::V128 {
-            return self.by_callout(v);
-        }
-        let (prefix, code) = unary_code(op);
+        let (Some((prefix, code)), Type::V128) = (unary_code(op), ty) else { return self.by_callout(v) };
         let code = Opcode::sse(prefix, code);
-        let traps = !matches!(op, VecUn::RcpPs | VecUn::RsqrtPs | VecUn::RcpSs | VecUn::RsqrtSs | VecUn::CvtDq2Pd);
+        let traps = op.is_float();
         if matches!(op, VecUn::RcpSs | VecUn::RsqrtSs) {
             let s = self.vec_reg(a, ty);
             return self.vec_with(v, a, |l, d| l.asm.op(code, d, Rm::Reg(s), &[]), s);
@@ -264,6 +259,7 @@ impl Lowering<'_> {
             VecShuffle::PshufLw | VecShuffle::PshufW => 0xf2,
             VecShuffle::PshufHw => 0xf3,
             VecShuffle::ShufPs => 0,
+            _ => return self.by_callout(v),
         };
         if matches!(op, VecShuffle::ShufPs | VecShuffle::ShufPd) {
             return self.vec_two(v, Opcode::sse(prefix, 0x0fc6), (a, ty), (b, ty), false, &[imm]);

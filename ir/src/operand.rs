@@ -164,11 +164,32 @@ kinds! {
         MovHlps "movhlps",
         /// Low 64 bits of the result: low of `a`; upper: low of `b`.
         MovLhps "movlhps",
+        PcmpeqQ "pcmpeqq", PcmpgtQ "pcmpgtq",
+        PminsB "pminsb", PminuW "pminuw", PminsD "pminsd", PminuD "pminud", PmaxsB "pmaxsb", PmaxuW "pmaxuw", PmaxsD "pmaxsd", PmaxuD "pmaxud",
+        PmullD "pmulld", PmuldQ "pmuldq", PmulhrSw "pmulhrsw",
+        /// Unsigned bytes of `a` times signed bytes of `b`.
+        PmaddubSw "pmaddubsw",
+        PsignB "psignb", PsignW "psignw", PsignD "psignd",
+        PhaddW "phaddw", PhaddD "phaddd", PhaddsW "phaddsw", PhsubW "phsubw", PhsubD "phsubd", PhsubsW "phsubsw",
+        PackusDw "packusdw",
+        /// Bytes of `a` chosen by those of `b`, within each 128 bits.
+        PshufB "pshufb",
+        /// Lanes of 32 bits of `a` chosen by the low three bits of those of `b` (V256 alone).
+        PermD "permd",
+        /// Lanes of `a` chosen by bits of those of `b` (0 and 1 for singles, 1 for doubles), within each 128 bits.
+        PermilPs "permilps", PermilPd "permilpd",
+        /// Each lane of `a` shifted by that of `b`.
+        PsllvD "psllvd", PsllvQ "psllvq", PsrlvD "psrlvd", PsrlvQ "psrlvq", PsravD "psravd",
+        /// One AES round on the state `a` with the round key `b`.
+        AesEnc "aesenc", AesEncLast "aesenclast", AesDec "aesdec", AesDecLast "aesdeclast",
+        Sha1Nexte "sha1nexte", Sha1Msg1 "sha1msg1", Sha1Msg2 "sha1msg2", Sha256Msg1 "sha256msg1", Sha256Msg2 "sha256msg2",
         AddPs "addps", AddPd "addpd", SubPs "subps", SubPd "subpd", MulPs "mulps", MulPd "mulpd", DivPs "divps", DivPd "divpd",
         MinPs "minps", MinPd "minpd", MaxPs "maxps", MaxPd "maxpd",
+        /// Even lanes subtracted, odd ones added.
+        AddsubPs "addsubps", AddsubPd "addsubpd",
     }
 
-    /// One-operand vector operation, named after the instruction.
+    /// One-operand vector operation, named after the instruction. [`VecUn::operand_type`] and [`VecUn::result_type`] say how wide both sides are.
     VecUn {
         SqrtPs "sqrtps", SqrtPd "sqrtpd",
         /// About 1/x: 12 bits, processor-specific.
@@ -179,7 +200,43 @@ kinds! {
         RcpSs "rcpss", RsqrtSs "rsqrtss",
         CvtDq2Ps "cvtdq2ps", CvtPs2Dq "cvtps2dq", CvttPs2Dq "cvttps2dq",
         CvtDq2Pd "cvtdq2pd", CvtPd2Dq "cvtpd2dq", CvttPd2Dq "cvttpd2dq", CvtPs2Pd "cvtps2pd", CvtPd2Ps "cvtpd2ps",
+        /// Halves to singles.
+        CvtPh2Ps "cvtph2ps",
+        PabsB "pabsb", PabsW "pabsw", PabsD "pabsd",
+        /// The smallest of eight 16-bit lanes, then the number of the first such lane.
+        PhminposuW "phminposuw",
+        PmovsxBw "pmovsxbw", PmovsxBd "pmovsxbd", PmovsxBq "pmovsxbq", PmovsxWd "pmovsxwd", PmovsxWq "pmovsxwq", PmovsxDq "pmovsxdq",
+        PmovzxBw "pmovzxbw", PmovzxBd "pmovzxbd", PmovzxBq "pmovzxbq", PmovzxWd "pmovzxwd", PmovzxWq "pmovzxwq", PmovzxDq "pmovzxdq",
+        /// The inverse of AES's column mixing.
+        AesImc "aesimc",
     }
+
+    /// Three-operand vector operation.
+    VecTer {
+        /// Lanes of `b` where the top bit of `c`'s lane is set, else of `a`: bytes, singles, doubles.
+        BlendvB "blendvb", BlendvPs "blendvps", BlendvPd "blendvpd",
+        /// Two SHA-256 rounds: state C, D, G, H in `a`, A, B, E, F in `b`, words plus constants in `c`.
+        Sha256Rnds2 "sha256rnds2",
+    }
+
+    /// Signs of a fused multiply-add, `±(a * b) ± c`.
+    FmaOp {
+        /// `a * b + c`.
+        Add "add",
+        /// `a * b - c`.
+        Sub "sub",
+        /// `-(a * b) + c`.
+        NegAdd "negadd",
+        /// `-(a * b) - c`.
+        NegSub "negsub",
+        /// `Sub` in even lanes, `Add` in odd ones.
+        AddSub "addsub",
+        /// `Add` in even lanes, `Sub` in odd ones.
+        SubAdd "subadd",
+    }
+
+    /// Which bits of two vectors a test looks at: all, or the top bits of singles or doubles.
+    VecTest { Ptest "ptest", VtestPs "vtestps", VtestPd "vtestpd" }
 
     /// Vector shift by a common count, named after the instruction.
     VecShift {
@@ -189,7 +246,30 @@ kinds! {
     }
 
     /// Shuffle by an immediate, named after the instruction. One-source shuffles ignore `a`.
-    VecShuffle { PshufD "pshufd", PshufLw "pshuflw", PshufHw "pshufhw", PshufW "pshufw", ShufPs "shufps", ShufPd "shufpd" }
+    VecShuffle {
+        PshufD "pshufd", PshufLw "pshuflw", PshufHw "pshufhw", PshufW "pshufw", ShufPs "shufps", ShufPd "shufpd",
+        /// Within each 128 bits (64 of V64): `a:b` shifted right by bytes.
+        Palignr "palignr",
+        /// Lanes of `b` where the immediate's bit is set, else of `a`; both halves of a V256 by the same eight bits for words.
+        BlendPs "blendps", BlendPd "blendpd", PblendW "pblendw",
+        /// `a` with the single 7:6 of `b` in lane 5:4, then lanes with a bit in 3:0 cleared.
+        InsertPs "insertps",
+        /// For each half of the V256: `a`'s or `b`'s low or high half by two bits; zero where bit 3 of the four is set.
+        Perm2F128 "perm2f128",
+        /// 64-bit lanes of the V256 `b` by two bits each.
+        PermQ "permq",
+    }
+
+    /// Other operations on two vectors that an immediate governs, named after the instruction.
+    VecImm {
+        MpsadBw "mpsadbw",
+        /// Product without carries of the halves of `a` (bit 0) and `b` (bit 4).
+        PclmulQdq "pclmulqdq",
+        /// Ignores `a`.
+        AesKeygenAssist "aeskeygenassist",
+        /// Four SHA-1 rounds: state A to D in `a`, words plus E in `b`; bits 1:0 choose function and constant.
+        Sha1Rnds4 "sha1rnds4",
+    }
 
     /// Which bits of a vector make an integer mask.
     MaskOp { Pmovmskb "pmovmskb", MovmskPs "movmskps", MovmskPd "movmskpd" }
@@ -311,6 +391,38 @@ impl Type {
             Type::I64 => Some(Width::W64),
             _ => None,
         }
+    }
+}
+
+impl VecUn {
+    /// Whether lanes of the result are wider than those of the operand.
+    pub fn widens(self) -> bool {
+        let integer = self >= VecUn::PmovsxBw && self <= VecUn::PmovzxDq;
+        integer || matches!(self, VecUn::CvtDq2Pd | VecUn::CvtPs2Pd | VecUn::CvtPh2Ps)
+    }
+    /// Whether lanes of the result are narrower than those of the operand.
+    pub fn narrows(self) -> bool {
+        matches!(self, VecUn::CvtPd2Dq | VecUn::CvttPd2Dq | VecUn::CvtPd2Ps)
+    }
+    /// Type of the operand where the wider side is `ty`: widening reads the low lanes of a V128.
+    pub fn operand_type(self, ty: Type) -> Type {
+        if self.widens() { Type::V128 } else { ty }
+    }
+    /// Type of the result where the wider side is `ty`: narrowing gives a V128 with zeros above.
+    pub fn result_type(self, ty: Type) -> Type {
+        if self.narrows() { Type::V128 } else { ty }
+    }
+    /// Whether it rounds or looks at the numbers by `mxcsr`: it may raise #XM.
+    pub fn is_float(self) -> bool {
+        use VecUn::*;
+        self <= CvtPh2Ps && !matches!(self, RcpPs | RsqrtPs | RcpSs | RsqrtSs | CvtDq2Pd)
+    }
+}
+
+impl VecBin {
+    /// Whether it is arithmetic on floats by `mxcsr`: it may raise #XM.
+    pub fn is_float(self) -> bool {
+        self >= VecBin::AddPs
     }
 }
 

@@ -194,8 +194,14 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     /// A string instruction with its prefix, on rsi, rdi, rcx (of width `address`), rax and DF; `seg` overrides the source's segment. Restartable: at a fault
     /// the registers tell what is done. `cmps` and `scas` set the status flags (unless rcx is zero at the start).
     string = String { op: StringOp, w: Width, rep: Rep, address: Width, seg: Flag, source: Seg } -> Type::Void, [reads_mem, writes_mem, may_fault, reads_state, writes_state];
-    /// `MASKMOVQ`/`MASKMOVDQU`: stores those bytes of `v` (V64 or V128) whose mask byte has its top bit set.
-    store_masked = StoreMasked { ty: Type, at: Addr, v: Value, mask: Value } -> Type::Void, [writes_mem, may_fault];
+    /// Stores those lanes of width `w` (W8, W32, W64) of `v` whose mask lane has its top bit set. The others are not accessed.
+    store_masked = StoreMasked { w: Width, ty: Type, at: Addr, v: Value, mask: Value } -> Type::Void, [writes_mem, may_fault];
+    /// Reads those lanes of width `w` (W32, W64) whose mask lane has its top bit set; the others are zero and not accessed.
+    load_masked = LoadMasked { w: Width, ty: Type, at: Addr, mask: Value } -> ty, [reads_mem, may_fault];
+    /// `VGATHER*` and `VPGATHER*`: for each lane of width `w` of vector register `dst`, low ones first, whose lane of register `mask` has its top bit
+    /// set, reads from `at` plus the sign-extended lane of width `index` of register `indices` times 2^`scale`, and clears the mask lane. `ty` has as
+    /// many lanes of the wider of `w` and `index` as are gathered. At a fault the lanes before are done. In the end `mask` and what is above the lanes of `dst` are zero.
+    gather = Gather { w: Width, index: Width, ty: Type, dst: Num, mask: Num, indices: Num, scale: Num, at: Addr } -> Type::Void, [reads_mem, may_fault, reads_state, writes_state];
 
     // ---- System
     /// `CPUID` of the guest's processor model: eax, ecx in; eax, ebx, ecx, edx out.
@@ -226,36 +232,71 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     int_to_fp = IntToFp { w: Width, ty: Type, v: Value } -> ty, [float, may_fault];
     /// F32 to F64 or F64 to F32.
     fp_convert = FpConvert { from: Type, to: Type, v: Value } -> to, [float, may_fault];
+    /// `ROUNDSS`/`ROUNDSD`: to an integral value. Bits of `mode`: 1:0 rounding as in mxcsr, 2 mxcsr's rounding instead, 3 no inexact exception.
+    fp_integral = FpIntegral { ty: Type, mode: Num, v: Value } -> ty, [float, may_fault];
+    /// `±(a * b) ± c`, rounded once (the four ops without lanes). Among NaNs the first of `a`, `b`, `c` wins.
+    fp_fma = FpFma { op: FmaOp, ty: Type, a: Value, b: Value, c: Value } -> ty, [float, may_fault];
 
     // ---- Vectors
     /// `a op b` lane by lane; the floating-point ones as the scalars above.
     vec_binary = VecBinary { op: VecBin, ty: Type, a: Value, b: Value } -> ty, [float_if_vec_float];
-    /// `op a` lane by lane. Conversions that narrow clear the upper half; those that widen read the low half.
-    vec_unary = VecUnary { op: VecUn, ty: Type, a: Value } -> ty, [float_if_vec_float];
+    /// `op a` lane by lane; `ty` is the wider side's type. Conversions that narrow clear the upper half; those that widen read the low lanes.
+    vec_unary = VecUnary { op: VecUn, ty: Type, a: Value } -> op.result_type(ty), [float_if_vec_float];
+    /// An operation of three vectors.
+    vec_ternary = VecTernary { op: VecTer, ty: Type, a: Value, b: Value, c: Value } -> ty, [];
+    /// `fp_fma` in lanes of type `lane`.
+    vec_fma = VecFma { op: FmaOp, lane: Type, ty: Type, a: Value, b: Value, c: Value } -> ty, [float, may_fault];
     /// `MMX <-> SSE` and other conversions between V64 in an MMX register and SSE lanes: `cvtpi2ps`, `cvtpi2pd` (V64 to the low V64 of singles or to V128 of doubles).
     vec_from_mmx_ints = VecFromMmxInts { to: Type, v: Value } -> to, [float, may_fault];
     /// `cvtps2pi`, `cvtpd2pi` and truncating kin: two singles (V64) or doubles (V128) to two I32 in a V64.
     vec_to_mmx_ints = VecToMmxInts { from: Type, round: FpRound, v: Value } -> Type::V64, [float, may_fault];
-    /// Shift of each lane by the low 64 bits of `n`: lanes become zero (sign) where it is too large.
+    /// Singles to halves, in the low half of a V128 (all of it from a V256), zeros above. Bits of `mode`: 1:0 rounding as in mxcsr, 2 mxcsr's rounding
+    /// instead. FTZ has no effect.
+    vec_to_half = VecToHalf { mode: Num, ty: Type, a: Value } -> Type::V128, [float, may_fault];
+    /// Shift of each lane by the low 64 bits of `n` (V128 for V256, else `ty`): lanes become zero (sign) where it is too large.
     vec_shift = VecShiftBy { op: VecShift, ty: Type, a: Value, n: Value } -> ty, [];
     /// Shift of each lane by a constant.
     vec_shift_imm = VecShiftImm { op: VecShift, ty: Type, a: Value, n: Num } -> ty, [];
     /// Shuffle by an immediate.
     vec_shuffle = VecShuffleImm { op: VecShuffle, ty: Type, a: Value, b: Value, imm: Num } -> ty, [];
-    /// `CMPPS` (lane F32) or `CMPPD` (F64) by predicate.
+    /// Other operations with an immediate.
+    vec_imm = VecByImm { op: VecImm, ty: Type, a: Value, b: Value, imm: Num } -> ty, [];
+    /// `CMPPS` (lane F32) or `CMPPD` (F64) by predicate 0 to 31.
     vec_compare = VecCompare { lane: Type, predicate: Num, ty: Type, a: Value, b: Value } -> ty, [float, may_fault];
+    /// `ROUNDPS` (lane F32) or `ROUNDPD` (F64): `fp_integral` of each lane.
+    vec_integral = VecIntegral { lane: Type, mode: Num, ty: Type, a: Value } -> ty, [float, may_fault];
+    /// `DPPS` (lane F32) or `DPPD` (F64), within each 128 bits: products of the lanes chosen by imm 7:4 (zero for others), summed in pairs (0+1, 2+3, then
+    /// both), to the lanes chosen by imm 3:0, zero elsewhere. Products, then pairs, then the sum raise their exceptions; an unmasked one ends it.
+    vec_dot = VecDot { lane: Type, imm: Num, ty: Type, a: Value, b: Value } -> ty, [float, may_fault];
+    /// Flags of `PTEST a, b` and kin: ZF = (no bit looked at is set in `a & b`), CF = (none in `!a & b`); the others zero.
+    vec_test_flags = VecTestFlags { op: VecTest, ty: Type, a: Value, b: Value } -> Type::Flags, [];
     /// I32 mask of the lanes' top bits.
     vec_mask = VecMask { op: MaskOp, ty: Type, a: Value } -> Type::I32, [];
     /// Lane `lane` of width `w`, zero-extended to I32 (or I64 for W64).
     vec_extract = VecExtract { w: Width, ty: Type, a: Value, lane: Num } -> match w { Width::W64 => Type::I64, _ => Type::I32 }, [];
     /// `a` with lane `lane` of width `w` replaced by the low bits of integer `v` (I32, or I64 for W64).
     vec_insert = VecInsert { w: Width, ty: Type, a: Value, lane: Num, v: Value } -> ty, [];
-    /// The low half of a V128 as V64 (`high` no) or the high half (`high` yes).
-    vec_half = VecHalf { high: Flag, a: Value } -> Type::V64, [];
-    /// V128 of two V64 halves.
-    vec_join = VecJoin { low: Value, high: Value } -> Type::V128, [];
+    /// The V128 `a` with its low lane of type `ty` (F32, F64) replaced.
+    vec_merge_low = VecMergeLow { ty: Type, a: Value, low: Value } -> Type::V128, [];
+    /// `v` of type `from` (F32, F64, V64, V128) in the low part of a wider `ty`, zeros above.
+    vec_zero_extend = VecZeroExtend { from: Type, ty: Type, v: Value } -> ty, [];
+    /// Each lane of width `w` is the lowest of V128 `a`.
+    vec_broadcast = VecBroadcast { w: Width, ty: Type, a: Value } -> ty, [];
+    /// The low half of a V128 as V64, of a V256 as V128 (`high` no), or the high half (`high` yes); `ty` is the type of `a`.
+    vec_half = VecHalf { ty: Type, high: Flag, a: Value } -> if ty == Type::V256 { Type::V128 } else { Type::V64 }, [];
+    /// V128 of two V64 halves, or V256 of two V128.
+    vec_join = VecJoin { ty: Type, low: Value, high: Value } -> ty, [];
     /// The constant vector with all bits of `ty` equal to `bit`.
     vec_const = VecConst { ty: Type, bit: Flag } -> ty, [];
+    /// `VZEROUPPER`, or `VZEROALL` where `all`: of the 16 (32-bit code: 8) vector registers.
+    zero_vectors = ZeroVectors { all: Flag } -> Type::Void, [writes_state];
+    /// Index result (I32) of `PCMPESTRI`, and where not `explicit` of `PCMPISTRI`: by `control`, on V128 `a` and `b` with `a_len` and `b_len` characters
+    /// (I64, signed; without meaning where the strings end at a zero).
+    vec_string_index = VecStringIndex { control: Num, explicit: Flag, a: Value, a_len: Value, b: Value, b_len: Value } -> Type::I32, [];
+    /// Mask result of `PCMPESTRM` or `PCMPISTRM`; operands as in `vec_string_index`.
+    vec_string_mask = VecStringMask { control: Num, explicit: Flag, a: Value, a_len: Value, b: Value, b_len: Value } -> Type::V128, [];
+    /// Flags of those four: CF = (some result bit), ZF = (`b` ends), SF = (`a` ends), OF = result bit 0; AF = PF = 0.
+    vec_string_flags = VecStringFlags { control: Num, explicit: Flag, a: Value, a_len: Value, b: Value, b_len: Value } -> Type::Flags, [];
 
     // ---- x87: these act on the x87 stack as the instructions do: tags, stack faults, precision and rounding control, exceptions and all.
     /// `FLD`/`FILD`/`FBLD`: pushes the value at `at`.
@@ -412,10 +453,8 @@ impl Effects {
             return self;
         }
         let float = match *op {
-            Op::VecBinary { op, .. } => op >= VecBin::AddPs,
-            Op::VecUnary { op, .. } => {
-                !matches!(op, VecUn::RcpPs | VecUn::RsqrtPs | VecUn::RcpSs | VecUn::RsqrtSs | VecUn::CvtDq2Pd)
-            }
+            Op::VecBinary { op, .. } => op.is_float(),
+            Op::VecUnary { op, .. } => op.is_float(),
             _ => false,
         };
         if float { Effects::float.union(Effects::may_fault) } else { Effects::empty() }

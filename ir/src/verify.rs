@@ -155,6 +155,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::Xgetbv {}
         | Op::Pause {}
         | Op::VecConst { .. }
+        | Op::ZeroVectors { .. }
         | Op::X87Push { .. }
         | Op::X87PushConst { .. }
         | Op::X87Copy { .. }
@@ -228,22 +229,39 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::X87Store { ref at, .. }
         | Op::X87ArithMem { ref at, .. }
         | Op::X87CompareMem { ref at, .. }
+        | Op::Gather { ref at, .. }
         | Op::StateImageOp { ref at, .. } => address_types(at),
         Op::Store { ref at, ty, .. } => at_and(at, &[ty]),
         Op::AtomicRmw { ref at, w, .. } => at_and(at, &[w.ty()]),
         Op::AtomicCas { ref at, w, .. } => at_and(at, &[w.ty(); 2]),
         Op::StoreMasked { ref at, ty, .. } => at_and(at, &[ty; 2]),
+        Op::LoadMasked { ref at, ty, .. } => at_and(at, &[ty]),
         Op::FpArith { ty, .. } | Op::FpCompareFlags { ty, .. } | Op::FpCompareMask { ty, .. } => vec![ty; 2],
-        Op::FpSqrt { ty, .. } | Op::FpToInt { ty, .. } => vec![ty],
-        Op::VecBinary { ty, .. } | Op::VecShuffleImm { ty, .. } | Op::VecCompare { ty, .. } => vec![ty; 2],
-        Op::VecUnary { ty, .. } | Op::VecShiftImm { ty, .. } | Op::VecMask { ty, .. } | Op::VecExtract { ty, .. } => {
-            vec![ty]
-        }
-        Op::VecShiftBy { ty, .. } => vec![ty; 2],
+        Op::FpSqrt { ty, .. } | Op::FpToInt { ty, .. } | Op::FpIntegral { ty, .. } => vec![ty],
+        Op::VecBinary { ty, .. }
+        | Op::VecShuffleImm { ty, .. }
+        | Op::VecByImm { ty, .. }
+        | Op::VecCompare { ty, .. }
+        | Op::VecDot { ty, .. }
+        | Op::VecTestFlags { ty, .. } => vec![ty; 2],
+        Op::FpFma { ty, .. } | Op::VecTernary { ty, .. } | Op::VecFma { ty, .. } => vec![ty; 3],
+        Op::VecUnary { op, ty, .. } => vec![op.operand_type(ty)],
+        Op::VecShiftImm { ty, .. }
+        | Op::VecIntegral { ty, .. }
+        | Op::VecToHalf { ty, .. }
+        | Op::VecMask { ty, .. }
+        | Op::VecExtract { ty, .. }
+        | Op::VecHalf { ty, .. } => vec![ty],
+        Op::VecShiftBy { ty, .. } => vec![ty, if ty == Type::V256 { Type::V128 } else { ty }],
         Op::VecFromMmxInts { .. } => vec![V64],
         Op::VecInsert { ty, w, .. } => vec![ty, if w == Width::W64 { I64 } else { I32 }],
-        Op::VecHalf { .. } => vec![Type::V128],
-        Op::VecJoin { .. } => vec![V64; 2],
+        Op::VecMergeLow { ty, .. } => vec![Type::V128, ty],
+        Op::VecZeroExtend { from, .. } => vec![from],
+        Op::VecBroadcast { .. } => vec![Type::V128],
+        Op::VecJoin { ty, .. } => vec![if ty == Type::V256 { Type::V128 } else { V64 }; 2],
+        Op::VecStringIndex { .. } | Op::VecStringMask { .. } | Op::VecStringFlags { .. } => {
+            vec![Type::V128, I64, Type::V128, I64]
+        }
     }
 }
 

@@ -280,7 +280,7 @@ fn maskmov(e: &mut Emitter, insn: &Insn) -> Translated {
     let at = e.implicit_rdi(insn)?;
     let v = e.vector(insn, 1, ty, Align::Any)?;
     let mask = e.vector(insn, 2, ty, Align::Any)?;
-    e.store_masked(ty, at, v, mask);
+    e.store_masked(Width::W8, ty, at, v, mask);
     Ok(Step::Next)
 }
 

@@ -137,13 +137,13 @@ fn move_high(e: &mut Emitter, insn: &Insn) -> Translated {
     if insn.is_memory(0) {
         let at = e.address(insn)?;
         let v = e.vector(insn, 1, Type::V128, Align::Any)?;
-        let high = e.vec_half(Flag(true), v);
+        let high = e.vec_half(Type::V128, Flag(true), v);
         e.store(Type::V64, Align::Any, at, high);
         return Ok(Step::Next);
     }
     let high = e.vector(insn, 1, Type::V64, Align::Any)?;
     let low = e.vector(insn, 0, Type::V64, Align::Any)?;
-    let v = e.vec_join(low, high);
+    let v = e.vec_join(Type::V128, low, high);
     write(e, insn, v)
 }
 

@@ -55,7 +55,7 @@ fn source(e: &mut Emitter, insn: &Insn) -> Result<Value, Unsupported> {
     if insn.is_memory(1) && insn.raw.memory_size().size() == 8 {
         let low = e.vector(insn, 1, Type::V64, Align::Any)?;
         let high = e.vec_const(Type::V64, Flag(false));
-        return Ok(e.vec_join(low, high));
+        return Ok(e.vec_join(Type::V128, low, high));
     }
     e.vector(insn, 1, Type::V128, Align::Natural)
 }
@@ -123,7 +123,7 @@ fn lddqu(e: &mut Emitter, insn: &Insn) -> Translated {
 /// `MOVDDUP`: SDM 2B. Both halves are the source's low half.
 fn movddup(e: &mut Emitter, insn: &Insn) -> Translated {
     let low = e.vector(insn, 1, Type::V64, Align::Any)?;
-    let v = e.vec_join(low, low);
+    let v = e.vec_join(Type::V128, low, low);
     write(e, insn, v)
 }
 

@@ -2,9 +2,14 @@
 
 use super::memory::Memory;
 use super::string::StringInsn;
-use super::{EvalFault, Machine, Val, bcd, flags, fp, int, shift, state, vector, vector_float, x87};
+use super::vector_memory::Gather;
+use super::vector_string::Comparison;
+use super::{
+    EvalFault, Machine, Val, bcd, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
+    vector_sums, x87,
+};
 use crate::guest::FlagSet;
-use crate::operand::Width;
+use crate::operand::{Flag, Num, VecImm, VecTer, VecUn, Width};
 use crate::ops::Op;
 use crate::region::Value;
 
@@ -40,6 +45,11 @@ pub(super) fn step<M: Memory + ?Sized>(
     let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v.0 as usize].low() as u32);
     let carry = |v: Value| values[v.0 as usize].low() & 1;
     let bits = |f: FlagSet| u64::from(f.bits());
+
+    let compare = |control: Num, explicit: Flag, a, a_len, b, b_len| {
+        let lengths = explicit.0.then(|| (int(a_len) as i64, int(b_len) as i64));
+        Comparison::new(control.0, wide(a), wide(b), lengths)
+    };
 
     let result: u64 = match *op {
         // ---- Guest state
@@ -109,8 +119,15 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::String { op, w, rep, address, seg, source } => {
             effect!(m.string(StringInsn { op, w, rep, address, source: seg.0.then_some(source) })?)
         }
-        Op::StoreMasked { ty, at, v, mask } => {
-            effect!(m.store_masked(ty, m.linear(&at, values), wide(v), wide(mask))?)
+        Op::StoreMasked { w, ty, at, v, mask } => {
+            effect!(m.store_masked(w, ty, m.linear(&at, values), wide(v), wide(mask))?)
+        }
+        Op::LoadMasked { w, ty, at, mask } => {
+            wide!(values[dst] = m.load_masked(w, ty, m.linear(&at, values), wide(mask))?)
+        }
+        Op::Gather { w, index, ty, dst, mask, indices, scale, at } => {
+            let operands = Gather { w, index, ty, dst: dst.0, mask: mask.0, indices: indices.0, scale: scale.0 };
+            effect!(m.gather(&operands, &at, values)?)
         }
 
         // ---- System
@@ -136,6 +153,8 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::FpToInt { ty, w, round, v } => fp::to_int(m.cpu, ty, w, round, int(v))?,
         Op::IntToFp { w, ty, v } => fp::from_int(m.cpu, w, ty, int(v))?,
         Op::FpConvert { from, to, v } => fp::convert(m.cpu, from, to, int(v))?,
+        Op::FpIntegral { ty, mode, v } => fp::scalar_integral(m.cpu, ty, mode.0, int(v))?,
+        Op::FpFma { op, ty, a, b, c } => fp::scalar_fma(m.cpu, op, ty, [int(a), int(b), int(c)])?,
 
         // ---- Vectors
         Op::VecBinary { op, ty, a, b } => wide!(
@@ -144,26 +163,68 @@ pub(super) fn step<M: Memory + ?Sized>(
                 None => vector_float::binary(m.cpu, op, ty, wide(a), wide(b))?,
             }
         ),
-        Op::VecUnary { op, ty, a } => wide!(values[dst] = vector_float::unary(m.cpu, op, ty, wide(a))?),
+        Op::VecUnary { op: VecUn::AesImc, a, .. } => wide!(values[dst] = crypto::aes_inverse_mix(wide(a))),
+        Op::VecUnary { op, ty, a } => wide!(
+            values[dst] = match vector_sums::unary(op, ty, wide(a)) {
+                Some(result) => result,
+                None => vector_float::unary(m.cpu, op, ty, wide(a))?,
+            }
+        ),
+        Op::VecTernary { op: VecTer::Sha256Rnds2, a, b, c, .. } => {
+            wide!(values[dst] = crypto::sha256_rounds(wide(a), wide(b), wide(c)))
+        }
+        Op::VecTernary { op, ty, a, b, c } => {
+            wide!(values[dst] = vector_permute::blend(op, ty, wide(a), wide(b), wide(c)))
+        }
+        Op::VecFma { op, lane, ty, a, b, c } => {
+            wide!(values[dst] = vector_float::multiply_add(m.cpu, op, lane, ty, [wide(a), wide(b), wide(c)])?)
+        }
+        Op::VecToHalf { mode, ty, a } => wide!(values[dst] = vector_float::to_half(m.cpu, mode.0, ty, wide(a))?),
         Op::VecFromMmxInts { to, v } => wide!(values[dst] = vector_float::from_mmx_ints(m.cpu, to, int(v))?),
         Op::VecToMmxInts { from, round, v } => vector_float::to_mmx_ints(m.cpu, from, round, wide(v))?,
         Op::VecShiftBy { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), int(n))),
         Op::VecShiftImm { op, ty, a, n } => wide!(values[dst] = vector::shift(op, ty, wide(a), n.0.into())),
         Op::VecShuffleImm { op, ty, a, b, imm } => {
-            wide!(values[dst] = vector_float::shuffle(op, ty, wide(a), wide(b), imm.0))
+            wide!(values[dst] = vector_permute::shuffle(op, ty, wide(a), wide(b), imm.0))
+        }
+        Op::VecByImm { op: VecImm::MpsadBw, ty, a, b, imm } => {
+            wide!(values[dst] = vector_sums::differences(ty, wide(a), wide(b), imm.0))
+        }
+        Op::VecByImm { op, a, b, imm, .. } => {
+            wide!(values[dst] = crypto::by_immediate(op, wide(a), wide(b), imm.0))
         }
         Op::VecCompare { lane, predicate, ty, a, b } => {
             wide!(values[dst] = vector_float::compare(m.cpu, lane, predicate.0, ty, wide(a), wide(b))?)
         }
+        Op::VecIntegral { lane, mode, ty, a } => {
+            wide!(values[dst] = vector_float::round(m.cpu, lane, mode.0, ty, wide(a))?)
+        }
+        Op::VecDot { lane, imm, ty, a, b } => {
+            wide!(values[dst] = vector_float::dot(m.cpu, lane, imm.0, ty, wide(a), wide(b))?)
+        }
+        Op::VecTestFlags { op, ty, a, b } => bits(vector::test_flags(op, ty, wide(a), wide(b))),
         Op::VecMask { op, ty, a } => vector::mask(op, ty, wide(a)),
         Op::VecExtract { w, ty, a, lane } => vector::extract(w, ty, wide(a), lane.0),
         Op::VecInsert { w, ty, a, lane, v } => {
             wide!(values[dst] = vector::insert(w, ty, wide(a), lane.0, int(v)))
         }
-        Op::VecHalf { high, a } => wide(a).0[usize::from(high.0)],
-        Op::VecJoin { low, high } => wide!(values[dst] = Val([int(low), int(high), 0, 0])),
+        Op::VecMergeLow { ty, a, low } => wide!(values[dst] = vector_permute::merge_low(ty, wide(a), int(low))),
+        Op::VecZeroExtend { from, v, .. } => wide!(values[dst] = state::cut(wide(v).0, from)),
+        Op::VecBroadcast { w, ty, a } => wide!(values[dst] = vector_permute::broadcast(w, ty, wide(a))),
+        Op::VecHalf { ty, high, a } => wide!(values[dst] = vector_permute::half(ty, high.0, wide(a))),
+        Op::VecJoin { ty, low, high } => wide!(values[dst] = vector_permute::join(ty, wide(low), wide(high))),
         Op::VecConst { ty, bit } => {
             wide!(values[dst] = vector::by_words(ty, |_| if bit.0 { u64::MAX } else { 0 }))
+        }
+        Op::ZeroVectors { all } => effect!(state::zero_vectors(m.cpu, m.mode, all.0)),
+        Op::VecStringIndex { control, explicit, a, a_len, b, b_len } => {
+            compare(control, explicit, a, a_len, b, b_len).index()
+        }
+        Op::VecStringMask { control, explicit, a, a_len, b, b_len } => {
+            wide!(values[dst] = compare(control, explicit, a, a_len, b, b_len).mask())
+        }
+        Op::VecStringFlags { control, explicit, a, a_len, b, b_len } => {
+            bits(compare(control, explicit, a, a_len, b, b_len).flags())
         }
 
         // ---- x87

@@ -4,8 +4,10 @@ use super::EvalFault;
 use super::flags::when;
 use super::int::signed;
 use crate::guest::{CpuState, FlagSet};
-use crate::operand::{FpOp, FpRound, Type, Width};
-use crate::softfloat::{self as soft, Exceptions, F32, F64, FloatEnv, Format, Predicate, Relation, Rounding};
+use crate::operand::{FmaOp, FpOp, FpRound, Type, Width};
+use crate::softfloat::{
+    self as soft, Exceptions, F32, F64, FloatEnv, Format, Inexact, MulAdd, Predicate, Relation, Rounding,
+};
 
 /// A float that fits a word.
 pub(super) trait Scalar: Format {
@@ -60,6 +62,51 @@ pub(super) fn rounding(round: FpRound, env: &FloatEnv) -> Rounding {
         FpRound::Current => env.rounding,
         FpRound::Truncate => Rounding::Zero,
     }
+}
+
+/// The rounding mode that the immediate `mode` of `ROUNDPS` and `VCVTPS2PH` means under `env`.
+pub(super) fn rounding_of_mode(mode: u8, env: &FloatEnv) -> Rounding {
+    if mode & 4 != 0 { env.rounding } else { Rounding::from_bits(mode.into()) }
+}
+
+/// `v` rounded to an integral value by the immediate `mode`.
+pub(super) fn integral<F: Format>(v: F, mode: u8, env: &mut FloatEnv) -> F {
+    let inexact = if mode & 8 != 0 { Inexact::Suppress } else { Inexact::Report };
+    soft::round_to_integral(v, rounding_of_mode(mode, env), inexact, env)
+}
+
+/// `±(a * b) ± c` in lane `lane`.
+pub(super) fn fma<F: Format>(op: FmaOp, lane: usize, a: F, b: F, c: F, env: &mut FloatEnv) -> F {
+    let signs = match op {
+        FmaOp::Add => MulAdd::Add,
+        FmaOp::Sub => MulAdd::Sub,
+        FmaOp::NegAdd => MulAdd::NegativeAdd,
+        FmaOp::NegSub => MulAdd::NegativeSub,
+        FmaOp::AddSub if lane % 2 == 0 => MulAdd::Sub,
+        FmaOp::SubAdd if lane % 2 == 1 => MulAdd::Sub,
+        FmaOp::AddSub | FmaOp::SubAdd => MulAdd::Add,
+    };
+    soft::fma(signs, a, b, c, env)
+}
+
+/// `fp_integral`.
+pub(super) fn scalar_integral(cpu: &mut CpuState, ty: Type, mode: u8, v: u64) -> Result<u64, EvalFault> {
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => integral(F32::from_word(v), mode, env).word(),
+        _ => integral(F64::from_word(v), mode, env).word(),
+    })
+}
+
+/// `fp_fma`.
+pub(super) fn scalar_fma(cpu: &mut CpuState, op: FmaOp, ty: Type, abc: [u64; 3]) -> Result<u64, EvalFault> {
+    fn of<F: Scalar>(op: FmaOp, abc: [u64; 3], env: &mut FloatEnv) -> u64 {
+        let [a, b, c] = abc.map(F::from_word);
+        fma(op, 0, a, b, c, env).word()
+    }
+    under_mxcsr(cpu, |env| match ty {
+        Type::F32 => of::<F32>(op, abc, env),
+        _ => of::<F64>(op, abc, env),
+    })
 }
 
 /// `fp_arith`.

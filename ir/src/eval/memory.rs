@@ -176,24 +176,6 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(self.memory.write(at, &bytes(v)[..len])?)
     }
 
-    /// `store_masked`: byte by byte, no access where the mask is empty.
-    pub(super) fn store_masked(&self, ty: Type, at: GuestAddr, v: Val, mask: Val) -> Result<(), EvalFault> {
-        let len = ty.bytes() as usize;
-        let (v, mask) = (bytes(v), bytes(mask));
-        let chosen = |i: usize| mask[i] & 0x80 != 0;
-        let Some(first) = (0..len).find(|i| chosen(*i)) else { return Ok(()) };
-        let last = (first..len).rfind(|i| chosen(*i)).unwrap_or(first);
-        // Probes both ends, so that nothing is written where a later page faults.
-        for end in [first, last] {
-            let place = at.offset(end as u64);
-            self.memory.atomic_rmw(AtomicOp::Or, Width::W8, place, 0)?;
-        }
-        for i in (first..=last).filter(|i| chosen(*i)) {
-            self.memory.write_u8(at.offset(i as u64), v[i])?;
-        }
-        Ok(())
-    }
-
     /// `CMPXCHG8B` (W32) and `CMPXCHG16B` (W64) up to the flags; whether the pair was equal.
     pub(super) fn compare_exchange_pair(&mut self, w: Width, at: GuestAddr) -> Result<bool, EvalFault> {
         let half = |reg| self.cpu.get(reg) & w.mask();

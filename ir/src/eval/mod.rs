@@ -11,6 +11,7 @@
 
 mod bcd;
 pub mod cpuid;
+mod crypto;
 mod dispatch;
 mod dispatch_rest;
 mod flags;
@@ -27,6 +28,10 @@ mod system;
 mod testing;
 mod vector;
 mod vector_float;
+mod vector_memory;
+mod vector_permute;
+mod vector_string;
+mod vector_sums;
 mod x87;
 mod x87_memory;
 mod x87_unary;

@@ -71,6 +71,14 @@ pub(super) fn set_vec(cpu: &mut CpuState, reg: u8, ty: Type, upper: Upper, v: Va
     };
 }
 
+/// `zero_vectors`.
+pub(super) fn zero_vectors(cpu: &mut CpuState, mode: CpuMode, all: bool) {
+    let count = if mode == CpuMode::Long64 { 16 } else { 8 };
+    for register in &mut cpu.vector[..count] {
+        *register = if all { [0; 4] } else { [register[0], register[1], 0, 0] };
+    }
+}
+
 /// `words` with all beyond `ty` zero.
 pub(super) fn cut(words: [u64; 4], ty: Type) -> Val {
     let [a, b, ..] = words;

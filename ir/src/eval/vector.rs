@@ -1,9 +1,12 @@
 //! Vector integer operations: lane by lane, on the words that the type has. Source: Intel SDM vol. 2, the instructions of the same names.
 
 use super::Val;
+use super::flags::when;
 use super::int::signed;
 use super::memory::{bytes, words};
-use crate::operand::{MaskOp, Type, VecBin, VecShift, Width};
+use super::{crypto, vector_permute, vector_sums};
+use crate::guest::FlagSet;
+use crate::operand::{MaskOp, Type, VecBin, VecShift, VecTest, Width};
 
 /// Applies `f` to each word of `ty`; words beyond are zero.
 pub(super) fn by_words(ty: Type, f: impl Fn(usize) -> u64) -> Val {
@@ -12,7 +15,7 @@ pub(super) fn by_words(ty: Type, f: impl Fn(usize) -> u64) -> Val {
 }
 
 /// Applies `f` to the lanes of width `w` of both operands, zero-extended; keeps the low bits of its result.
-fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) -> u64) -> Val {
+pub(super) fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) -> u64) -> Val {
     by_words(ty, |i| {
         (0..64).step_by(w.bits() as usize).fold(0, |word, shift| {
             let lane = |v: Val| v.0[i] >> shift & w.mask();
@@ -22,12 +25,12 @@ fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) -> u64) -> 
 }
 
 /// As [`by_lanes`] with signed lanes.
-fn by_signed_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(i64, i64) -> i64) -> Val {
+pub(super) fn by_signed_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(i64, i64) -> i64) -> Val {
     by_lanes(ty, w, a, b, |x, y| f(signed(w, x), signed(w, y)) as u64)
 }
 
 /// `v` cut to what a signed lane of width `w` holds.
-fn saturate_signed(w: Width, v: i64) -> i64 {
+pub(super) fn saturate_signed(w: Width, v: i64) -> i64 {
     let top = (w.mask() >> 1) as i64;
     v.clamp(-top - 1, top)
 }
@@ -38,7 +41,7 @@ fn saturate_unsigned(w: Width, v: i64) -> i64 {
 }
 
 /// All ones where `on`.
-fn mask_of(on: bool) -> u64 {
+pub(super) fn mask_of(on: bool) -> u64 {
     if on { u64::MAX } else { 0 }
 }
 
@@ -113,23 +116,57 @@ pub(super) fn binary(op: VecBin, ty: Type, a: Val, b: Val) -> Option<Val> {
         V::PunpckhQdq => high(W64),
         V::MovHlps => by_words(ty, |i| if i % 2 == 0 { b.0[i + 1] } else { a.0[i] }),
         V::MovLhps => by_words(ty, |i| if i % 2 == 0 { a.0[i] } else { b.0[i - 1] }),
-        V::AddPs | V::AddPd | V::SubPs | V::SubPd | V::MulPs | V::MulPd => return None,
+        V::PcmpeqQ => equal(W64),
+        V::PcmpgtQ => greater(W64),
+        V::PminsB => signed_lanes(W8, i64::min),
+        V::PminuW => lanes(W16, u64::min),
+        V::PminsD => signed_lanes(W32, i64::min),
+        V::PminuD => lanes(W32, u64::min),
+        V::PmaxsB => signed_lanes(W8, i64::max),
+        V::PmaxuW => lanes(W16, u64::max),
+        V::PmaxsD => signed_lanes(W32, i64::max),
+        V::PmaxuD => lanes(W32, u64::max),
+        V::PmullD => lanes(W32, u64::wrapping_mul),
+        V::PmuldQ => lanes(W64, |x, y| (signed(W32, x) * signed(W32, y)) as u64),
+        V::PmulhrSw => signed_lanes(W16, |x, y| (((x * y) >> 14) + 1) >> 1),
+        V::PsignB => sign(ty, W8, a, b),
+        V::PsignW => sign(ty, W16, a, b),
+        V::PsignD => sign(ty, W32, a, b),
+        V::PsllvD => lanes(W32, |x, n| if n < 32 { x << n } else { 0 }),
+        V::PsllvQ => lanes(W64, |x, n| if n < 64 { x << n } else { 0 }),
+        V::PsrlvD => lanes(W32, |x, n| if n < 32 { x >> n } else { 0 }),
+        V::PsrlvQ => lanes(W64, |x, n| if n < 64 { x >> n } else { 0 }),
+        V::PsravD => lanes(W32, |x, n| (signed(W32, x) >> n.min(31)) as u64),
+        V::PackusDw => pack(ty, W16, saturate_unsigned, a, b),
+        V::PmaddubSw => vector_sums::multiply_bytes(ty, a, b),
+        V::PhaddW | V::PhaddD | V::PhaddsW | V::PhsubW | V::PhsubD | V::PhsubsW => {
+            vector_sums::horizontal(op, ty, a, b)
+        }
+        V::PshufB | V::PermD | V::PermilPs | V::PermilPd => vector_permute::by_vector(op, ty, a, b),
+        V::AesEnc | V::AesEncLast | V::AesDec | V::AesDecLast => crypto::aes_round(op, a, b),
+        V::Sha1Nexte | V::Sha1Msg1 | V::Sha1Msg2 | V::Sha256Msg1 | V::Sha256Msg2 => crypto::sha_message(op, a, b),
+        V::AddPs | V::AddPd | V::SubPs | V::SubPd | V::MulPs | V::MulPd | V::AddsubPs | V::AddsubPd => return None,
         V::DivPs | V::DivPd | V::MinPs | V::MinPd | V::MaxPs | V::MaxPd => return None,
     })
 }
 
+/// Lanes of `a` times the sign (-1, 0, 1) of those of `b`.
+fn sign(ty: Type, w: Width, a: Val, b: Val) -> Val {
+    by_signed_lanes(ty, w, a, b, |x, y| x.wrapping_mul(y.signum()))
+}
+
 /// Bytes of the blocks in which packing, unpacking and byte shifts work: a register of 64 or 128 bits.
-fn block(ty: Type) -> usize {
+pub(super) fn block(ty: Type) -> usize {
     (ty.bytes() as usize).min(16)
 }
 
 /// The lane of width `w` at byte `at`.
-fn lane(v: &[u8; 32], w: Width, at: usize) -> u64 {
+pub(super) fn lane(v: &[u8; 32], w: Width, at: usize) -> u64 {
     v[at..at + w.bytes() as usize].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Writes the lane of width `w` at byte `at`.
-fn put(v: &mut [u8; 32], w: Width, at: usize, lane: u64) {
+pub(super) fn put(v: &mut [u8; 32], w: Width, at: usize, lane: u64) {
     let size = w.bytes() as usize;
     v[at..at + size].copy_from_slice(&lane.to_le_bytes()[..size]);
 }
@@ -219,6 +256,17 @@ pub(super) fn mask(op: MaskOp, ty: Type, a: Val) -> u64 {
     let a = bytes(a);
     let tops = a[..ty.bytes() as usize].chunks_exact(size).map(|lane| lane[size - 1] >> 7);
     tops.enumerate().fold(0, |mask, (i, top)| mask | u64::from(top) << i)
+}
+
+/// `vec_test_flags`.
+pub(super) fn test_flags(op: VecTest, ty: Type, a: Val, b: Val) -> FlagSet {
+    let looked_at = match op {
+        VecTest::Ptest => u64::MAX,
+        VecTest::VtestPs => 0x8000_0000_8000_0000,
+        VecTest::VtestPd => 1 << 63,
+    };
+    let none = |f: fn(u64, u64) -> u64| by_words(ty, |i| f(a.0[i], b.0[i]) & looked_at) == Val::default();
+    when(none(|x, y| x & y), FlagSet::ZF) | when(none(|x, y| !x & y), FlagSet::CF)
 }
 
 /// `vec_extract`; a lane number beyond the last wraps.

@@ -1,21 +1,11 @@
-//! Vector floating point, conversions and shuffles: the scalars' arithmetic, lane by lane, with one set of exception flags.
+//! Vector floating point and conversions: the scalars' arithmetic, lane by lane, with one set of exception flags.
 
-use super::fp::{Scalar, arith, mask_where, rounding, under_mxcsr};
-use super::vector::by_words;
+use super::fp::{Scalar, arith, fma, integral, mask_where, rounding, rounding_of_mode, under_mxcsr};
+use super::vector_permute::{dwords, of_dwords};
 use super::{EvalFault, Val};
 use crate::guest::CpuState;
-use crate::operand::{FpOp, FpRound, Type, VecBin, VecShuffle, VecUn};
-use crate::softfloat::{self as soft, F32, F64, FloatEnv, Format, Predicate};
-
-/// The 32-bit lanes of `v`, low one first.
-fn dwords(v: Val) -> [u32; 8] {
-    std::array::from_fn(|i| (v.0[i / 2] >> (32 * (i % 2))) as u32)
-}
-
-/// The value of type `ty` with these 32-bit lanes.
-fn of_dwords(ty: Type, lanes: [u32; 8]) -> Val {
-    by_words(ty, |i| u64::from(lanes[2 * i]) | u64::from(lanes[2 * i + 1]) << 32)
-}
+use crate::operand::{FmaOp, FpOp, FpRound, Type, VecBin, VecUn};
+use crate::softfloat::{self as soft, F16, F32, F64, FloatEnv, Format, Predicate};
 
 /// Number of 32-bit lanes in `ty`.
 fn dword_count(ty: Type) -> usize {
@@ -68,6 +58,7 @@ pub(super) fn binary(cpu: &mut CpuState, op: VecBin, ty: Type, a: Val, b: Val) -
         V::MulPs | V::MulPd => FpOp::Mul,
         V::DivPs | V::DivPd => FpOp::Div,
         V::MinPs | V::MinPd => FpOp::Min,
+        V::AddsubPs | V::AddsubPd => return add_sub(cpu, op, ty, a, b),
         _ => FpOp::Max,
     };
     let single = matches!(op, V::AddPs | V::SubPs | V::MulPs | V::DivPs | V::MinPs | V::MaxPs);
@@ -77,7 +68,20 @@ pub(super) fn binary(cpu: &mut CpuState, op: VecBin, ty: Type, a: Val, b: Val) -
     })
 }
 
-/// `vec_unary`.
+/// `ADDSUBPS`, `ADDSUBPD`.
+fn add_sub(cpu: &mut CpuState, op: VecBin, ty: Type, a: Val, b: Val) -> Result<Val, EvalFault> {
+    let mut lane = 0;
+    let mut next = || {
+        lane += 1;
+        if lane % 2 == 1 { FpOp::Sub } else { FpOp::Add }
+    };
+    under_mxcsr(cpu, |env| match op {
+        VecBin::AddsubPs => by_dwords(ty, a, b, |x, y| arith(next(), F32(x), F32(y), env).0),
+        _ => by_qwords(ty, a, b, |x, y| arith(next(), F64(x), F64(y), env).0),
+    })
+}
+
+/// The float ones among `vec_unary`; the others are [`super::vector_sums::unary`]'s and [`super::crypto`]'s.
 pub(super) fn unary(cpu: &mut CpuState, op: VecUn, ty: Type, a: Val) -> Result<Val, EvalFault> {
     use VecUn as V;
     let to_i32 = |v: u32, round, env: &mut FloatEnv| soft::to_i32(F32(v), rounding(round, env), env) as u32;
@@ -97,8 +101,107 @@ pub(super) fn unary(cpu: &mut CpuState, op: VecUn, ty: Type, a: Val) -> Result<V
         V::CvtPd2Dq => narrow(ty, a, |x| wide_to_i32(x, FpRound::Current, env)),
         V::CvttPd2Dq => narrow(ty, a, |x| wide_to_i32(x, FpRound::Truncate, env)),
         V::CvtPs2Pd => widen(ty, a, |x| soft::convert::<F32, F64>(F32(x), env).0),
-        V::CvtPd2Ps => narrow(ty, a, |x| soft::convert::<F64, F32>(F64(x), env).0),
+        V::CvtPh2Ps => by_halves(ty, a, |x| soft::from_half(F16(x), env).0),
+        _ => narrow(ty, a, |x| soft::convert::<F64, F32>(F64(x), env).0),
     })
+}
+
+/// The low 16-bit lanes widened by `f`.
+fn by_halves(ty: Type, a: Val, mut f: impl FnMut(u16) -> u32) -> Val {
+    let mut out = [0; 8];
+    for (i, lane) in out.iter_mut().enumerate().take(dword_count(ty)) {
+        *lane = f((a.0[i / 4] >> (16 * (i % 4))) as u16);
+    }
+    of_dwords(ty, out)
+}
+
+/// `vec_to_half`.
+pub(super) fn to_half(cpu: &mut CpuState, mode: u8, ty: Type, a: Val) -> Result<Val, EvalFault> {
+    under_mxcsr(cpu, |env| {
+        let rounding = rounding_of_mode(mode, env);
+        let mut out = Val::default();
+        for (i, lane) in dwords(a).into_iter().enumerate().take(dword_count(ty)) {
+            out.0[i / 4] |= u64::from(soft::to_half(F32(lane), rounding, env).0) << (16 * (i % 4));
+        }
+        out
+    })
+}
+
+/// `vec_integral`.
+pub(super) fn round(cpu: &mut CpuState, lane: Type, mode: u8, ty: Type, a: Val) -> Result<Val, EvalFault> {
+    under_mxcsr(cpu, |env| match lane {
+        Type::F32 => by_dwords(ty, a, a, |x, _| integral(F32(x), mode, env).0),
+        _ => by_qwords(ty, a, a, |x, _| integral(F64(x), mode, env).0),
+    })
+}
+
+/// `vec_fma`.
+pub(super) fn multiply_add(
+    cpu: &mut CpuState,
+    op: FmaOp,
+    lane: Type,
+    ty: Type,
+    [a, b, c]: [Val; 3],
+) -> Result<Val, EvalFault> {
+    let mut out = Val::default();
+    under_mxcsr(cpu, |env| match lane {
+        Type::F32 => {
+            let (a, b, c) = (dwords(a), dwords(b), dwords(c));
+            let mut lanes = [0; 8];
+            for i in 0..dword_count(ty) {
+                lanes[i] = fma(op, i, F32(a[i]), F32(b[i]), F32(c[i]), env).0;
+            }
+            of_dwords(ty, lanes)
+        }
+        _ => {
+            for i in 0..dword_count(ty) / 2 {
+                out.0[i] = fma(op, i, F64(a.0[i]), F64(b.0[i]), F64(c.0[i]), env).0;
+            }
+            out
+        }
+    })
+}
+
+/// `vec_dot`. Each stage raises its exceptions before the next is computed.
+pub(super) fn dot(cpu: &mut CpuState, lane: Type, imm: u8, ty: Type, a: Val, b: Val) -> Result<Val, EvalFault> {
+    // Lanes in 128 bits and in a word, and the bits of one.
+    let (count, per_word, width) = if lane == Type::F32 { (4, 2, 32) } else { (2, 1, 64) };
+    let place = |start: usize, i: usize| (start + i / per_word, (i % per_word) * width);
+    let get = |v: Val, start: usize, i: usize| {
+        let (word, shift) = place(start, i);
+        v.0[word] >> shift
+    };
+    let mut stage = |op: FpOp, pairs: &[(u64, u64)]| {
+        under_mxcsr(cpu, |env| {
+            let f = |&(x, y): &(u64, u64)| match lane {
+                Type::F32 => arith(op, F32(x as u32), F32(y as u32), env).word(),
+                _ => arith(op, F64(x), F64(y), env).word(),
+            };
+            pairs.iter().map(f).collect::<Vec<u64>>()
+        })
+    };
+    let starts: Vec<usize> = (0..ty.bytes() as usize / 8).step_by(2).collect();
+    let chosen: Vec<usize> = (0..count).filter(|i| imm >> (4 + i) & 1 != 0).collect();
+    let factors: Vec<(u64, u64)> =
+        starts.iter().flat_map(|s| chosen.iter().map(|i| (get(a, *s, *i), get(b, *s, *i)))).collect();
+    let products = stage(FpOp::Mul, &factors)?;
+    let mut terms = vec![0; starts.len() * count];
+    let numbers = (0..starts.len()).flat_map(|s| chosen.iter().map(move |i| s * count + i));
+    for (number, product) in numbers.zip(products) {
+        terms[number] = product;
+    }
+    while terms.len() > starts.len() {
+        let pairs: Vec<(u64, u64)> = terms.chunks_exact(2).map(|p| (p[0], p[1])).collect();
+        terms = stage(FpOp::Add, &pairs)?;
+    }
+    let mut out = Val::default();
+    for (start, sum) in starts.into_iter().zip(terms) {
+        for i in (0..count).filter(|i| imm >> i & 1 != 0) {
+            let (word, shift) = place(start, i);
+            out.0[word] |= sum << shift;
+        }
+    }
+    Ok(out)
 }
 
 /// `vec_compare`.
@@ -129,24 +232,6 @@ pub(super) fn to_mmx_ints(cpu: &mut CpuState, from: Type, round: FpRound, v: Val
         _ => narrow(from, v, |x| int(F64(x), round, env)),
     })?;
     Ok(ints.low())
-}
-
-/// `vec_shuffle`. Each 128-bit half of a V256 is shuffled alike, but for `shufpd`, which has bits for each.
-pub(super) fn shuffle(op: VecShuffle, ty: Type, a: Val, b: Val, imm: u8) -> Val {
-    let pick = |i: usize| usize::from(imm >> (2 * i) & 3);
-    let (x, y) = (dwords(a), dwords(b));
-    let words_of = |word: u64| (0..4).fold(0, |out, i| out | (word >> (16 * pick(i)) & 0xffff) << (16 * i));
-    match op {
-        VecShuffle::PshufD => of_dwords(ty, std::array::from_fn(|i| y[i & 4 | pick(i & 3)])),
-        VecShuffle::PshufLw => by_words(ty, |i| if i % 2 == 0 { words_of(b.0[i]) } else { b.0[i] }),
-        VecShuffle::PshufHw => by_words(ty, |i| if i % 2 == 1 { words_of(b.0[i]) } else { b.0[i] }),
-        VecShuffle::PshufW => by_words(ty, |i| words_of(b.0[i])),
-        VecShuffle::ShufPs => {
-            let lane = |i: usize| if i & 2 == 0 { x[i & 4 | pick(i & 3)] } else { y[i & 4 | pick(i & 3)] };
-            of_dwords(ty, std::array::from_fn(lane))
-        }
-        VecShuffle::ShufPd => by_words(ty, |i| if i % 2 == 0 { a } else { b }.0[i & 2 | usize::from(imm >> i & 1)]),
-    }
 }
 
 #[cfg(test)]
@@ -201,6 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn halves() {
+        let mut cpu = cpu();
+        let floats = singles([1.0, -2.0, 65504.0, 65520.0]);
+        assert_eq!(to_half(&mut cpu, 0, Type::V128, floats), Ok(Val::int(0x7c00_7bff_c000_3c00)));
+        assert_eq!(to_half(&mut cpu, 3, Type::V128, floats), Ok(Val::int(0x7bff_7bff_c000_3c00)));
+        let back = unary(&mut cpu, VecUn::CvtPh2Ps, Type::V128, Val::int(0x7c00_7bff_c000_3c00));
+        assert_eq!(back, Ok(singles([1.0, -2.0, 65504.0, f32::INFINITY])));
+    }
+
+    #[test]
+    fn sums_of_products() {
+        let mut cpu = cpu();
+        let (a, b) = (singles([1.0, 2.0, 3.0, 4.0]), singles([5.0, 6.0, 7.0, 8.0]));
+        assert_eq!(dot(&mut cpu, Type::F32, 0xf3, Type::V128, a, b), Ok(singles([70.0, 70.0, 0.0, 0.0])));
+        assert_eq!(dot(&mut cpu, Type::F32, 0x51, Type::V128, a, b), Ok(singles([26.0, 0.0, 0.0, 0.0])));
+        let (a, b) = (doubles(2.0, 3.0), doubles(10.0, 100.0));
+        assert_eq!(dot(&mut cpu, Type::F64, 0x32, Type::V128, a, b), Ok(doubles(0.0, 320.0)));
+        let ones = doubles(1.0, 1.0);
+        assert_eq!(
+            multiply_add(&mut cpu, FmaOp::AddSub, Type::F64, Type::V128, [a, b, ones]),
+            Ok(doubles(19.0, 301.0))
+        );
+        assert_eq!(round(&mut cpu, Type::F64, 2, Type::V128, doubles(1.5, -1.5)), Ok(doubles(2.0, -1.0)));
+        assert_eq!(binary(&mut cpu, VecBin::AddsubPd, Type::V128, a, b), Ok(doubles(-8.0, 103.0)));
+    }
+
+    #[test]
     fn scalar_estimates_keep_the_upper_lanes() {
         let estimate = unary(&mut cpu(), VecUn::RcpSs, Type::V128, singles([2.0, 3.0, 4.0, 5.0])).unwrap();
         assert_eq!((estimate.0[0] >> 32, estimate.0[1]), (3f32.to_bits().into(), singles([4.0, 5.0, 0.0, 0.0]).low()));
@@ -213,20 +325,5 @@ mod tests {
         let (a, b) = (doubles(1.0, f64::NAN), doubles(2.0, 1.0));
         let lt = compare(&mut cpu(), Type::F64, 1, Type::V128, a, b);
         assert_eq!(lt, Ok(Val([u64::MAX, 0, 0, 0])));
-    }
-
-    #[test]
-    fn shuffles() {
-        let (a, b) = (Val::v128(0x3_0000_0002_0000_0001_0000_0000), Val::v128(0x7_0000_0006_0000_0005_0000_0004));
-        let shuffled = |op, imm| shuffle(op, Type::V128, a, b, imm).low128();
-        assert_eq!(shuffled(VecShuffle::PshufD, 0b00_01_10_11), 0x4_0000_0005_0000_0006_0000_0007);
-        assert_eq!(shuffled(VecShuffle::ShufPs, 0b00_01_10_11), 0x4_0000_0005_0000_0002_0000_0003);
-        assert_eq!(shuffled(VecShuffle::ShufPd, 0b01), 0x5_0000_0004_0000_0003_0000_0002);
-        let words = Val::v128(0x0008_0007_0006_0005_0004_0003_0002_0001);
-        let words_by = |op, imm| shuffle(op, Type::V128, words, words, imm).low128();
-        assert_eq!(words_by(VecShuffle::PshufLw, 0b00_01_10_11), 0x0008_0007_0006_0005_0001_0002_0003_0004);
-        assert_eq!(words_by(VecShuffle::PshufHw, 0), 0x0005_0005_0005_0005_0004_0003_0002_0001);
-        let mmx = shuffle(VecShuffle::PshufW, Type::V64, Val::int(0), Val::int(0x0004_0003_0002_0001), 0b11);
-        assert_eq!(mmx, Val::int(0x0001_0001_0001_0004));
     }
 }

@@ -125,6 +125,8 @@ fn address(op: &mut Op) -> Option<&mut Addr> {
         | Op::AtomicCas { at, .. }
         | Op::CompareExchangePair { at, .. }
         | Op::StoreMasked { at, .. }
+        | Op::LoadMasked { at, .. }
+        | Op::Gather { at, .. }
         | Op::X87Load { at, .. }
         | Op::X87Store { at, .. }
         | Op::X87ArithMem { at, .. }

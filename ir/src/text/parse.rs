@@ -254,8 +254,8 @@ macro_rules! read_by_name {
         }
     )* };
 }
-read_by_name!(Width Type Cond IntCmp AtomicOp Fence StringOp Rep BcdOp CheckedTrap Upper Align FpOp FpRound VecBin VecUn VecShift VecShuffle MaskOp
-    X87Format X87Op X87Const X87Unary X87Control StateImage StateDirection Gpr Seg);
+read_by_name!(Width Type Cond IntCmp AtomicOp Fence StringOp Rep BcdOp CheckedTrap Upper Align FpOp FpRound VecBin VecUn VecTer FmaOp VecTest VecShift
+    VecShuffle VecImm MaskOp X87Format X87Op X87Const X87Unary X87Control StateImage StateDirection Gpr Seg);
 
 impl Read for Value {
     fn read(s: &str) -> Parsed<Self> {
