@@ -116,7 +116,6 @@ build_root() {
 		mkdir -p "$root/$kind"
 		for source in "$kernels"/*.c; do
 			name=$(basename "$source" .c)
-			[[ $name == linux_shim ]] && continue
 			[[ $name == sse2_* && $kind == bench-x87 ]] && continue
 			build_program "$root/$kind/$name" "$source" "${options[@]}"
 		done

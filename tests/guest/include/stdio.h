@@ -22,6 +22,7 @@ extern FILE* stderr;
 
 FILE* fopen(const char* restrict path, const char* restrict mode);
 FILE* fdopen(int fd, const char* mode);
+FILE* freopen(const char* restrict path, const char* restrict mode, FILE* restrict file);
 int fclose(FILE* file);
 int fflush(FILE* file);
 int setvbuf(FILE* restrict file, char* restrict buffer, int mode, size_t size);

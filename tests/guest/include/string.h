@@ -20,6 +20,8 @@ int strncmp(const char* a, const char* b, size_t count);
 char* strchr(const char* string, int value);
 char* strrchr(const char* string, int value);
 char* strstr(const char* string, const char* part);
+int strcoll(const char* a, const char* b);
+char* strpbrk(const char* string, const char* set);
 size_t strspn(const char* string, const char* set);
 size_t strcspn(const char* string, const char* set);
 char* strdup(const char* string);

@@ -57,6 +57,16 @@ EXPORT double atan2(double y, double x)
 	return result;
 }
 
+EXPORT double asin(double x)
+{
+	return atan2(x, sqrtl((1 + (long double)x) * (1 - (long double)x)));
+}
+
+EXPORT double acos(double x)
+{
+	return atan2(sqrtl((1 + (long double)x) * (1 - (long double)x)), x);
+}
+
 EXPORT double atan(double x)
 {
 	return atan2(x, 1);
@@ -194,4 +204,15 @@ EXPORT double ldexp(double x, int exponent)
 	long double value = x;
 	__asm__("fscale" : "+t"(value) : "u"((long double)exponent));
 	return value;
+}
+
+EXPORT double frexp(double x, int* exponent)
+{
+	*exponent = 0;
+	if (x == 0 || isnan(x) || isinf(x))
+		return x;
+	long double fraction = x, power;
+	__asm__("fxtract" : "=t"(fraction), "=u"(power) : "0"(fraction));
+	*exponent = (int)power + 1;
+	return fraction / 2;
 }

@@ -156,7 +156,8 @@ EXPORT FILE* fdopen(int fd, const char* mode)
 	return make_file(fd);
 }
 
-EXPORT FILE* fopen(const char* restrict path, const char* restrict mode)
+/* A descriptor for `path` in one of fopen()'s modes, or -1 with errno set. */
+static int open_in_mode(const char* path, const char* mode)
 {
 	bool both = strchr(mode, '+') != NULL;
 	int flags = both ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
@@ -166,9 +167,14 @@ EXPORT FILE* fopen(const char* restrict path, const char* restrict mode)
 		flags |= O_CREAT | O_APPEND;
 	else if (mode[0] != 'r') {
 		errno = EINVAL;
-		return NULL;
+		return -1;
 	}
-	int fd = open(path, flags, 0666);
+	return open(path, flags, 0666);
+}
+
+EXPORT FILE* fopen(const char* restrict path, const char* restrict mode)
+{
+	int fd = open_in_mode(path, mode);
 	if (fd < 0)
 		return NULL;
 	FILE* file = make_file(fd);
@@ -215,6 +221,19 @@ EXPORT int fclose(FILE* file)
 		free(file);
 	}
 	return result;
+}
+
+EXPORT FILE* freopen(const char* restrict path, const char* restrict mode, FILE* restrict file)
+{
+	fflush(file);
+	int fd = open_in_mode(path, mode);
+	if (fd < 0)
+		return NULL;
+	close(file->fd);
+	file->fd = fd;
+	file->flags &= FILE_OWNS_BUFFER;
+	file->position = file->used = 0;
+	return file;
 }
 
 /* A caller's buffer is taken if given; the old one stays allocated until fclose() otherwise. */

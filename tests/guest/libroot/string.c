@@ -114,6 +114,17 @@ EXPORT char* strstr(const char* string, const char* part)
 	return (char*)string;
 }
 
+EXPORT int strcoll(const char* a, const char* b)
+{
+	return strcmp(a, b);
+}
+
+EXPORT char* strpbrk(const char* string, const char* set)
+{
+	string += strcspn(string, set);
+	return *string != '\0' ? (char*)string : NULL;
+}
+
 EXPORT size_t strspn(const char* string, const char* set)
 {
 	size_t length = 0;

@@ -137,3 +137,11 @@ EXPORT int getpagesize(void)
 {
 	return B_PAGE_SIZE;
 }
+
+EXPORT clock_t clock(void)
+{
+	struct timespec used;
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
+		return -1;
+	return used.tv_sec * CLOCKS_PER_SEC + used.tv_nsec / 1000;
+}

@@ -42,6 +42,20 @@ impl Flavour {
         }
     }
 
+    /// The compiler's options for the machine.
+    pub fn machine(self) -> &'static [&'static str] {
+        match self {
+            Flavour::X86_64 => &["-m64"],
+            Flavour::Sse2 => &["-m32", "-march=i686", "-msse2", "-mfpmath=sse"],
+            Flavour::X87 => &["-m32", "-march=i586", "-mfpmath=387"],
+        }
+    }
+
+    /// The guest's word size, as the folder of its root is called.
+    pub fn arch(self) -> &'static str {
+        self.guest_folders().0
+    }
+
     /// Folder of the prebuilt guest root, and the kernels' folder in it.
     fn guest_folders(self) -> (&'static str, &'static str) {
         match self {
@@ -67,10 +81,8 @@ impl Flavour {
 pub fn kernels() -> Result<Vec<String>, String> {
     let dir = workspace().join("tests/bench/kernels");
     let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".c")?.to_string()))
-        .filter(|name| name != "linux_shim")
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".c")?.to_string())).collect();
     names.sort();
     Ok(names)
 }
@@ -82,7 +94,7 @@ pub fn kernels() -> Result<Vec<String>, String> {
 /// What the compiler says.
 pub fn native() -> Result<PathBuf, String> {
     let out = target_dir().join("bench");
-    run(Command::new("bash").arg(workspace().join("tests/bench/kernels/native.sh")).arg(&out))?;
+    run(Command::new("bash").arg(workspace().join("tests/bench/native/native.sh")).arg(&out))?;
     Ok(out)
 }
 
@@ -97,14 +109,16 @@ pub fn hokku() -> Result<PathBuf, String> {
     Ok(target_dir().join("release/hokku"))
 }
 
-fn target_dir() -> PathBuf {
+/// Cargo's target folder.
+pub(super) fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs `command` and returns what it printed.
+pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
 }

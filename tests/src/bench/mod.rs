@@ -2,4 +2,5 @@
 
 pub mod build;
 pub mod measure;
+pub mod programs;
 pub mod report;

@@ -7,13 +7,17 @@ use std::{fs, io};
 use clap::Parser;
 use hokku_tests::bench::build::{self, Flavour};
 use hokku_tests::bench::measure::{self, Job, median};
+use hokku_tests::bench::programs::{self, Built};
 use hokku_tests::bench::report::{Latency, Report, Row, Table};
 
-/// Times the benchmark kernels: native, hokku, and qemu-user where it is installed.
+/// Times the benchmark kernels and programs: native, hokku, and those of qemu-user, box64 and blink that are installed.
 #[derive(Parser)]
 struct Args {
-    /// Kernels to run [default: all]
-    kernels: Vec<String>,
+    /// Kernels and programs to run [default: all]
+    names: Vec<String>,
+    /// Leave the whole programs out, whose sources cargo fetches
+    #[arg(long)]
+    no_programs: bool,
     /// Flavours to run: x86_64, x86-sse2, x86-x87 [default: all]
     #[arg(long, value_delimiter = ',')]
     flavour: Vec<String>,
@@ -46,11 +50,17 @@ fn main() -> ExitCode {
 
 fn bench(args: &Args) -> Result<(), String> {
     let hokku = build::hokku()?;
-    let all = build::kernels()?;
-    if let Some(unknown) = args.kernels.iter().find(|k| !all.contains(k)) {
-        return Err(format!("there is no kernel {unknown}; there are {}", all.join(", ")));
+    let (mut kernels, mut programs) = (build::kernels()?, programs::names());
+    if let Some(unknown) = args.names.iter().find(|n| !kernels.contains(n) && !programs.contains(n)) {
+        return Err(format!("there is no {unknown}; there are {}", [kernels, programs].concat().join(", ")));
     }
-    let kernels = if args.kernels.is_empty() { &all } else { &args.kernels };
+    if !args.names.is_empty() {
+        kernels.retain(|k| args.names.contains(k));
+        programs.retain(|p| args.names.contains(p));
+    }
+    if args.no_programs {
+        programs.clear();
+    }
     let flavours: Vec<Flavour> = if args.flavour.is_empty() {
         Flavour::ALL.to_vec()
     } else {
@@ -59,8 +69,21 @@ fn bench(args: &Args) -> Result<(), String> {
     };
     let native = build::native()?;
     let mut tables = Vec::new();
-    for flavour in flavours {
-        tables.push(table(args, flavour, kernels, &hokku, &native.join(flavour.native_folder()))?);
+    let bench = Bench { args, hokku: &hokku };
+    for flavour in &flavours {
+        let of = |kernel: &String| {
+            let (root, guest) = flavour.guest(kernel)?;
+            Some((kernel.clone(), Built { native: native.join(flavour.native_folder()).join(kernel), root, guest }))
+        };
+        tables.extend(bench.table(flavour.name(), *flavour, &kernels.iter().filter_map(of).collect::<Vec<_>>())?);
+    }
+    for flavour in &flavours {
+        let mut built = Vec::new();
+        for program in &programs {
+            eprintln!("building {program} for {}", flavour.name());
+            built.push((program.clone(), programs::build(program, *flavour, &native)?));
+        }
+        tables.extend(bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?);
     }
     let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
     let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies };
@@ -72,42 +95,55 @@ fn bench(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-fn table(args: &Args, flavour: Flavour, kernels: &[String], hokku: &Path, natives: &Path) -> Result<Table, String> {
-    let qemu = if flavour == Flavour::X86_64 { "qemu-x86_64" } else { "qemu-i386" };
-    let with_qemu = !args.no_peers && Command::new(qemu).arg("--version").output().is_ok_and(|o| o.status.success());
-    let mut runners = vec!["hokku".to_string()];
-    if args.interp {
-        runners.push("hokku interp".into());
-    }
-    if with_qemu {
-        runners.push(qemu.into());
-    }
-    let mut rows = Vec::new();
-    for kernel in kernels {
-        let Some((root, place)) = flavour.guest(kernel) else { continue };
-        let native = natives.join(kernel);
-        let under = |engine: &str| Job::new(hokku, &[&"run", &"--root", &root, &"--engine", &engine, &place]);
-        let mut jobs = vec![Job::new(&native, &[]), under("jit")];
-        if args.interp {
-            // Some fifty times slower: once tells enough.
-            jobs.push(Job { most: 1, ..under("interp") });
-        }
-        if with_qemu {
-            jobs.push(Job::new(Path::new(qemu), &[&native]));
-        }
-        eprint!("{} {kernel} ... ", flavour.name());
-        let results = measure::interleaved(&jobs, args.rounds);
-        let native_seconds = median(results[0].as_ref().map_err(|e| format!("{kernel}, native: {e}"))?);
-        let ratios: Vec<Option<f64>> =
-            results[1..].iter().map(|r| r.as_ref().ok().map(|times| median(times) / native_seconds)).collect();
-        let failed = |(runner, result): (&String, &Result<Vec<f64>, String>)| {
-            result.as_ref().err().map(|e| format!("{runner}: {e}"))
+struct Bench<'a> {
+    args: &'a Args,
+    hokku: &'a Path,
+}
+
+impl Bench<'_> {
+    /// The other translators on this machine that run Linux programs of `flavour`.
+    fn peers(&self, flavour: Flavour) -> Vec<&'static str> {
+        let all: &[&str] = match flavour {
+            Flavour::X86_64 => &["qemu-x86_64", "box64", "blink"],
+            Flavour::Sse2 | Flavour::X87 => &["qemu-i386"],
         };
-        let errors = runners.iter().zip(&results[1..]).filter_map(failed).collect();
-        eprintln!("{ratios:.2?}");
-        rows.push(Row { kernel: kernel.clone(), native_seconds, ratios, errors });
+        let is_there = |peer: &&str| Command::new(peer).arg("--version").output().is_ok_and(|o| o.status.success());
+        if self.args.no_peers { Vec::new() } else { all.iter().copied().filter(is_there).collect() }
     }
-    Ok(Table { flavour: flavour.name().into(), runners, rows })
+
+    /// Times each of `programs` under everything; `None` where there are none.
+    fn table(&self, name: &str, flavour: Flavour, programs: &[(String, Built)]) -> Result<Option<Table>, String> {
+        if programs.is_empty() {
+            return Ok(None);
+        }
+        let peers = self.peers(flavour);
+        let mut runners = vec!["hokku".to_string()];
+        runners.extend(self.args.interp.then(|| "hokku interp".into()));
+        runners.extend(peers.iter().map(|p| p.to_string()));
+        let mut rows = Vec::new();
+        for (program, Built { native, root, guest }) in programs {
+            let under =
+                |engine: &str| Job::new(self.hokku, &[&"run", &"--root", root, &"--engine", &engine, &guest.as_str()]);
+            let mut jobs = vec![Job::new(native, &[]), under("jit")];
+            if self.args.interp {
+                // Some fifty times slower: once tells enough.
+                jobs.push(Job { most: 1, ..under("interp") });
+            }
+            jobs.extend(peers.iter().map(|peer| Job::new(Path::new(peer), &[native])));
+            eprint!("{name} {program} ... ");
+            let results = measure::interleaved(&jobs, self.args.rounds);
+            let native_seconds = median(results[0].as_ref().map_err(|e| format!("{program}, native: {e}"))?);
+            let ratios: Vec<Option<f64>> =
+                results[1..].iter().map(|r| r.as_ref().ok().map(|times| median(times) / native_seconds)).collect();
+            let failed = |(runner, result): (&String, &Result<Vec<f64>, String>)| {
+                result.as_ref().err().map(|e| format!("{runner}: {e}"))
+            };
+            let errors = runners.iter().zip(&results[1..]).filter_map(failed).collect();
+            eprintln!("{ratios:.2?}");
+            rows.push(Row { kernel: program.clone(), native_seconds, ratios, errors });
+        }
+        Ok(Some(Table { flavour: name.into(), runners, rows }))
+    }
 }
 
 fn latencies(hokku: &Path, rounds: usize) -> Result<Vec<Latency>, String> {
