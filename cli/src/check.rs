@@ -62,9 +62,14 @@ impl Abi {
 }
 
 fn report(path: &Path, root: Option<&Path>) -> Result<(String, bool)> {
-    use std::fmt::Write;
     let bytes = fs::read(path).context("cannot read the file")?;
-    let elf = parse(&bytes)?;
+    describe(&bytes, path, root)
+}
+
+/// The report about the file `bytes`, found at `path`, and whether it can run.
+pub(crate) fn describe(bytes: &[u8], path: &Path, root: Option<&Path>) -> Result<(String, bool)> {
+    use std::fmt::Write;
+    let elf = parse(bytes)?;
     let mut problems = Vec::new();
     let (name, bits) = match elf.header.e_machine {
         header::EM_386 => ("x86", 32),
@@ -88,7 +93,7 @@ fn report(path: &Path, root: Option<&Path>) -> Result<(String, bool)> {
         _ => "image of another kind",
     };
     writeln!(out, "  kind          {kind}")?;
-    writeln!(out, "  ABI           {}", abi(&elf, &bytes).name())?;
+    writeln!(out, "  ABI           {}", abi(&elf, bytes).name())?;
     for library in &elf.libraries {
         match root {
             None => writeln!(out, "  needs         {library}")?,
@@ -101,7 +106,7 @@ fn report(path: &Path, root: Option<&Path>) -> Result<(String, bool)> {
             },
         }
     }
-    let scan = scan(&elf, &bytes, bits);
+    let scan = scan(&elf, bytes, bits);
     for (extension, count) in &scan.extensions {
         writeln!(out, "  uses          {extension}: {count} instructions")?;
     }

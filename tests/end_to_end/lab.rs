@@ -135,6 +135,25 @@ fn memory_is_reported_by_hash_and_on_request_in_full() {
     }
 }
 
+/// Dumps longer than a part, longer than what is mapped, and longer than any memory.
+#[test]
+fn a_dump_of_any_size_is_answered() {
+    // mov byte [rcx], al: in the second part
+    let mut case = case("dump", 64, "8801f4", json!({"rcx": "0x40005", "rax": "0x7"}));
+    case["map"] = json!([{"addr": "0x10000", "size": "0x1000"}, {"addr": "0x30000", "size": "0x18000"}]);
+    case["dump"] = json!([{"addr": "0x30000", "size": "0x18000", "raw": true}]);
+    for result in both(&case) {
+        let hex = result["mem"][0]["hex"].as_str().expect("asked for");
+        assert_eq!((hex.len(), &hex[0x20008..0x2000e]), (0x30000, "000700"));
+    }
+    for size in ["0x18001", "0x7fffffffffff", "0xffffffffffffffff"] {
+        case["dump"][0]["size"] = json!(size);
+        for result in both(&case) {
+            assert_eq!(result["stop"]["reason"], "setup_error", "{result}");
+        }
+    }
+}
+
 #[test]
 fn x87_registers_are_physical() {
     // fld1; fldpi; hlt: pi is in R6, one in R7

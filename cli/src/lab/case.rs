@@ -177,9 +177,25 @@ pub(crate) struct Memory {
     pub hex: Option<String>,
 }
 
-/// 64-bit FNV-1a.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
+/// 64-bit FNV-1a of bytes that come in parts.
+pub(crate) struct Fnv1a(u64);
+
+impl Default for Fnv1a {
+    fn default() -> Self {
+        Fnv1a(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv1a {
+    /// Takes `bytes` in.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+    }
+
+    /// The hash of all bytes so far.
+    pub(crate) fn value(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Bytes of a string of hexadecimal digit pairs.
@@ -233,8 +249,13 @@ mod tests {
 
     #[test]
     fn hashes_as_fnv1a_does() {
-        assert_eq!(fnv1a(b""), 0xcbf29ce484222325);
-        assert_eq!(fnv1a(b"a"), 0xaf63dc4c8601ec8c);
+        let mut hash = Fnv1a::default();
+        assert_eq!(hash.value(), 0xcbf29ce484222325);
+        hash.add(b"a");
+        assert_eq!(hash.value(), 0xaf63dc4c8601ec8c);
+        hash.add(b"");
+        hash.add(b"b");
+        assert_eq!(hash.value(), 0x089c4407b545986a);
         assert_eq!(to_hex(&[0, 0xff]), "00ff");
     }
 }

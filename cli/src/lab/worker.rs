@@ -14,7 +14,7 @@ use hokku_ir::guest::F80;
 use hokku_ir::{CpuFeatures, CpuMode, CpuState, Gpr, GuestAddr, Seg, SyscallKind};
 use hokku_runtime::{FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread};
 
-use super::case::{Case, Hex, Memory, Outcome, Register, Stop, fnv1a, from_hex, to_hex};
+use super::case::{Case, Fnv1a, Hex, Memory, Outcome, Register, Stop, from_hex, to_hex};
 use crate::EngineName;
 
 /// Other names than [`CpuFeatures`]' own that a case may use for a processor's features: letters and digits count, case does not.
@@ -97,7 +97,8 @@ impl Personality for Lab {
     }
 }
 
-fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir: &Path) -> Result<Outcome> {
+/// Runs one case on `engine`; files of data are looked up in `dir`.
+pub(crate) fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir: &Path) -> Result<Outcome> {
     if case.v != 1 {
         bail!("format version {} is not 1", case.v);
     }
@@ -246,8 +247,23 @@ fn registers(cpu: &CpuState, mode: CpuMode) -> BTreeMap<String, Register> {
     regs
 }
 
+/// Reports `size` bytes at `addr`, a part at a time: a case may ask for more than the host has memory.
 fn dump(team: &Team, addr: Hex, size: Hex, raw: bool) -> Result<Memory> {
-    let mut bytes = vec![0; usize::try_from(size.0)?];
-    team.memory.read_bytes(GuestAddr(addr.0), &mut bytes).map_err(|e| anyhow!("dump of {addr} + {size}: {e}"))?;
-    Ok(Memory { addr, size, fnv1a: format!("{:016x}", fnv1a(&bytes)), hex: raw.then(|| to_hex(&bytes)) })
+    const PART: u64 = 1 << 16;
+    let mut part = vec![0; size.0.min(PART) as usize];
+    let mut hash = Fnv1a::default();
+    let mut hex = raw.then(String::new);
+    let mut done = 0;
+    while done < size.0 {
+        let part = &mut part[..(size.0 - done).min(PART) as usize];
+        team.memory
+            .read_bytes(GuestAddr(addr.0.wrapping_add(done)), part)
+            .map_err(|e| anyhow!("dump of {addr} + {size}: {e}"))?;
+        hash.add(part);
+        if let Some(hex) = &mut hex {
+            hex.push_str(&to_hex(part));
+        }
+        done += part.len() as u64;
+    }
+    Ok(Memory { addr, size, fnv1a: format!("{:016x}", hash.value()), hex })
 }
