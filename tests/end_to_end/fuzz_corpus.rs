@@ -23,9 +23,9 @@ fn check_reports_every_file() {
     let mut arguments = vec!["check"];
     arguments.extend(files.iter().map(|f| f.to_str().expect("plain names")));
     let output = hokku(&arguments);
-    assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
+    assert_eq!(output.sound("check").code, 1, "{}", output.err);
     for file in &files {
-        assert!(output.stdout.contains(file.to_str().expect("plain names")), "{} is not reported", file.display());
+        assert!(output.out.contains(file.to_str().expect("plain names")), "{} is not reported", file.display());
     }
 }
 
@@ -36,6 +36,9 @@ fn the_lab_answers_every_case() {
     for file in corpus("lab_json") {
         let bytes = fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let text = String::from_utf8_lossy(&bytes).replace(['\n', '\r'], " ");
+        if text.trim().is_empty() {
+            continue;
+        }
         // Of cases that can be read, the time is limited.
         cases.push(match serde_json::from_str::<Value>(&text) {
             Ok(mut case) if case.get("timeout_ms").is_some() => {

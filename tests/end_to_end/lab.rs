@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-const ENGINES: [&str; 2] = ["interp", "jit"];
+pub(crate) const ENGINES: [&str; 2] = ["interp", "jit"];
 
 /// Runs `cases` in one lab and returns one result a case.
-fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
+pub(crate) fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
     lab_with(&["--engine", engine], cases)
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod corrupted;
+mod fuzz_corpus;
 mod hokku;
 mod lab;
 mod programs;

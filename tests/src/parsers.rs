@@ -4,6 +4,7 @@
 use hokku_backend_x86_64::{Features, X86_64};
 use hokku_frontend::{Limits, translate};
 use hokku_ir::backend::Backend;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::eval::{Evaluator, FixedSystem};
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::verify::verify;
@@ -38,16 +39,17 @@ pub fn elf(bytes: &[u8]) {
     }
 }
 
-/// `bytes` as guest code: the first says how it is translated, the others are the code. Translated, verified, optimised, compiled, and run a
+/// `bytes` as guest code: the first two say how it is translated, the others are the code. Translated, verified, optimised, compiled, and run a
 /// little by the evaluator.
 pub fn frontend(bytes: &[u8]) {
-    let Some((how, code)) = bytes.split_first() else { return };
+    let [how, model, code @ ..] = bytes else { return };
+    let features = CpuModel::ALL[usize::from(*model) % CpuModel::ALL.len()].features;
     let mode = if how & 1 == 0 { CpuMode::Protected32 } else { CpuMode::Long64 };
     let ends = [CODE, 0xffff_ffe0, 0x7fff_ffff_ffe0, u64::MAX - 31];
     let at = GuestAddr(ends[usize::from(how >> 1 & 3)] & mode.word().mask());
     let limits = [Limits::default(), Limits::single_block(), Limits::single_instruction()];
     let limits = &limits[usize::from(how >> 3 & 3).min(2)];
-    let key = BlockKey { single_step: how & 0x20 != 0, ordered: how & 0x40 != 0, ..BlockKey::new(at, mode) };
+    let key = BlockKey { single_step: how & 0x20 != 0, ordered: how & 0x40 != 0, features, ..BlockKey::new(at, mode) };
     let mut region = translate(&(at, code), key, limits);
     verify(&region).unwrap_or_else(|e| panic!("{code:02x?}: {e}\n{}", text::print::region(&region)));
     if how & 0x80 != 0 {
