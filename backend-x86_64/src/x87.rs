@@ -135,6 +135,7 @@ pub(crate) fn control_code(op: X87Control) -> &'static [u8] {
         X87Control::Clex => &[0xdb, 0xe2],
         X87Control::Emms => &[0x0f, 0x77],
         X87Control::Wait => &[0x9b],
+        X87Control::Nop => &[0xd9, 0xd0],
     }
 }
 

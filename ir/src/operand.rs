@@ -300,6 +300,8 @@ kinds! {
         Emms "emms",
         /// `fwait`: raises a pending unmasked exception.
         Wait "wait",
+        /// `fnop`: the same, as an instruction whose address is kept.
+        Nop "nop",
     }
 
     /// x87 and SSE state images in memory.

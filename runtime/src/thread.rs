@@ -200,7 +200,8 @@ impl Thread {
 
     /// Brings the x87 unit's state into `cpu.x87`, where it may be read and changed until the guest runs again.
     pub fn sync_x87(&mut self) {
-        crate::host::arch::x87::save(&mut self.cpu);
+        let team = &self.team;
+        crate::host::arch::x87::save(&mut self.cpu, |host| team.x87_instruction(host));
     }
 
     /// Whether an interrupt waits to be delivered: host calls that may block for long should not be made then.

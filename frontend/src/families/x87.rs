@@ -78,8 +78,8 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Ffreep => |e, i| free(e, i, true),
         Mnemonic::Fninit => |e, _| control(e, X87Control::Init),
         Mnemonic::Fnclex => |e, _| control(e, X87Control::Clex),
-        // An FNOP is an x87 instruction all the same: it reports pending exceptions.
-        Mnemonic::Wait | Mnemonic::Fnop => |e, _| control(e, X87Control::Wait),
+        Mnemonic::Wait => |e, _| control(e, X87Control::Wait),
+        Mnemonic::Fnop => |e, _| control(e, X87Control::Nop),
         // Left over from the 8087 and 80287: no operations on later units.
         Mnemonic::Fneni | Mnemonic::Fndisi | Mnemonic::Fnsetpm => |_, _| Ok(Step::Next),
         Mnemonic::Fnstsw => fnstsw,

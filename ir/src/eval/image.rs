@@ -123,7 +123,8 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         x87.tags = field(4, 1) as u8;
         x87.opcode = field(6, 2) as u16 & 0x7ff;
         let pointer = if image == StateImage::Fx64 { 8 } else { 4 };
-        x87.instruction = field(8, pointer);
+        // Of the 64 bits the unit keeps a 57-bit linear address.
+        x87.instruction = ((field(8, pointer) << 7) as i64 >> 7) as u64;
         x87.operand = field(16, pointer);
         for i in 0..8 {
             set_register(x87, i, &bytes[32 + 16 * i..][..10]);

@@ -39,6 +39,7 @@ mod x87_unary;
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
 pub use system::{FixedSystem, SystemModel};
+pub use x87::X87Code;
 
 use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};

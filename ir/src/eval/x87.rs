@@ -1,12 +1,15 @@
 //! The x87 register stack and the instructions on it: [`crate::softfloat`] under the control word. Source: Intel SDM vol. 1, chapter 8.
 //!
-//! An unmasked exception leaves ES set; the next waiting instruction raises #MF. The instruction and operand addresses are kept, the
-//! opcode is not (as on processors where it is saved for unmasked exceptions alone).
+//! An unmasked exception leaves ES set; the next waiting instruction raises #MF. The instruction's address is kept by every instruction that is
+//! not a control instruction, opcode and operand address by those alone that raise an unmasked exception, as processors with
+//! `FDP_EXCPTN_ONLY` do.
 
 use super::EvalFault;
 use super::fp::relation_flags;
+use super::memory::Memory;
 use super::state::{PENDING, check_x87_pending};
-use crate::guest::{self, FlagSet, GuestAddr, X87};
+use crate::guest::{self, FlagSet, GuestAddr, Seg, X87};
+use crate::key::CpuMode;
 use crate::operand::{X87Const, X87Control, X87Op};
 use crate::softfloat::{self as soft, Constant, Exceptions, F80, FloatEnv, Format, Relation, Settled};
 
@@ -32,35 +35,45 @@ pub(super) enum StackFault {
     Overflow,
 }
 
-/// The unit while an instruction works on it.
-pub(super) struct Unit<'a> {
-    x87: &'a mut X87,
+/// The instruction that the unit works for.
+pub(super) struct Insn<'a, M: ?Sized> {
+    pub(super) memory: &'a M,
+    pub(super) mode: CpuMode,
+    pub(super) pc: GuestAddr,
 }
 
-impl<'a> Unit<'a> {
+/// The unit while an instruction works on it.
+pub(super) struct Unit<'a, M: ?Sized> {
+    x87: &'a mut X87,
+    insn: Insn<'a, M>,
+    /// Address of the memory operand, without segment base.
+    operand: Option<u64>,
+}
+
+impl<'a, M: Memory + ?Sized> Unit<'a, M> {
     /// Starts a waiting instruction: #MF where an exception is pending.
-    pub(super) fn wait(x87: &'a mut X87) -> Result<Self, EvalFault> {
+    pub(super) fn wait(x87: &'a mut X87, insn: Insn<'a, M>) -> Result<Self, EvalFault> {
         check_x87_pending(x87)?;
-        Ok(Unit { x87 })
+        Ok(Unit { x87, insn, operand: None })
     }
 
-    /// Starts a waiting instruction at `pc` that clears C1.
-    pub(super) fn start(x87: &'a mut X87, pc: GuestAddr) -> Result<Self, EvalFault> {
-        let mut unit = Unit::start_keeping_c1(x87, pc)?;
+    /// Starts a waiting instruction that clears C1.
+    pub(super) fn start(x87: &'a mut X87, insn: Insn<'a, M>) -> Result<Self, EvalFault> {
+        let mut unit = Unit::start_keeping_c1(x87, insn)?;
         unit.set_conditions(C1, 0);
         Ok(unit)
     }
 
-    /// Starts a waiting instruction at `pc` that leaves C1 as it is unless the stack faults.
-    pub(super) fn start_keeping_c1(x87: &'a mut X87, pc: GuestAddr) -> Result<Self, EvalFault> {
-        let unit = Unit::wait(x87)?;
-        unit.x87.instruction = pc.0;
+    /// Starts a waiting instruction that leaves C1 as it is unless the stack faults.
+    pub(super) fn start_keeping_c1(x87: &'a mut X87, insn: Insn<'a, M>) -> Result<Self, EvalFault> {
+        let unit = Unit::wait(x87, insn)?;
+        unit.x87.instruction = unit.insn.pc.0;
         Ok(unit)
     }
 
-    /// Keeps the memory operand's address.
+    /// Tells the memory operand's address, for the case of an exception.
     pub(super) fn note_operand(&mut self, at: u64) {
-        self.x87.operand = at;
+        self.operand = Some(at);
     }
 
     fn place(&self, i: u8) -> usize {
@@ -134,6 +147,8 @@ impl<'a> Unit<'a> {
         self.x87.status |= (settled.flags & Exceptions::ALL).bits();
         if !settled.unmasked.is_empty() {
             self.x87.status |= PENDING | BUSY;
+            self.x87.opcode = X87Code::at(self.insn.memory, self.insn.mode, self.insn.pc).opcode;
+            self.x87.operand = self.operand.unwrap_or(self.x87.operand);
         }
     }
 
@@ -309,8 +324,8 @@ pub(super) fn arith<B: Format>(op: X87Op, a: F80, b: B, env: &mut FloatEnv) -> F
     }
 }
 
-/// `x87_control`.
-pub(super) fn control(x87: &mut X87, op: X87Control) -> Result<(), EvalFault> {
+/// `x87_control` of the instruction at `pc`.
+pub(super) fn control(x87: &mut X87, op: X87Control, pc: GuestAddr) -> Result<(), EvalFault> {
     match op {
         X87Control::Init => initialise(x87),
         X87Control::Clex => x87.status &= !(Exceptions::ALL.bits() | SF | PENDING | BUSY),
@@ -320,8 +335,51 @@ pub(super) fn control(x87: &mut X87, op: X87Control) -> Result<(), EvalFault> {
             x87.tags = 0;
         }
         X87Control::Wait => check_x87_pending(x87)?,
+        X87Control::Nop => {
+            check_x87_pending(x87)?;
+            x87.instruction = pc.0;
+        }
     }
     Ok(())
+}
+
+/// What the unit keeps of an x87 instruction's bytes, and what its operand's address depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct X87Code {
+    /// The low three bits of the first opcode byte, then all of the second.
+    pub opcode: u16,
+    /// The segment of the memory operand, if that is fs or gs: the unit keeps the address without its base.
+    pub segment: Option<Seg>,
+}
+
+impl X87Code {
+    /// Of the instruction whose bytes `byte` gives by their numbers; all zero where it is no x87 instruction.
+    pub fn decode(mode: CpuMode, byte: impl Fn(u64) -> u8) -> X87Code {
+        /// The most bytes of an instruction before the last of an x87 opcode.
+        const LONGEST: u64 = 13;
+        let mut segment = None;
+        for n in 0..=LONGEST {
+            match byte(n) {
+                escape @ 0xd8..=0xdf => {
+                    let second = byte(n + 1);
+                    let opcode = u16::from(escape & 7) << 8 | u16::from(second);
+                    return X87Code { opcode, segment: segment.filter(|_| second < 0xc0) };
+                }
+                0x64 => segment = Some(Seg::Fs),
+                0x65 => segment = Some(Seg::Gs),
+                0x26 | 0x2e | 0x36 | 0x3e if mode == CpuMode::Protected32 => segment = None,
+                0x26 | 0x2e | 0x36 | 0x3e | 0x66 | 0x67 | 0xf0 | 0xf2 | 0xf3 => {}
+                0x40..=0x4f if mode == CpuMode::Long64 => {}
+                _ => break,
+            }
+        }
+        X87Code::default()
+    }
+
+    /// Of the instruction at `pc`; all zero where its bytes are not there any more.
+    pub fn at<M: Memory + ?Sized>(memory: &M, mode: CpuMode, pc: GuestAddr) -> X87Code {
+        X87Code::decode(mode, |n| memory.read_u8(pc.offset(n)).unwrap_or(0))
+    }
 }
 
 /// `fninit`: everything but the registers' contents.

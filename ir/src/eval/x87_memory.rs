@@ -1,7 +1,7 @@
 //! x87 instructions with a memory operand. Memory comes first: a page fault leaves the unit as it was.
 
 use super::memory::{Memory, effective};
-use super::x87::{StackFault, Unit, arith};
+use super::x87::{Insn, StackFault, Unit, arith};
 use super::{EvalFault, Machine, Val};
 use crate::guest::GuestAddr;
 use crate::operand::{Addr, Width, X87Format, X87Op};
@@ -25,20 +25,33 @@ enum Loaded {
     Extended(F80),
 }
 
-impl<M: Memory + ?Sized> Machine<'_, M> {
+impl<'a, M: Memory + ?Sized> Machine<'a, M> {
+    /// The instruction that runs.
+    fn insn(&self) -> Insn<'a, M> {
+        Insn { memory: self.memory, mode: self.mode, pc: self.pc }
+    }
+
     /// The memory operand at `at`.
     pub(super) fn x87_operand(&self, format: X87Format, at: &Addr, values: &[Val]) -> Operand {
         Operand { format, at: self.linear(at, values), offset: effective(at, values) }
     }
 
     /// The unit at the start of an instruction without memory operand.
-    pub(super) fn x87(&mut self) -> Result<Unit<'_>, EvalFault> {
-        Unit::start(&mut self.cpu.x87, self.pc)
+    pub(super) fn x87(&mut self) -> Result<Unit<'_, M>, EvalFault> {
+        let insn = self.insn();
+        Unit::start(&mut self.cpu.x87, insn)
     }
 
     /// The unit at the start of an instruction that leaves C1 as it is.
-    pub(super) fn x87_keeping_c1(&mut self) -> Result<Unit<'_>, EvalFault> {
-        Unit::start_keeping_c1(&mut self.cpu.x87, self.pc)
+    pub(super) fn x87_keeping_c1(&mut self) -> Result<Unit<'_, M>, EvalFault> {
+        let insn = self.insn();
+        Unit::start_keeping_c1(&mut self.cpu.x87, insn)
+    }
+
+    /// The unit before a waiting instruction has done anything.
+    fn x87_waiting(&mut self) -> Result<Unit<'_, M>, EvalFault> {
+        let insn = self.insn();
+        Unit::wait(&mut self.cpu.x87, insn)
     }
 
     fn load_x87(&self, from: Operand) -> Result<Loaded, EvalFault> {
@@ -60,10 +73,10 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
     }
 
     /// Starts a waiting instruction that reads `from`.
-    fn start_x87(&mut self, from: Operand) -> Result<(Unit<'_>, Loaded), EvalFault> {
-        Unit::wait(&mut self.cpu.x87)?;
+    fn start_x87(&mut self, from: Operand) -> Result<(Unit<'_, M>, Loaded), EvalFault> {
+        self.x87_waiting()?;
         let loaded = self.load_x87(from)?;
-        let mut unit = Unit::start(&mut self.cpu.x87, self.pc)?;
+        let mut unit = self.x87()?;
         unit.note_operand(from.offset);
         Ok((unit, loaded))
     }
@@ -103,7 +116,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     /// `x87_compare_mem`.
     pub(super) fn x87_compare_mem(&mut self, from: Operand, pops: u8) -> Result<(), EvalFault> {
-        fn relate<B: Format>(unit: &mut Unit<'_>, b: B) -> (Relation, bool) {
+        fn relate<M: Memory + ?Sized, B: Format>(unit: &mut Unit<'_, M>, b: B) -> (Relation, bool) {
             unit.relate(&[0], b, false)
         }
         let (mut unit, loaded) = self.start_x87(from)?;
@@ -118,7 +131,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     /// `x87_store`.
     pub(super) fn x87_store(&mut self, to: Operand, truncate: bool, pops: u8) -> Result<(), EvalFault> {
-        let unit = Unit::wait(&mut self.cpu.x87)?;
+        let unit = self.x87_waiting()?;
         let (empty, mut env, v) = (unit.lacks(&[0]), unit.env(), unit.st(0));
         let (bytes, len) = if empty { indefinite(to.format) } else { stored(to.format, truncate, v, &mut env) };
         let settled = env.settle();
@@ -126,7 +139,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         if writes {
             self.memory.write(to.at, &bytes[..len])?;
         }
-        let mut unit = Unit::start(&mut self.cpu.x87, self.pc)?;
+        let mut unit = self.x87()?;
         unit.note_operand(to.offset);
         if empty {
             unit.stack_fault(StackFault::Underflow);
@@ -208,7 +221,7 @@ mod tests {
         case.eval(store_pop(X87Format::I64), &[Val::int(AREA)]).unwrap();
         assert_eq!(case.memory.contents()[0].1, 3u64.to_le_bytes());
         assert_eq!((case.cpu.x87.top(), case.cpu.x87.tags, case.cpu.x87.status), (0, 0, 0));
-        assert_eq!((case.cpu.x87.instruction, case.cpu.x87.operand), (0x40_1000, AREA));
+        assert_eq!((case.cpu.x87.instruction, case.cpu.x87.operand), (0x40_1000, 0));
     }
 
     #[test]

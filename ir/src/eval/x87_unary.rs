@@ -1,5 +1,6 @@
 //! x87 instructions that work on the top of the stack alone.
 
+use super::memory::Memory;
 use super::x87::{C0, C1, C2, C3, StackFault, Unit};
 use crate::operand::X87Unary;
 use crate::softfloat::{self as soft, F80, FloatEnv, Inexact, Kind, Quotient, Remainder};
@@ -12,7 +13,7 @@ struct Pair {
     pushed: F80,
 }
 
-impl Unit<'_> {
+impl<M: Memory + ?Sized> Unit<'_, M> {
     /// `x87_unary`.
     pub(super) fn unary(&mut self, op: X87Unary) {
         let (a, b) = (self.st(0), self.st(1));

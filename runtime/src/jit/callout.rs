@@ -29,7 +29,7 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
     jit.count_callout(op.name());
     let uses_x87 = op.effects().contains(Effects::x87);
     if uses_x87 {
-        arch::x87::save(cpu);
+        arch::x87::save(cpu, |host| jit.team().x87_instruction(host));
     }
     let mut args = [Val::default(); MAX_ARGS];
     for (arg, words) in args.iter_mut().zip(&cpu.host.callout_args) {

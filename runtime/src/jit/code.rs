@@ -99,6 +99,12 @@ impl JitCode {
         Some(self.faults[i])
     }
 
+    /// The guest instruction of the last faulting instruction at or before host address `pc`.
+    pub(crate) fn guest_instruction(&self, pc: u64) -> Option<GuestAddr> {
+        let after = self.faults.partition_point(|f| u64::from(f.offset) <= pc - self.start);
+        Some(self.faults[after.checked_sub(1)?].pc)
+    }
+
     /// The guest address of the block that starts at host address `pc`.
     pub(crate) fn block_at(&self, pc: u64) -> Option<GuestAddr> {
         let i = self.block_offsets.binary_search_by_key(&(pc - self.start), |b| u64::from(b.0)).ok()?;

@@ -5,6 +5,7 @@ mod code;
 mod host_code;
 mod linking;
 mod run;
+mod x87;
 
 pub(crate) use code::JitCode;
 pub(crate) use host_code::{Entrances, HostCode};

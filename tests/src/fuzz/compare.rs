@@ -69,6 +69,9 @@ fn registers(fields: &mut Vec<Field>, a: &CpuState, b: &CpuState, all: bool) {
     word("x87 control", a.x87.control.into(), b.x87.control.into());
     word("x87 status", a.x87.status.into(), b.x87.status.into());
     word("x87 tags", a.x87.tags.into(), b.x87.tags.into());
+    word("x87 opcode", a.x87.opcode.into(), b.x87.opcode.into());
+    word("x87 instruction", a.x87.instruction, b.x87.instruction);
+    word("x87 operand", a.x87.operand, b.x87.operand);
     for i in 0..8 {
         let (a, b) = (a.x87.regs[i], b.x87.regs[i]);
         if all || a != b {

@@ -10,21 +10,35 @@ use crate::oracle::layout::{PAGE, SCRATCH, SCRATCH_END, WRITABLE};
 /// Bytes of the scratch memory, the constant page included.
 pub const BYTES: usize = (SCRATCH_END - SCRATCH) as usize;
 
-/// The scratch pages; all else is unmapped.
+/// The scratch pages and the code that runs, which can only be read; all else is unmapped.
 #[derive(Clone, Debug)]
 pub struct Pages {
     bytes: RefCell<Box<[u8; BYTES]>>,
+    code: RefCell<(u64, Vec<u8>)>,
 }
 
 impl Pages {
     /// Pages that hold `bytes`.
     pub fn new(bytes: &[u8; BYTES]) -> Pages {
-        Pages { bytes: RefCell::new(Box::new(*bytes)) }
+        Pages { bytes: RefCell::new(Box::new(*bytes)), code: RefCell::default() }
     }
 
     /// Replaces the writable bytes.
     pub fn reset(&self, bytes: &[u8]) {
         self.bytes.borrow_mut()[..WRITABLE as usize].copy_from_slice(bytes);
+    }
+
+    /// Makes `bytes` at `at` the code.
+    pub fn set_code(&self, at: u64, bytes: &[u8]) {
+        *self.code.borrow_mut() = (at, bytes.to_vec());
+    }
+
+    /// Fills `buf` from the code, if `at` is inside.
+    fn read_code(&self, at: GuestAddr, buf: &mut [u8]) -> bool {
+        let (start, code) = &*self.code.borrow();
+        let Some(offset) = at.0.checked_sub(*start).filter(|offset| *offset < code.len() as u64) else { return false };
+        let found = code.get(offset as usize..).and_then(|rest| rest.get(..buf.len()));
+        found.map(|bytes| buf.copy_from_slice(bytes)).is_some()
     }
 
     /// Calls `f` with the writable bytes.
@@ -72,6 +86,9 @@ impl Pages {
 
 impl Memory for Pages {
     fn read(&self, at: GuestAddr, buf: &mut [u8]) -> Result<(), MemoryFault> {
+        if self.read_code(at, buf) {
+            return Ok(());
+        }
         let from = Self::find(at, buf.len(), false)?;
         buf.copy_from_slice(&self.bytes.borrow()[from..from + buf.len()]);
         Ok(())

@@ -159,6 +159,7 @@ impl Runner {
         start.apply(&mut self.memory);
         let mut ours = start.cpu.clone();
         self.pages.reset(&self.memory);
+        self.pages.set_code(program.at, &program.bytes);
         let outcome = evaluate::run(translated, program, &mut self.evaluator, &mut ours, &self.pages);
         let Outcome::Ended(our_ending) = outcome else { return Both::Incomparable };
         let mut native = start.cpu.clone();

@@ -220,6 +220,10 @@ pub fn x87(rng: &mut Rng) -> X87 {
     if unit.status & !unit.control & 0x3f != 0 {
         unit.status |= 0x8080;
     }
+    // As earlier instructions have left them.
+    unit.opcode = rng.u64() as u16 & 0x7ff;
+    unit.instruction = rng.u64() >> 16;
+    unit.operand = integer(rng);
     unit
 }
 

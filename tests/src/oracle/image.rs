@@ -45,12 +45,15 @@ pub(super) fn store(cpu: &CpuState, image: &mut [u8; IMAGE]) {
     image[HEADER] = 7;
 }
 
-/// Reads the float and vector state of `cpu` from `image`. The pointers of the last x87 instruction are left as they are.
+/// Reads the float and vector state of `cpu` from `image`.
 pub(super) fn load(image: &[u8; IMAGE], cpu: &mut CpuState) {
     let x87 = &mut cpu.x87;
     x87.control = u16::from_le_bytes(take(image, 0));
     x87.status = u16::from_le_bytes(take(image, 2));
     x87.tags = image[4];
+    x87.opcode = u16::from_le_bytes(take(image, 6));
+    x87.instruction = u64::from_le_bytes(take(image, 8));
+    x87.operand = u64::from_le_bytes(take(image, 16));
     for i in 0..8 {
         let register = (x87.top() as usize + i) % 8;
         x87.regs[register] = F80 {
