@@ -2,10 +2,10 @@
 
 use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{Link, Relocation, ReturnPad, Stop, StopKind, StubId};
-use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Value, Width};
+use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::assign::{EXIT_SITE, R15, RCX};
-use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
+use crate::encode::{HIGH, Mem, Opcode, Rm, Space, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
 
@@ -20,6 +20,8 @@ pub(crate) enum Cold {
     Mismatch { label: DynamicLabel, more: u64 },
     /// A computed jump that came to a block with the same place in the jump cache as its target, rcx + `more`.
     Missed { label: DynamicLabel, more: u64 },
+    /// Leaves at guest instruction `at` because its code has changed.
+    Stale { label: DynamicLabel, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
     Checked { id: BlockId, label: DynamicLabel, n: usize },
     /// The string instruction `code` with DF set, or not after all.
@@ -309,6 +311,24 @@ impl Lowering<'_> {
         }
     }
 
+    /// `check_code`: leaves if what is at `at` is not `expected`. Keeps all flags.
+    pub(crate) fn compare_code(&mut self, at: GuestAddr, w: Width, expected: u64) {
+        self.flush_stack();
+        self.before_fault();
+        self.take_rcx();
+        let t = self.temp();
+        self.asm.constant(t, at.0);
+        self.asm.movzx(w, t, Rm::Mem(Mem { space: Space::Guest, ..Mem::plain(t, 0) }));
+        let sum = w.max(Width::W32);
+        self.asm.constant(RCX, (expected & w.mask()).wrapping_neg() & sum.mask());
+        self.asm.lea(sum, RCX, Mem::sum(RCX, t, 0));
+        let (same, stale) = (self.asm.label(), self.asm.label());
+        self.asm.jrcxz(same);
+        self.asm.jmp(stale);
+        self.asm.bind(same);
+        self.cold.push(Cold::Stale { label: stale, at: self.pc });
+    }
+
     /// A syscall or trap.
     fn stop(&mut self, kind: StopKind, at: GuestAddr, next: GuestAddr) {
         self.before_fault_if_live();
@@ -352,6 +372,12 @@ impl Lowering<'_> {
                         self.subtract_from_rcx(more.wrapping_neg());
                     }
                     self.jump_to_stub(0xe9, stub);
+                }
+                Cold::Stale { label, at } => {
+                    self.asm.bind(label);
+                    let stub = self.asm.offset();
+                    self.out.stops.push(Stop { stub, kind: StopKind::Trap(Trap::Stale), at, next: at });
+                    self.leave_from_here(StubId::LeaveTrap);
                 }
                 Cold::Checked { id, label, n } => {
                     self.out.blocks[n].checked = self.checked_entry(id, Some(label));

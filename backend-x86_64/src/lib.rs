@@ -73,6 +73,11 @@ impl Backend for X86_64 {
         &[]
     }
 
+    /// The host's order is the guest's.
+    fn needs_order(&self) -> bool {
+        false
+    }
+
     fn stubs(&self, mode: CpuMode) -> Stubs {
         stubs::stubs(mode)
     }

@@ -337,14 +337,13 @@ impl Lowering<'_> {
 
     /// `mfence` and kin.
     pub(crate) fn fence_memory(&mut self, kind: Fence) {
-        self.asm.plain(&[
-            0x0f,
-            0xae,
-            match kind {
-                Fence::Load => 0xe8,
-                Fence::Full => 0xf0,
-                Fence::Store => 0xf8,
-            },
-        ]);
+        let which = match kind {
+            Fence::Load => 0xe8,
+            Fence::Full => 0xf0,
+            Fence::Store => 0xf8,
+            // The host orders these by itself.
+            Fence::Acquire | Fence::Release | Fence::AcquireRelease => return,
+        };
+        self.asm.plain(&[0x0f, 0xae, which]);
     }
 }

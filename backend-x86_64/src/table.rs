@@ -279,6 +279,9 @@ impl Lower for Lowering<'_> {
     fn get_tsc_aux(&mut self, dst: Value) {
         self.rest(dst);
     }
+    fn check_code(&mut self, _: Value, pc: GuestAddr, w: Width, expected: Imm) {
+        self.compare_code(pc, w, expected.0);
+    }
     fn trap_if(&mut self, dst: Value, _: CheckedTrap, _: Value) {
         self.rest(dst);
     }

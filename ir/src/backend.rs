@@ -22,6 +22,12 @@ pub trait Backend: Send + Sync {
     /// Names of the passes ([`crate::passes`]) that make regions better for this host, in the order in which they are to be applied.
     fn passes(&self) -> &'static [&'static str];
 
+    /// Whether code for regions with `key.ordered` differs from that for others, because the host does not keep x86's memory order by itself.
+    ///
+    /// Such a back end either lowers the loads and stores of ordered regions to ones that acquire and release, or names
+    /// [`memory_order`](crate::passes::memory_order()) as its last pass and lowers the fences.
+    fn needs_order(&self) -> bool;
+
     /// The code that all regions of `mode` share.
     fn stubs(&self, mode: CpuMode) -> Stubs;
 

@@ -47,6 +47,8 @@ pub enum Trap {
     Divide,
     /// The bytes of the instruction could not be fetched (unmapped or not executable): a page fault at that address.
     Fetch,
+    /// The code is not what it was when it was translated: it is to be translated anew. The guest sees nothing of it.
+    Stale,
 }
 
 /// How a block ends: exactly one per block.

@@ -102,8 +102,17 @@ kinds! {
         Protection "protection",
     }
 
-    /// Which accesses a fence orders, as the instruction of that name.
-    Fence { Load "lfence", Store "sfence", Full "mfence" }
+    /// Which accesses a fence orders.
+    Fence {
+        /// As the instruction of that name.
+        Load "lfence", Store "sfence", Full "mfence",
+        /// Loads before it with all accesses after it. x86 does so always: for hosts that do not.
+        Acquire "acquire",
+        /// All accesses before it with stores after it. x86 does so always: for hosts that do not.
+        Release "release",
+        /// Both.
+        AcquireRelease "acquire_release",
+    }
 
     /// A string instruction without its width.
     StringOp { Movs "movs", Stos "stos", Lods "lods", Cmps "cmps", Scas "scas" }

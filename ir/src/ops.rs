@@ -214,6 +214,9 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     get_tsc_aux = GetTscAux {} -> Type::I32, [volatile];
     /// Raises `trap` where I8 `c` is not zero (`INTO`, `BOUND`, selector checks); the state is that before the instruction.
     trap_if = TrapIf { trap: CheckedTrap, c: Value } -> Type::Void, [may_fault];
+    /// Raises [`Trap::Stale`](crate::exit::Trap::Stale) unless the guest code at `pc` still is the integer `expected` of width `w`; the state is that before
+    /// the instruction.
+    check_code = CheckCode { pc: GuestAddr, w: Width, expected: Imm } -> Type::Void, [volatile, may_fault];
     /// `PAUSE`: a spin loop runs.
     pause = Pause {} -> Type::Void, [volatile];
 

@@ -153,6 +153,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::Rdtsc {}
         | Op::GetTscAux {}
         | Op::Xgetbv {}
+        | Op::CheckCode { .. }
         | Op::Pause {}
         | Op::VecConst { .. }
         | Op::ZeroVectors { .. }

@@ -3,9 +3,12 @@
 //! **Locks.** The tables' lock is taken before those of the guest memory, never after. Signal handlers take it only for a thread that was
 //! in translated code, which holds no lock.
 //!
-//! **Dropping.** Translations are dropped only while the world is stopped ([`crate::world`]): no thread runs translated code then, and each
-//! looks its way up anew before it enters again. The host bytes of dropped code, and what is known of them, stay until everything is flushed:
-//! a thread that is in a callout still returns there, to leave at the next safe point.
+//! **Dropping.** Translations that do not check themselves are dropped only while the world is stopped ([`crate::world`]): no thread runs
+//! translated code then, and each looks its way up anew before it enters again. The host bytes of dropped code, and what is known of them,
+//! stay until everything is flushed: a thread that is in a callout still returns there, to leave at the next safe point.
+//!
+//! Translations that check themselves and found their code changed ([`CodeCache::drop_stale`]) are dropped while others run: a thread that still
+//! comes to one finds the same, and leaves.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +19,7 @@ use hashbrown::HashMap;
 use hokku_ir::backend::Backend;
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Region};
 
-use crate::guest_memory::GuestMemory;
+use crate::guest_memory::{CodeTicket, GuestMemory};
 use crate::host::PAGE_SIZE;
 use crate::jit::{HostCode, JitCode};
 
@@ -24,8 +27,8 @@ use crate::jit::{HostCode, JitCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RegionId(pub(crate) u64);
 
-/// A page of guest code as the translator read it: address and ticket ([`GuestMemory::protect_code`]).
-pub(crate) type CodePage = (u64, u64);
+/// A page of guest code as the translator read it: address and ticket ([`GuestMemory::watch_code`]).
+pub(crate) type CodePage = (u64, CodeTicket);
 
 /// What a region was translated to.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Record {
     /// Guest address of each block, by block number.
     pub(crate) block_pcs: Vec<u64>,
     pages: Vec<u64>,
+    /// Guest bytes that it was made from: start and length of each piece.
+    ranges: Vec<(GuestAddr, u32)>,
     pub(crate) code: Code,
     /// Its guest code has changed: nothing leads here any more.
     pub(crate) dropped: bool,
@@ -100,6 +105,23 @@ impl CodeCache {
         }
         // Under the tables' lock, so that no region that was read before the pages are released can be installed after.
         memory.release_code(range);
+        dropped
+    }
+
+    /// Drops the translations of the code at `at`, one of which has found it changed.
+    pub(crate) fn drop_stale(&self, backend: Option<&dyn Backend>, at: GuestAddr) -> Dropped {
+        let mut tables = self.lock();
+        let holds =
+            |r: &Record| r.ranges.iter().any(|&(start, len)| (start.0..start.0 + u64::from(len)).contains(&at.0));
+        let mut ids = tables.regions_in(at.0..at.0 + 1);
+        ids.retain(|id| tables.record(*id).is_some_and(holds));
+        let mut dropped = Dropped { regions: ids.len() as u64, blocks: Vec::new() };
+        for id in ids {
+            if let Some(backend) = backend {
+                tables.unlink(backend, id);
+            }
+            dropped.blocks.extend(tables.remove(id));
+        }
         dropped
     }
 
@@ -162,7 +184,8 @@ impl Tables {
             self.by_key.entry(key).or_insert((id, block));
         }
         let block_pcs = region.blocks.iter().map(|b| b.pc.0).collect();
-        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, code, dropped: false });
+        let ranges = region.ranges.clone();
+        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, ranges, code, dropped: false });
         id
     }
 

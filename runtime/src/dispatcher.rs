@@ -6,7 +6,7 @@ use hokku_ir::eval::{EvalFault, Flow, MemoryFault as EvalMemoryFault, MemoryFaul
 use hokku_ir::guest::eflags;
 use hokku_ir::{BlockKey, GuestAddr, SyscallKind, Trap};
 
-use crate::guest_memory::{Access, FaultCause, MemoryFault};
+use crate::guest_memory::{Access, Change, FaultCause, MemoryFault};
 use crate::personality::{FaultKind, GuestFault, Resume};
 use crate::stats::Stats;
 use crate::team::Engine;
@@ -50,6 +50,7 @@ impl Thread {
     /// What the code at `rip` is translated for.
     pub(crate) fn key(&self) -> BlockKey {
         BlockKey {
+            ordered: self.team.is_ordered(),
             single_step: self.is_single_stepping(),
             features: self.team.processor.features(),
             ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode)
@@ -94,6 +95,10 @@ impl Thread {
                 // Another thread has made the code accessible meanwhile.
                 None => return Resume::Continue,
             },
+            Trap::Stale => {
+                self.drop_stale(at);
+                return Resume::Continue;
+            }
         };
         self.raise(at, kind)
     }
@@ -103,7 +108,7 @@ impl Thread {
         let kind = match fault {
             EvalFault::Memory(fault) if self.changes_code(&fault) => {
                 let address = fault.at.0;
-                self.team.memory.drop_code(address..address + 1);
+                self.team.memory.drop_code(address..address + 1, Change::Store);
                 // The instruction itself is run without keeping its code, so that each turn gets ahead.
                 return match self.interpret_instruction() {
                     // Another thread has translated the page again meanwhile, or the instruction writes to two such pages.
@@ -122,6 +127,14 @@ impl Thread {
             EvalFault::X87Float(_) => FaultKind::X87,
         };
         self.raise(at, kind)
+    }
+
+    /// The code at `at` is not what was translated.
+    fn drop_stale(&mut self, at: GuestAddr) {
+        let blocks = self.team.drop_stale(at);
+        if let Some(jit) = &self.jit {
+            jit.forget_jumps(&blocks);
+        }
     }
 
     /// Whether a store failed only because the page has translated code.

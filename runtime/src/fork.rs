@@ -8,6 +8,7 @@ impl Thread {
     /// Calls `fork`, which forks the host process and gives the child's id, or zero in the child, with everything of the runtime in a state
     /// that the child can go on from.
     pub fn fork<E>(&mut self, fork: impl FnOnce() -> Result<i32, E>) -> Result<i32, E> {
+        self.team.memory.prepare_fork();
         let result = {
             let team = &self.team;
             // In the order in which they are taken elsewhere. What another thread holds when the process is copied stays locked in the child.
@@ -28,6 +29,7 @@ impl Thread {
     pub fn after_fork_in_child(&mut self) {
         self.sync_x87();
         let team = &self.team;
+        team.memory.forget_loans();
         team.threads.keep_only(&self.shared);
         self.shared.moved_to_child();
         team.renew_code();

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hokku_ir::eval::{Evaluator, Flow};
+use hokku_ir::eval::{EvalFault, Evaluator, Flow};
 use hokku_ir::passes::{FaultsSee, NAMES};
-use hokku_ir::{BlockId, BlockKey, Region};
+use hokku_ir::{BlockId, BlockKey, Region, Trap};
 
 use crate::code_cache::Code;
 use crate::stats::Stats;
@@ -29,9 +29,20 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
+    fn slot(key: &BlockKey) -> usize {
+        (key.pc.0 ^ key.pc.0 >> 12) as usize & (RECENT - 1)
+    }
+
+    /// Looks the region for `key` up in the team's cache the next time.
+    fn forget(&mut self, key: &BlockKey) {
+        if let Some(entry) = self.recent.get_mut(Self::slot(key)) {
+            *entry = None;
+        }
+    }
+
     /// The region for `key`, from the thread's own table or the team's cache.
     fn find(&mut self, team: &Team, key: BlockKey) -> Option<(Arc<Region>, BlockId)> {
-        let slot = (key.pc.0 ^ key.pc.0 >> 12) as usize & (RECENT - 1);
+        let slot = Self::slot(&key);
         let generation = team.code.generation();
         if self.generation != generation || self.recent.is_empty() {
             self.recent.clear();
@@ -77,6 +88,10 @@ impl Thread {
             let flow = self.interpreter.evaluator.run(&region, block, &mut self.cpu, memory, processor, go_on);
             match flow {
                 Flow::Jump { .. } | Flow::Stopped { .. } => {}
+                Flow::Fault { fault: EvalFault::Trap(Trap::Stale), .. } => {
+                    self.interpreter.forget(&key);
+                    break flow;
+                }
                 _ => break flow,
             }
         };
@@ -99,13 +114,15 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages } = translator::translate(&team.memory, key, &NAMES, FaultsSee::ExactFlags);
+    let Translation { region, pages, is_checked } =
+        translator::translate(&team.memory, key, &NAMES, FaultsSee::ExactFlags);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());
     let mut tables = team.code.lock();
     // Where a page has changed meanwhile, the caller finds no region and comes again.
     if tables.is_fresh(&team.memory, &pages) {
         Stats::add(&stats.regions, 1);
+        Stats::add(&stats.checked_regions, is_checked.into());
         Stats::add(&stats.guest_bytes, translator::byte_count(&region));
         Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
         let region = Arc::new(region);

@@ -68,7 +68,19 @@ counters! {
     evictions "code cache evictions";
     /// Times that translated code was dropped because its pages were written, remapped or protected.
     invalidations "code invalidations";
-    /// Regions dropped by them.
+    /// Those because the guest stored to a page with translated code.
+    store_invalidations "  by stores";
+    /// Those because a system call wrote to one.
+    host_invalidations "  by system calls";
+    /// Those because memory was mapped, unmapped or protected.
+    mapping_invalidations "  by changes of the memory map";
+    /// Those because a mapped file was written.
+    file_invalidations "  by writes to mapped files";
+    /// Times that checked code was found to have changed.
+    stale_code "changes found by checked code";
+    /// Regions translated that check their code.
+    checked_regions "regions that check their code";
+    /// Regions dropped.
     invalidated_regions "regions invalidated";
     /// Nanoseconds spent translating.
     translation_ns "nanoseconds translating";

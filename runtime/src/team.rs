@@ -6,11 +6,11 @@ use std::sync::{Arc, Weak};
 
 use hokku_ir::backend::Backend;
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState};
+use hokku_ir::{CpuMode, CpuState, GuestAddr};
 use thiserror::Error;
 
 use crate::code_cache::CodeCache;
-use crate::guest_memory::{CodeOwner, GuestMemory, MapError};
+use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
 use crate::host::arch;
 use crate::jit::HostCode;
 use crate::loader::Symbols;
@@ -19,7 +19,7 @@ use crate::personality::Personality;
 use crate::processor::Processor;
 use crate::stats::Stats;
 use crate::thread::{Extent, Thread, ThreadHandle, ThreadList};
-use crate::world::{Until, World};
+use crate::world::{Order, Until, World};
 
 /// How guest code is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +50,21 @@ pub struct TeamConfig {
     pub processor: CpuModel,
     /// Whether to write `/tmp/perf-PID.map` for Linux's `perf`.
     pub perf_map: bool,
+    /// Whether to treat the host as one whose memory order is weaker than x86's, whatever it is: for tests.
+    pub weak_host: bool,
 }
 
 impl TeamConfig {
     /// The usual settings for `mode` on `engine`.
     pub fn new(mode: CpuMode, engine: Engine) -> Self {
-        TeamConfig { mode, engine, code_cache_bytes: 64 << 20, processor: CpuModel::DEFAULT, perf_map: false }
+        TeamConfig {
+            mode,
+            engine,
+            code_cache_bytes: 64 << 20,
+            processor: CpuModel::DEFAULT,
+            perf_map: false,
+            weak_host: false,
+        }
     }
 }
 
@@ -106,6 +115,9 @@ pub struct Team {
     pub(crate) perf_map: Option<PerfMap>,
     pub(crate) code_cache_bytes: usize,
     pub(crate) world: World,
+    order: Order,
+    /// Whether ordered code differs from other code on this host.
+    needs_order: bool,
 }
 
 impl Team {
@@ -118,6 +130,7 @@ impl Team {
             Engine::Interp => None,
             Engine::Jit => Some(arch::backend().ok_or(StartError::NoJit)?),
         };
+        let needs_order = config.weak_host || backend.as_ref().is_some_and(|b| b.needs_order());
         let code = CodeCache::default();
         if let Some(backend) = &backend {
             let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_CODE_CACHE))
@@ -143,6 +156,8 @@ impl Team {
                 perf_map,
                 code_cache_bytes: config.code_cache_bytes.max(LEAST_CODE_CACHE),
                 world: World::default(),
+                order: Order::default(),
+                needs_order,
             }
         }))
     }
@@ -181,6 +196,27 @@ impl Team {
         Stats::add(&self.stats.evictions, 1);
     }
 
+    /// Drops translations that found their guest code changed at `at`; gives the guest addresses of their blocks.
+    pub(crate) fn drop_stale(&self, at: GuestAddr) -> Vec<u64> {
+        let dropped = self.code.drop_stale(self.backend.as_deref(), at);
+        Stats::add(&self.stats.stale_code, 1);
+        Stats::add(&self.stats.invalidated_regions, dropped.regions);
+        dropped.blocks
+    }
+
+    /// Whether new translations must keep x86's memory order by themselves.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.needs_order && self.order.is_kept()
+    }
+
+    /// From now on others see this team's accesses to memory: another thread, or another process.
+    pub(crate) fn keep_order(&self) {
+        if self.order.keep() && self.needs_order {
+            // What is there was translated for a thread alone.
+            self.flush_code();
+        }
+    }
+
     /// The team's living threads.
     pub fn threads(&self) -> Vec<ThreadHandle> {
         self.threads.handles()
@@ -188,11 +224,22 @@ impl Team {
 }
 
 impl CodeOwner for Team {
-    fn drop_code(&self, range: Range<u64>) {
+    fn drop_code(&self, range: Range<u64>, why: Change) {
         let _stopped = self.world.stop(&self.threads, Until::CodeIsQuiet);
         let dropped = self.code.drop_range(&self.memory, self.backend.as_deref(), range);
         self.threads.forget_code(&dropped.blocks, Extent::Blocks);
+        let cause = match why {
+            Change::Store => &self.stats.store_invalidations,
+            Change::HostStore => &self.stats.host_invalidations,
+            Change::Mapping => &self.stats.mapping_invalidations,
+            Change::File => &self.stats.file_invalidations,
+        };
+        Stats::add(cause, 1);
         Stats::add(&self.stats.invalidations, 1);
         Stats::add(&self.stats.invalidated_regions, dropped.regions);
+    }
+
+    fn memory_is_shared(&self) {
+        self.keep_order();
     }
 }

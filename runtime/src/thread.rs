@@ -186,6 +186,9 @@ impl Thread {
             }
         };
         let shared = Arc::new(Shared::new(memory.clone()));
+        if !team.threads.handles().is_empty() {
+            team.keep_order();
+        }
         let jit = memory.and_then(|memory| JitThread::new(team, &shared, memory)).map(Box::new);
         let id = shared.tid.load(Ordering::SeqCst);
         team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id });

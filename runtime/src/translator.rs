@@ -7,7 +7,7 @@ use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockKey, GuestAddr, Op, Region};
 
 use crate::code_cache::CodePage;
-use crate::guest_memory::{Access, GuestMemory};
+use crate::guest_memory::{Access, CodeTicket, GuestMemory, Watch};
 use crate::host::PAGE_SIZE;
 
 /// Length of the longest x86 instruction.
@@ -18,12 +18,22 @@ pub(crate) const LONGEST_INSTRUCTION: usize = 15;
 pub(crate) struct Translation {
     pub(crate) region: Region,
     pub(crate) pages: Vec<CodePage>,
+    /// Whether it compares itself with the guest's code, because that may change without notice.
+    pub(crate) is_checked: bool,
 }
 
-/// Guest memory as a source of code: each page that is read is protected from stores first.
+/// A page that code is read from.
+struct OpenPage {
+    page: u64,
+    ticket: CodeTicket,
+    /// What is in it, as far as it is readable, where that may change while it is translated.
+    copy: Option<Vec<u8>>,
+}
+
+/// Guest memory as a source of code: each page that is read is protected from stores first, or copied.
 struct GuestCode<'a> {
     memory: &'a GuestMemory,
-    pages: RefCell<Vec<CodePage>>,
+    pages: RefCell<Vec<OpenPage>>,
 }
 
 impl GuestCode<'_> {
@@ -31,16 +41,48 @@ impl GuestCode<'_> {
     fn open_page(&self, at: GuestAddr) -> bool {
         let page = at.0 & !(PAGE_SIZE - 1);
         let mut pages = self.pages.borrow_mut();
-        if pages.iter().any(|p| p.0 == page) {
+        if pages.iter().any(|p| p.page == page) {
             return true;
         }
-        match self.memory.protect_code(at) {
+        match self.memory.watch_code(at) {
             Ok(ticket) => {
-                pages.push((page, ticket));
+                let copy = (ticket.watch == Watch::Checked).then(|| self.copy(page));
+                pages.push(OpenPage { page, ticket, copy });
                 true
             }
             Err(_) => false,
         }
+    }
+
+    /// The bytes of `page`, as far as they are readable.
+    fn copy(&self, page: u64) -> Vec<u8> {
+        let mut bytes = vec![0; PAGE_SIZE as usize];
+        if let Err(fault) = self.memory.read_bytes(GuestAddr(page), &mut bytes) {
+            bytes.truncate(fault.address.0.saturating_sub(page) as usize);
+        }
+        bytes
+    }
+
+    /// Fills `to` from `at` on, within a page that is open; an error tells the number of bytes that could be read.
+    fn read(&self, at: GuestAddr, to: &mut [u8]) -> Result<(), usize> {
+        let pages = self.pages.borrow();
+        let offset = (at.0 % PAGE_SIZE) as usize;
+        match pages.iter().find(|p| p.page == at.0 - offset as u64).and_then(|p| p.copy.as_ref()) {
+            Some(copy) => {
+                let there = copy.get(offset..).unwrap_or_default();
+                let n = there.len().min(to.len());
+                to[..n].copy_from_slice(&there[..n]);
+                if n == to.len() { Ok(()) } else { Err(n) }
+            }
+            None => self.memory.read_bytes(at, to).map_err(|fault| fault.address.0.saturating_sub(at.0) as usize),
+        }
+    }
+
+    /// The byte at `at` that was translated, where it may change without notice.
+    fn unwatched(&self, at: GuestAddr) -> Option<u8> {
+        let pages = self.pages.borrow();
+        let offset = at.0 % PAGE_SIZE;
+        pages.iter().find(|p| p.page == at.0 - offset)?.copy.as_ref()?.get(offset as usize).copied()
     }
 }
 
@@ -54,11 +96,11 @@ impl CodeSource for GuestCode<'_> {
                 break;
             }
             let n = (buf.len() - done).min((PAGE_SIZE - from.0 % PAGE_SIZE) as usize);
-            match self.memory.read_bytes(from, &mut buf[done..done + n]) {
+            match self.read(from, &mut buf[done..done + n]) {
                 Ok(()) => done += n,
-                Err(fault) => {
+                Err(readable) => {
                     // A file mapping beyond its file: what is before it has been read.
-                    done += fault.address.0.saturating_sub(from.0) as usize;
+                    done += readable;
                     break;
                 }
             }
@@ -67,7 +109,7 @@ impl CodeSource for GuestCode<'_> {
     }
 }
 
-/// Translates the code that `key` names, as much of it as pays, applies the passes named, and protects its pages from stores.
+/// Translates the code that `key` names, as much of it as pays, applies the passes named, and watches its pages for changes.
 pub(crate) fn translate(
     memory: &GuestMemory,
     key: BlockKey,
@@ -76,10 +118,15 @@ pub(crate) fn translate(
 ) -> Translation {
     let code = GuestCode { memory, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, &Limits::default());
+    let is_checked = code.pages.borrow().iter().any(|p| p.copy.is_some());
+    if is_checked {
+        passes::code_checks(&mut region, &|at| code.unwatched(at));
+    }
     for name in pass_names {
         passes::run_one(&mut region, name, faults_see);
     }
-    Translation { region, pages: code.pages.into_inner() }
+    let pages = code.pages.into_inner().into_iter().map(|p| (p.page, p.ticket)).collect();
+    Translation { region, pages, is_checked }
 }
 
 /// Guest memory as a source of code that is run at once and not kept: its pages stay as they are.

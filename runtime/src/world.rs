@@ -40,6 +40,21 @@ impl PlaceCell {
     }
 }
 
+/// Whether others see this team's accesses to memory, so that their order counts (design D9). Once they do it stays so.
+#[derive(Debug, Default)]
+pub(crate) struct Order(AtomicBool);
+
+impl Order {
+    /// Notes that they do; says whether that is news.
+    pub(crate) fn keep(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// The team's way to stop its threads.
 #[derive(Debug, Default)]
 pub(crate) struct World {

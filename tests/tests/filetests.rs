@@ -6,6 +6,7 @@
 //! * `guest`: the decoder's listing.
 //! * `frontend`: the region as the front end makes it.
 //! * `passes`: the same after all passes, with flags exact only where they are read.
+//! * `ordered`: the same for threads that share memory, with the fences that hosts with weak order need.
 //! * `x86_64`: the number of host instructions, a ratchet: more is a failure, fewer is progress.
 //!
 //! `UPDATE_EXPECT=1 cargo test -p hokku-tests --test filetests` rewrites the sections (read the difference before committing it); it does not raise
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use hokku_backend_x86_64::{Features, X86_64};
 use hokku_frontend::{Limits, translate};
-use hokku_ir::backend::Backend;
+use hokku_ir::backend::{Backend, Compiled};
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::verify::verify;
 use hokku_ir::{BlockKey, CpuMode, GuestAddr, Region, text};
@@ -94,12 +95,21 @@ fn ir(region: &Region) -> String {
     printed
 }
 
-fn host_instructions(mut region: Region) -> u32 {
+fn compiled(mut region: Region) -> Compiled {
     let back_end = X86_64::new(Features::all());
     for name in back_end.passes() {
         passes::run_one(&mut region, name, FaultsSee::ExactFlags);
     }
-    back_end.compile(&region).host_instructions
+    back_end.compile(&region)
+}
+
+/// `region` as it is translated when threads share memory.
+fn ordered(region: &Region) -> Region {
+    let mut region = region.clone();
+    region.key.ordered = true;
+    passes::run(&mut region, FaultsSee::LiveFlags);
+    passes::run_one(&mut region, "memory_order", FaultsSee::LiveFlags);
+    region
 }
 
 /// The sections as they are now.
@@ -115,7 +125,8 @@ fn produce(test: &FileTest) -> Vec<(String, String)> {
                 "guest" => listing(&test.code, test.mode),
                 "frontend" => ir(&region),
                 "passes" => ir(&optimised),
-                "x86_64" => format!("{} host instructions", host_instructions(region.clone())),
+                "ordered" => ir(&ordered(&region)),
+                "x86_64" => format!("{} host instructions", compiled(region.clone()).host_instructions),
                 _ => panic!("there is no stage {stage}"),
             };
             (stage.clone(), body.trim_end().to_string())
@@ -174,4 +185,21 @@ fn files_hold() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}UPDATE_EXPECT=1 rewrites the sections");
+}
+
+#[test]
+fn order_costs_nothing_on_a_host_that_has_it() {
+    assert!(!X86_64::new(Features::default()).needs_order());
+    for path in files() {
+        let test = parse(&path);
+        let plain = translate(&(START, &test.code[..]), BlockKey::new(START, test.mode), &Limits::default());
+        let key = BlockKey { ordered: true, ..plain.key };
+        let shared = translate(&(START, &test.code[..]), key, &Limits::default());
+        let code = compiled(shared.clone()).code;
+        assert_eq!(code, compiled(plain).code, "{}", path.display());
+        // Fences for other hosts are nothing here.
+        let mut fenced = shared;
+        passes::run_one(&mut fenced, "memory_order", FaultsSee::ExactFlags);
+        assert_eq!(code, compiled(fenced).code, "{}", path.display());
+    }
 }

@@ -8,6 +8,7 @@ use super::{
     EvalFault, Machine, Val, bcd, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
     vector_sums, x87,
 };
+use crate::exit::Trap;
 use crate::guest::FlagSet;
 use crate::operand::{Flag, Num, VecImm, VecTer, VecUn, Width};
 use crate::ops::Op;
@@ -138,6 +139,12 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::TrapIf { trap, c } => {
             if int(c) as u8 != 0 {
                 return Err(EvalFault::Trap(trap.trap()));
+            }
+            return Ok(());
+        }
+        Op::CheckCode { pc, w, expected } => {
+            if m.read_int(w, pc)? != expected.0 & w.mask() {
+                return Err(EvalFault::Trap(Trap::Stale));
             }
             return Ok(());
         }

@@ -1,13 +1,17 @@
 //! Passes: functions that make a region cheaper and leave its meaning as it is.
 
+mod code_checks;
 mod constant_folding;
 mod dead_code;
 mod flag_liveness;
+mod memory_order;
 mod state_forwarding;
 
+pub use code_checks::code_checks;
 pub use constant_folding::constant_folding;
 pub use dead_code::dead_code;
 pub use flag_liveness::{FaultsSee, flag_liveness};
+pub use memory_order::memory_order;
 pub use state_forwarding::state_forwarding;
 
 use crate::region::Region;
@@ -25,17 +29,27 @@ pub fn run(region: &mut Region, faults_see: FaultsSee) {
 }
 
 /// Applies the pass called `name`; does nothing for other names.
+///
+/// No pass changes which memory accesses an ordered region does, or their order; in debug builds that is checked.
 pub fn run_one(region: &mut Region, name: &str, faults_see: FaultsSee) {
+    let accesses = (cfg!(debug_assertions) && region.key.ordered).then(|| memory_order::accesses(region));
     match name {
         "state_forwarding" => state_forwarding(region),
         "constant_folding" => constant_folding(region),
         "flag_liveness" => flag_liveness(region, faults_see),
         "dead_code" => dead_code(region),
+        "memory_order" => memory_order(region),
         _ => return,
     }
     if cfg!(debug_assertions) {
         if let Err(error) = crate::verify::verify(region) {
             panic!("pass {name} broke the region: {error}\n{}", crate::text::print::region(region));
+        }
+        if accesses.is_some_and(|before| before != memory_order::accesses(region)) {
+            panic!(
+                "pass {name} changed the memory accesses of an ordered region:\n{}",
+                crate::text::print::region(region)
+            );
         }
     }
 }

@@ -116,6 +116,7 @@ pub(super) const TRAPS: &[(Trap, &str)] = &[
     (Trap::Halt, "halt"),
     (Trap::Divide, "divide"),
     (Trap::Fetch, "fetch"),
+    (Trap::Stale, "stale"),
 ];
 
 fn trap_name(trap: Trap) -> &'static str {

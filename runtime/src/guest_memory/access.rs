@@ -2,7 +2,7 @@
 
 use hokku_ir::GuestAddr;
 
-use super::{Access, FaultCause, GuestMemory, MemoryFault};
+use super::{Access, Change, FaultCause, GuestMemory, MemoryFault};
 use crate::host::arch::guest_access::{self, HostFault};
 
 impl GuestMemory {
@@ -82,7 +82,7 @@ impl GuestMemory {
                         return Err(self.memory_fault(fault, Access::Write));
                     }
                     // Another thread may have released the page in the meantime; then the next attempt succeeds.
-                    self.drop_code(fault.address..fault.address + 1);
+                    self.drop_code(fault.address..fault.address + 1, Change::HostStore);
                 }
             }
         }

@@ -2,15 +2,18 @@
 
 use hokku_ir::GuestAddr;
 
-use super::{Access, GuestMemory, MemoryFault};
+use super::lent::Loan;
+use super::{Access, Change, GuestMemory, MemoryFault, Prot};
 
 /// A checked range of guest memory for a host call: the pointer may be passed to the kernel, which reports a fault instead of crashing.
 ///
 /// Not to be dereferenced: another guest thread may unmap the range at any time.
-#[derive(Clone, Copy, Debug)]
+/// While it lives, code in the range is not write-protected.
+#[derive(Debug)]
 pub struct HostBuffer {
     pointer: *mut u8,
     len: usize,
+    _loan: Option<Loan>,
 }
 
 impl HostBuffer {
@@ -34,9 +37,16 @@ impl GuestMemory {
     /// Checks that the guest may do `access` with `len` bytes at `at`, and makes the memory ready for the host's kernel to do it.
     pub fn host_buffer(&self, at: GuestAddr, len: u64, access: Access) -> Result<HostBuffer, MemoryFault> {
         self.check(at, len, access)?;
+        let mut loan = None;
         if access == Access::Write && len > 0 {
-            self.drop_code(at.0..at.0 + len);
+            let range = at.0..at.0 + len;
+            let executable = |(_, a): &(_, super::Attributes)| a.prot.contains(Prot::EXECUTE);
+            if self.read_ranges().overlapping(range.clone()).iter().any(executable) {
+                // In this order: what is translated from now on is not protected.
+                loan = Some(self.lent.lend(range.clone()));
+            }
+            self.drop_code(range, Change::HostStore);
         }
-        Ok(HostBuffer { pointer: at.0 as *mut u8, len: len as usize })
+        Ok(HostBuffer { pointer: at.0 as *mut u8, len: len as usize, _loan: loan })
     }
 }

@@ -1,40 +1,88 @@
-//! Pages whose code has been translated: they are write-protected on the host until the translations are gone.
+//! Pages whose code has been translated, and how changes of it are noticed.
+//!
+//! **Protected pages** are write-protected on the host until the translations are gone. A store to one drops them first.
+//!
+//! **Checked pages** stay as they are; code translated from them compares itself with the guest's bytes when it is entered
+//! ([`code_checks`](hokku_ir::passes::code_checks())). So it is with memory that other processes store to (files with a name that are mapped shared,
+//! and all that is shared at a fork), with pages that a host call is writing to, and with those whose code has been rewritten a few times:
+//! a fault and new translations of all that is there cost more than comparing.
 //!
 //! **The same memory twice.** Where a file (of the disk, or the host file that a cloned area's memory is) is mapped in several places, all
-//! shared mappings of a page with translated code are write-protected with it. A store through any of them drops what was translated through
+//! shared mappings of a protected page are write-protected with it. A store through any of them drops what was translated through
 //! all, and protection ends where no translation is left behind. A shared mapping that is made, changed or removed drops the
 //! translations of what it maps.
 //!
-//! **Limits.** This is known within one team. Not noticed are stores of other processes to memory that they share with this one (areas shared
-//! by a fork, files mapped by both), and changes of a mapped file by `write` or `truncate`: translations of such code stay
-//! until it is mapped, protected or written here.
+//! **Limits.** Changes of a file by other processes are not noticed where it is mapped private: Haiku does not say either whether such a
+//! mapping sees them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::Weak;
 
 use hokku_ir::GuestAddr;
+use rustix::io::Errno;
 
 use super::file_map::{FileMap, FilePart};
 use super::range_map::RangeMap;
 use super::{Access, FaultCause, GuestMemory, HostProt, MemoryFault, host_prot};
 use crate::host::PAGE_SIZE;
+use crate::host::mapping::FileId;
+
+/// Why translations are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The guest stores to a protected page.
+    Store,
+    /// The system stores to one.
+    HostStore,
+    /// Memory is mapped, unmapped or protected.
+    Mapping,
+    /// A mapped file is written.
+    File,
+}
+
+/// How changes of a page's code are noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Stores fault.
+    Protected,
+    /// The code compares itself.
+    Checked,
+}
+
+/// A period in which a page's code is watched, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeTicket {
+    number: u64,
+    pub(crate) watch: Watch,
+}
+
+/// How often stores drop a page's translations before it is checked instead.
+const REWRITES: u32 = 4;
 
 /// Who holds translations and can drop them.
 pub(crate) trait CodeOwner: Send + Sync {
     /// Drops all translations of code in `range` and waits until no thread runs them.
     ///
     /// Called without locks of the guest memory; calls [`GuestMemory::release_code`] before it returns.
-    fn drop_code(&self, range: Range<u64>);
+    fn drop_code(&self, range: Range<u64>, why: Change);
+
+    /// There is memory now that other processes may share. Called without locks of the guest memory.
+    fn memory_is_shared(&self);
 }
 
 /// Which pages have translations.
 #[derive(Default)]
 pub(super) struct CodePages {
     /// Page address to the ticket under which its bytes were read.
-    tickets: HashMap<u64, u64>,
+    tickets: HashMap<u64, CodeTicket>,
+    /// How often stores have dropped the translations of a page.
+    rewrites: HashMap<u64, u32>,
+    /// Files that were mapped when the process was forked.
+    pub(super) inherited: HashSet<FileId>,
     /// Pages through which stores change translated code of other pages: those pages.
     behind: HashMap<u64, Vec<u64>>,
     /// What is mapped from files.
@@ -50,24 +98,45 @@ impl fmt::Debug for CodePages {
 }
 
 impl CodePages {
-    /// Whether a store to a page of `range` can change translated code.
+    /// Whether there are translations that a change of the memory map at `range` can make wrong.
     pub(super) fn any(&self, range: &Range<u64>) -> bool {
         keys_in(&self.tickets, range).next().is_some() || keys_in(&self.behind, range).next().is_some()
     }
 
-    /// Whether the host's `page` must not be writable.
-    fn protects(&self, page: u64) -> bool {
-        self.tickets.contains_key(&page) || self.behind.contains_key(&page)
+    fn is_protected(&self, page: u64) -> bool {
+        self.tickets.get(&page).is_some_and(|t| t.watch == Watch::Protected)
     }
 
-    /// The ranges whose translations are stale after a store to all of `range`.
-    fn changed_by(&self, range: &Range<u64>) -> Vec<Range<u64>> {
-        let own = keys_in(&self.tickets, range).next().map(|_| range.clone());
+    /// Whether the host's `page` must not be writable.
+    fn protects(&self, page: u64) -> bool {
+        self.is_protected(page) || self.behind.contains_key(&page)
+    }
+
+    /// The ranges whose translations are stale after a change of all of `range`.
+    fn changed_by(&self, range: &Range<u64>, why: Change) -> Vec<Range<u64>> {
+        let seen = |page: &u64| why == Change::Mapping || self.is_protected(*page);
+        let own = keys_in(&self.tickets, range).find(seen).map(|_| range.clone());
         let behind = keys_in(&self.behind, range).filter_map(|page| self.behind.get(&page)).flatten();
         let mut pages: Vec<u64> = behind.copied().collect();
         pages.sort_unstable();
         pages.dedup();
         own.into_iter().chain(pages.into_iter().map(|page| page..page + PAGE_SIZE)).collect()
+    }
+
+    /// Notes that stores are about to drop the translations of the pages of `range`.
+    fn count_rewrites(&mut self, range: &Range<u64>) {
+        let pages: Vec<u64> = keys_in(&self.tickets, range).filter(|page| self.is_protected(*page)).collect();
+        for page in pages {
+            *self.rewrites.entry(page).or_default() += 1;
+        }
+    }
+
+    /// Notes that something else is mapped at `range` now.
+    pub(super) fn forget_rewrites(&mut self, range: &Range<u64>) {
+        let pages: Vec<u64> = keys_in(&self.rewrites, range).collect();
+        for page in pages {
+            self.rewrites.remove(&page);
+        }
     }
 
     /// Where translations were made of `len` bytes of `part`.
@@ -91,9 +160,9 @@ impl GuestMemory {
         self.code_pages().owner = Some(owner);
     }
 
-    /// Prepares the page of `at` for translation: checks that it can be executed and protects it from stores, so that what is read from
-    /// now on stays true until the owner is asked to drop it. The ticket names this period.
-    pub(crate) fn protect_code(&self, at: GuestAddr) -> Result<u64, MemoryFault> {
+    /// Prepares the page of `at` for translation: checks that it can be executed and, unless it is to be [`Watch::Checked`], protects it from
+    /// stores, so that what is read from now on stays true until the owner is asked to drop it. The ticket names this period.
+    pub(crate) fn watch_code(&self, at: GuestAddr) -> Result<CodeTicket, MemoryFault> {
         let page = at.0 & !(PAGE_SIZE - 1);
         let ranges = self.read_ranges();
         let fault = |cause| MemoryFault { address: at, access: Access::Execute, cause };
@@ -105,10 +174,18 @@ impl GuestMemory {
         if let Some(&ticket) = code.tickets.get(&page) {
             return Ok(ticket);
         }
-        code.next_ticket += 1;
-        let ticket = code.next_ticket;
-        code.tickets.insert(page, ticket);
+        let rewritten = || code.rewrites.get(&page).is_some_and(|&n| n >= REWRITES);
         let writers = code.files.writers(page);
+        let lent = || [page].iter().chain(&writers).any(|page| self.lent.touches(&(*page..page + PAGE_SIZE)));
+        let writable = attributes.prot.allows(Access::Write) || !writers.is_empty();
+        let is_checked = attributes.foreign || writable && (rewritten() || lent());
+        let watch = if is_checked { Watch::Checked } else { Watch::Protected };
+        code.next_ticket += 1;
+        let ticket = CodeTicket { number: code.next_ticket, watch };
+        code.tickets.insert(page, ticket);
+        if watch == Watch::Checked {
+            return Ok(ticket);
+        }
         for &writer in &writers {
             code.behind.entry(writer).or_default().push(page);
         }
@@ -122,8 +199,8 @@ impl GuestMemory {
         Ok(ticket)
     }
 
-    /// Whether the page of `at` is still protected under `ticket`.
-    pub(crate) fn code_ticket_holds(&self, at: GuestAddr, ticket: u64) -> bool {
+    /// Whether the page of `at` is still watched under `ticket`.
+    pub(crate) fn code_ticket_holds(&self, at: GuestAddr, ticket: CodeTicket) -> bool {
         self.code_pages().tickets.get(&(at.0 & !(PAGE_SIZE - 1))) == Some(&ticket)
     }
 
@@ -137,20 +214,61 @@ impl GuestMemory {
         }
     }
 
-    /// Has the translations dropped that a store to `range` may change, if there are any, and gives its pages back to the guest's stores.
-    pub(crate) fn drop_code(&self, range: Range<u64>) {
+    /// Has the translations dropped that a change of `range` makes wrong, if there are any, and gives its pages back to the guest's stores.
+    pub(crate) fn drop_code(&self, range: Range<u64>, why: Change) {
         let (owner, changed) = {
-            let code = self.code_pages();
+            let mut code = self.code_pages();
             if !code.any(&range) {
                 return;
             }
-            (code.owner.as_ref().and_then(Weak::upgrade), code.changed_by(&range))
+            let changed = code.changed_by(&range, why);
+            if matches!(why, Change::Store | Change::HostStore) {
+                changed.iter().for_each(|range| code.count_rewrites(range));
+            }
+            (code.owner.as_ref().and_then(Weak::upgrade), changed)
         };
         for range in changed {
             match &owner {
-                Some(owner) => owner.drop_code(range),
+                Some(owner) => owner.drop_code(range, why),
                 None => self.release_code(range),
             }
+        }
+    }
+
+    /// Tells that `len` bytes of `file` from `offset` on have been written, or are no more: code that is mapped from there is another now.
+    pub fn file_changed(&self, file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
+        let (file, _) = FileId::of(file)?;
+        let translated = self.code_pages().translated(FilePart { file, offset, shared: true }, len);
+        for range in translated {
+            self.drop_code(range, Change::File);
+        }
+        Ok(())
+    }
+
+    /// Other processes are about to share what is shared: they may store to it without notice.
+    pub(crate) fn prepare_fork(&self) {
+        let shared: Vec<Range<u64>> = {
+            let mut ranges = self.write_ranges();
+            let mut code = self.code_pages();
+            let files: Vec<FileId> = code.files.shared_files().collect();
+            code.inherited.extend(files);
+            ranges.make_foreign()
+        };
+        for range in shared {
+            self.drop_code(range, Change::Mapping);
+        }
+    }
+
+    /// The process is a fork's child.
+    pub(crate) fn forget_loans(&self) {
+        self.lent.clear();
+    }
+
+    /// Tells the owner that there is shared memory.
+    pub(super) fn tell_shared(&self) {
+        let owner = self.code_pages().owner.as_ref().and_then(Weak::upgrade);
+        if let Some(owner) = owner {
+            owner.memory_is_shared();
         }
     }
 }

@@ -81,6 +81,11 @@ impl FileMap {
         places.filter(|(range, shared)| *shared && range.start != page).map(|(range, _)| range.start).collect()
     }
 
+    /// The files of which there are shared mappings.
+    pub(super) fn shared_files(&self) -> impl Iterator<Item = FileId> + '_ {
+        self.mappings.values().filter(|e| e.part.shared).map(|e| e.part.file)
+    }
+
     fn put(&mut self, range: Range<u64>, part: FilePart) {
         self.mappings.insert(range.start, Entry { end: range.end, part });
         self.by_file.entry(part.file).or_default().insert(range.start);

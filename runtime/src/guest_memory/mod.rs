@@ -8,13 +8,14 @@ mod buffer;
 mod code_pages;
 mod evaluated;
 mod file_map;
+mod lent;
 mod range_map;
 mod typed;
 
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hokku_ir::{CpuMode, GuestAddr};
 use rustix::io::Errno;
@@ -24,9 +25,11 @@ use crate::host::PAGE_SIZE;
 use crate::host::mapping::{AddressSpace, Backing, FileId, HostProt};
 
 pub use buffer::HostBuffer;
-pub(crate) use code_pages::CodeOwner;
+pub(crate) use code_pages::Change;
 use code_pages::CodePages;
+pub(crate) use code_pages::{CodeOwner, CodeTicket, Watch};
 use file_map::FilePart;
+use lent::Lent;
 use range_map::{Attributes, RangeMap};
 
 #[cfg(test)]
@@ -168,6 +171,8 @@ pub struct GuestMemory {
     ranges: RwLock<RangeMap>,
     /// Which pages have been translated. Locked after `ranges` where both are.
     code: Mutex<CodePages>,
+    /// What host calls are writing to.
+    lent: Arc<Lent>,
 }
 
 impl GuestMemory {
@@ -184,7 +189,7 @@ impl GuestMemory {
                 (bounds.clone(), AddressSpace::reserved(bounds)?)
             }
         };
-        Ok(GuestMemory { mode, bounds, space, ranges: RwLock::default(), code: Mutex::default() })
+        Ok(GuestMemory { mode, bounds, space, ranges: RwLock::default(), code: Mutex::default(), lent: Arc::default() })
     }
 
     /// The word size of the guest.
@@ -199,18 +204,17 @@ impl GuestMemory {
 
     /// Maps `len` bytes of zeros; gives the address. `shared`: seen by child processes after a fork, too.
     pub fn map_anonymous(&self, place: Placement, len: u64, prot: Prot, shared: bool) -> Result<GuestAddr, MapError> {
-        self.map(place, len, Attributes { prot, shared }, Backing::Anonymous { shared, reserve_only: false })
+        self.map(place, len, prot, Backing::Anonymous { shared, reserve_only: false })
     }
 
     /// Like [`Self::map_anonymous`], but without setting swap space aside: for huge ranges of which little is used.
     pub fn map_lazily(&self, place: Placement, len: u64, prot: Prot, shared: bool) -> Result<GuestAddr, MapError> {
-        self.map(place, len, Attributes { prot, shared }, Backing::Anonymous { shared, reserve_only: true })
+        self.map(place, len, prot, Backing::Anonymous { shared, reserve_only: true })
     }
 
     /// Keeps `len` bytes of addresses from other use; they are inaccessible until mapped with [`Placement::Replace`].
     pub fn reserve(&self, place: Placement, len: u64) -> Result<GuestAddr, MapError> {
-        let attributes = Attributes { prot: Prot::empty(), shared: false };
-        self.map(place, len, attributes, Backing::Anonymous { shared: false, reserve_only: true })
+        self.map(place, len, Prot::empty(), Backing::Anonymous { shared: false, reserve_only: true })
     }
 
     /// Maps `len` bytes of `file` from `offset` (a multiple of the page size) on. Private unless `shared`.
@@ -223,7 +227,7 @@ impl GuestMemory {
         offset: u64,
         shared: bool,
     ) -> Result<GuestAddr, MapError> {
-        self.map(place, len, Attributes { prot, shared }, Backing::File { file, offset, shared })
+        self.map(place, len, prot, Backing::File { file, offset, shared })
     }
 
     /// Changes what the guest may do in a range, all of which is mapped.
@@ -245,7 +249,10 @@ impl GuestMemory {
         for (part, _) in ranges.overlapping(range.clone()) {
             self.space.unmap(part)?;
         }
-        self.code_pages().files.remove(range.clone());
+        let mut code = self.code_pages();
+        code.files.remove(range.clone());
+        code.forget_rewrites(&range);
+        drop(code);
         ranges.remove(range);
         Ok(())
     }
@@ -291,22 +298,36 @@ impl GuestMemory {
         }
     }
 
-    fn map(
+    fn map(&self, place: Placement, len: u64, prot: Prot, backing: Backing<'_>) -> Result<GuestAddr, MapError> {
+        let (part, shared, named) = match backing {
+            Backing::Anonymous { shared, .. } => (None, shared, false),
+            Backing::File { file, offset, shared } => {
+                let (file, named) = FileId::of(file)?;
+                (Some(FilePart { file, offset, shared }), shared, named)
+            }
+        };
+        let at = self.map_part(place, len, prot, (backing, part), (shared, named))?;
+        if shared {
+            self.tell_shared();
+        }
+        Ok(at)
+    }
+
+    fn map_part(
         &self,
         place: Placement,
         len: u64,
-        attributes: Attributes,
-        backing: Backing<'_>,
+        prot: Prot,
+        (backing, part): (Backing<'_>, Option<FilePart>),
+        (shared, named): (bool, bool),
     ) -> Result<GuestAddr, MapError> {
-        let part = match backing {
-            Backing::Anonymous { .. } => None,
-            Backing::File { file, offset, shared } => Some(FilePart { file: FileId::of(file)?, offset, shared }),
-        };
         let replaced = match place {
             Placement::Replace(at) => Some(self.page_range(at, len)?),
             _ => None,
         };
         let mut ranges = self.lock_without_code_of(replaced, part.filter(|p| p.shared).map(|p| (p, len)));
+        let inherited = part.is_some_and(|p| self.code_pages().inherited.contains(&p.file));
+        let attributes = Attributes { prot, shared, foreign: shared && (named || inherited) };
         let mut foreign = RangeMap::default();
         loop {
             let at = match place {
@@ -340,13 +361,14 @@ impl GuestMemory {
                         Some(part) => code.files.insert(range.clone(), part),
                         None => code.files.remove(range.clone()),
                     }
+                    code.forget_rewrites(&range);
                     drop(code);
                     ranges.insert(range, attributes);
                     return Ok(at);
                 }
                 Err(Errno::EXIST) if matches!(place, Placement::Lowest { .. }) => {
                     let step = range.start..range.start + (1 << 20).max(PAGE_SIZE);
-                    foreign.insert(step, Attributes { prot: Prot::empty(), shared: false });
+                    foreign.insert(step, Attributes { prot: Prot::empty(), shared: false, foreign: false });
                 }
                 Err(Errno::EXIST) => return Err(MapError::Occupied),
                 Err(error) => return Err(error.into()),
@@ -355,8 +377,8 @@ impl GuestMemory {
     }
 
     /// Keeps the memory map as it is until the guards are dropped.
-    pub(crate) fn hold(&self) -> (impl Drop + '_, impl Drop + '_) {
-        (self.write_ranges(), self.code_pages())
+    pub(crate) fn hold(&self) -> (impl Drop + '_, impl Drop + '_, impl Drop + '_) {
+        (self.write_ranges(), self.code_pages(), self.lent.hold())
     }
 
     fn gap(
@@ -408,7 +430,7 @@ impl GuestMemory {
         let of_part = || part.map_or(Vec::new(), |(part, len)| self.code_pages().translated(part, len));
         loop {
             for range in range.iter().cloned().chain(of_part()) {
-                self.drop_code(range);
+                self.drop_code(range, Change::Mapping);
             }
             let ranges = self.write_ranges();
             if of_part().is_empty() && !range.as_ref().is_some_and(|range| self.code_pages().any(range)) {

@@ -12,6 +12,8 @@ pub(super) struct Attributes {
     pub(super) prot: Prot,
     /// Whether stores go to a file or to other processes.
     pub(super) shared: bool,
+    /// Whether other processes may store to the same memory.
+    pub(super) foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,18 @@ pub(super) struct RangeMap {
 }
 
 impl RangeMap {
+    /// Notes that other processes may store to all shared ranges; gives those for which that is news.
+    pub(super) fn make_foreign(&mut self) -> Vec<Range<u64>> {
+        let mut news = Vec::new();
+        for (&start, e) in &mut self.ranges {
+            if e.attributes.shared && !e.attributes.foreign {
+                e.attributes.foreign = true;
+                news.push(start..e.end);
+            }
+        }
+        news
+    }
+
     /// The range that holds `at`.
     pub(super) fn get(&self, at: u64) -> Option<(Range<u64>, Attributes)> {
         let (&start, e) = self.ranges.range(..=at).next_back()?;
@@ -137,8 +151,8 @@ impl RangeMap {
 mod tests {
     use super::*;
 
-    const RW: Attributes = Attributes { prot: Prot::READ.union(Prot::WRITE), shared: false };
-    const R: Attributes = Attributes { prot: Prot::READ, shared: false };
+    const RW: Attributes = Attributes { prot: Prot::READ.union(Prot::WRITE), shared: false, foreign: false };
+    const R: Attributes = Attributes { prot: Prot::READ, shared: false, foreign: false };
 
     fn list(map: &RangeMap) -> Vec<(u64, u64, Attributes)> {
         map.iter().map(|(r, a)| (r.start, r.end, a)).collect()

@@ -1,5 +1,6 @@
 use std::os::fd::AsFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hokku_ir::eval::Memory;
 use hokku_ir::{CpuMode, GuestAddr};
@@ -123,11 +124,11 @@ fn the_hosts_own_mappings_are_never_replaced() {
 fn translated_pages_are_given_back_when_they_are_written() {
     let memory = GuestMemory::new(CpuMode::Long64).unwrap();
     let at = somewhere(&memory, PAGE_SIZE, RW | Prot::EXECUTE);
-    let ticket = memory.protect_code(at.offset(5)).unwrap();
+    let ticket = memory.watch_code(at.offset(5)).unwrap();
     assert!(memory.code_ticket_holds(at, ticket));
     memory.write_u8(at, 1).unwrap();
     assert!(!memory.code_ticket_holds(at, ticket));
-    let again = memory.protect_code(at).unwrap();
+    let again = memory.watch_code(at).unwrap();
     assert_ne!(ticket, again);
     memory.host_buffer(at, 8, Access::Write).unwrap();
     assert!(!memory.code_ticket_holds(at, again));
@@ -139,7 +140,7 @@ fn a_store_through_any_mapping_reaches_the_code_of_all() {
     let file = rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     rustix::fs::ftruncate(&file, 4 * PAGE_SIZE).unwrap();
     let map = |pages, prot, first_page: u64, shared| {
-        let place = Placement::Lowest { low: GuestAddr(0x6_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+        let place = Placement::Lowest { low: GuestAddr(0x7_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
         memory.map_file(place, pages * PAGE_SIZE, prot, file.as_fd(), first_page * PAGE_SIZE, shared).unwrap()
     };
     let writable = map(4, RW, 0, true);
@@ -148,8 +149,13 @@ fn a_store_through_any_mapping_reaches_the_code_of_all() {
     let private = map(1, RW | Prot::EXECUTE, 2, false);
     // The pages that are the file's third one.
     let same = [first.offset(PAGE_SIZE), second, private];
-    let protect = || same.map(|at| (at, memory.protect_code(at).unwrap()));
-    let holding = |tickets: [(GuestAddr, u64); 3]| tickets.map(|(at, ticket)| memory.code_ticket_holds(at, ticket));
+    let protect = || {
+        // Rewritten so often, the pages would be checked instead.
+        memory.code_pages().forget_rewrites(&(0..u64::MAX));
+        same.map(|at| (at, memory.watch_code(at).unwrap()))
+    };
+    let holding =
+        |tickets: [(GuestAddr, CodeTicket); 3]| tickets.map(|(at, ticket)| memory.code_ticket_holds(at, ticket));
 
     let tickets = protect();
     memory.write_u8(writable.offset(PAGE_SIZE), 1).unwrap();
@@ -198,16 +204,120 @@ fn memory_is_writable_again_when_the_last_code_behind_it_is_gone() {
     };
     let pages = [map(), map(), map()];
     let writable = || pages.map(|page| Memory::write(&memory, page, &[1]).is_ok());
-    memory.protect_code(pages[0]).unwrap();
-    memory.protect_code(pages[1]).unwrap();
+    memory.watch_code(pages[0]).unwrap();
+    memory.watch_code(pages[1]).unwrap();
     assert_eq!(writable(), [false; 3]);
     memory.release_code(pages[0].0..pages[0].0 + 1);
     assert_eq!(writable(), [false; 3], "there is code behind still");
     memory.release_code(pages[1].0..pages[1].0 + 1);
     assert_eq!(writable(), [true; 3]);
     // As a flush does it.
-    memory.protect_code(pages[2]).unwrap();
+    memory.watch_code(pages[2]).unwrap();
     assert_eq!(writable(), [false; 3]);
     memory.release_code(0..u64::MAX);
     assert_eq!(writable(), [true; 3]);
+}
+
+fn watch(memory: &GuestMemory, at: GuestAddr) -> Watch {
+    memory.watch_code(at).unwrap().watch
+}
+
+#[test]
+fn pages_that_are_rewritten_often_are_checked() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, 2 * PAGE_SIZE, RW | Prot::EXECUTE);
+    let mut protected = 0;
+    while watch(&memory, at) == Watch::Protected {
+        protected += 1;
+        memory.write_u8(at.offset(5), 1).unwrap();
+    }
+    assert!((2..10).contains(&protected), "{protected} times");
+    let ticket = memory.watch_code(at).unwrap();
+    memory.write_u8(at.offset(5), 2).unwrap();
+    assert!(memory.code_ticket_holds(at, ticket), "stores are free");
+    assert_eq!(watch(&memory, at.offset(PAGE_SIZE)), Watch::Protected, "its neighbour was never written");
+    // Changes of the memory map are changes nevertheless, and where nobody can write nothing has to be checked.
+    memory.protect(at, PAGE_SIZE, Prot::READ | Prot::EXECUTE).unwrap();
+    assert!(!memory.code_ticket_holds(at, ticket));
+    assert_eq!(watch(&memory, at), Watch::Protected);
+    // Other memory at the same place starts anew.
+    memory.map_anonymous(Placement::Replace(at), PAGE_SIZE, RW | Prot::EXECUTE, false).unwrap();
+    assert_eq!(watch(&memory, at), Watch::Protected);
+}
+
+#[test]
+fn what_others_may_write_is_checked() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let place = Placement::Lowest { low: GuestAddr(0x7_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+    let prot = Prot::READ | Prot::EXECUTE;
+    let named = NamedFile::new();
+    let map = |file: &std::fs::File, shared| memory.map_file(place, PAGE_SIZE, prot, file.as_fd(), 0, shared).unwrap();
+    assert_eq!(watch(&memory, map(&named.file, true)), Watch::Checked, "a file that any process may open");
+    assert_eq!(watch(&memory, map(&named.file, false)), Watch::Protected);
+    let own = std::fs::File::from(rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+    own.set_len(PAGE_SIZE).unwrap();
+    let anonymous = memory.map_anonymous(place, PAGE_SIZE, prot, true).unwrap();
+    let shared = [map(&own, true), anonymous];
+    let before = shared.map(|at| (at, memory.watch_code(at).unwrap()));
+    assert!(before.iter().all(|(_, ticket)| ticket.watch == Watch::Protected));
+    memory.prepare_fork();
+    assert!(before.iter().all(|(at, ticket)| !memory.code_ticket_holds(*at, *ticket)));
+    assert_eq!(shared.map(|at| watch(&memory, at)), [Watch::Checked; 2], "a child may write to them");
+    assert_eq!(watch(&memory, map(&own, true)), Watch::Checked);
+}
+
+#[test]
+fn what_a_host_call_writes_to_is_not_protected() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, 2 * PAGE_SIZE, RW | Prot::EXECUTE);
+    let old = memory.watch_code(at).unwrap();
+    let buffer = memory.host_buffer(at.offset(PAGE_SIZE - 4), 8, Access::Write).unwrap();
+    assert!(!memory.code_ticket_holds(at, old));
+    assert_eq!(watch(&memory, at), Watch::Checked);
+    drop(buffer);
+    memory.unmap(at, PAGE_SIZE).unwrap();
+    assert_eq!(watch(&memory, at.offset(PAGE_SIZE)), Watch::Protected);
+}
+
+#[test]
+fn writing_a_mapped_file_changes_its_code() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let place = Placement::Lowest { low: GuestAddr(0x7_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+    let (named, other) = (NamedFile::new(), NamedFile::new());
+    let file = &named.file;
+    file.set_len(3 * PAGE_SIZE).unwrap();
+    let prot = Prot::READ | Prot::EXECUTE;
+    let at = memory.map_file(place, 2 * PAGE_SIZE, prot, file.as_fd(), PAGE_SIZE, false).unwrap();
+    let tickets = [at, at.offset(PAGE_SIZE)].map(|at| (at, memory.watch_code(at).unwrap()));
+    let holding = || tickets.map(|(at, ticket)| memory.code_ticket_holds(at, ticket));
+    memory.file_changed(file.as_fd(), 0, PAGE_SIZE).unwrap();
+    memory.file_changed(other.file.as_fd(), 0, u64::MAX).unwrap();
+    assert_eq!(holding(), [true, true]);
+    memory.file_changed(file.as_fd(), PAGE_SIZE - 1, 2).unwrap();
+    assert_eq!(holding(), [false, true]);
+    memory.file_changed(file.as_fd(), 0, u64::MAX).unwrap();
+    assert_eq!(holding(), [false, false]);
+}
+
+/// A file with a name, for as long as this lives.
+struct NamedFile {
+    file: std::fs::File,
+    path: std::path::PathBuf,
+}
+
+impl NamedFile {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("hokku-code-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        file.set_len(PAGE_SIZE).unwrap();
+        NamedFile { file, path }
+    }
+}
+
+impl Drop for NamedFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.path).unwrap();
+    }
 }

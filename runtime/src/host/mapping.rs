@@ -39,10 +39,10 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// The file that `file` has open.
-    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<FileId, Errno> {
+    /// The file that `file` has open, and whether it has a name, by which other processes may open it too.
+    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<(FileId, bool), Errno> {
         let stat = rustix::fs::fstat(file)?;
-        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+        Ok((FileId { device: stat.st_dev, inode: stat.st_ino }, stat.st_nlink != 0))
     }
 }
 

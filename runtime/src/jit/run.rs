@@ -114,6 +114,15 @@ impl JitThread {
         self.fault.set(Some((at, fault)));
     }
 
+    /// Makes sure that computed jumps of this thread do not lead to `blocks`, or to anything at all if there are none: another thread has dropped
+    /// those that were met. Returns lead there still, and find the same.
+    pub(crate) fn forget_jumps(&self, blocks: &[u64]) {
+        if blocks.is_empty() {
+            self.memory.forget_all_jumps();
+        }
+        blocks.iter().for_each(|&pc| self.memory.forget_jump(pc));
+    }
+
     /// Adds what was counted to the team's.
     pub(crate) fn flush_counts(&self) {
         let counts = std::mem::take(&mut *self.counts.borrow_mut());
@@ -272,7 +281,7 @@ fn stop_flow(stop: &Stop) -> Flow {
 fn install(team: &Team, key: BlockKey) -> bool {
     let Some(backend) = team.backend.as_deref() else { return false };
     let start = Instant::now();
-    let Translation { region, pages } =
+    let Translation { region, pages, is_checked } =
         translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
     let mut compiled = backend.compile(&region);
     let stats = &team.stats;
@@ -290,6 +299,7 @@ fn install(team: &Team, key: BlockKey) -> bool {
         };
         let Some(at) = host.place(&mut compiled) else { continue };
         Stats::add(&stats.regions, 1);
+        Stats::add(&stats.checked_regions, is_checked.into());
         Stats::add(&stats.guest_bytes, translator::byte_count(&region));
         Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
         Stats::add(&stats.host_bytes, compiled.code.len() as u64);

@@ -1,5 +1,6 @@
 //! Guest programs, assembled here, under a tiny system of their own and on every engine.
 
+mod changing;
 mod code;
 mod faults;
 mod system;

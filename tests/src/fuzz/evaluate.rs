@@ -103,6 +103,7 @@ fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
         Trap::Protection | Trap::Halt => exception(vector::GP),
         Trap::Divide => exception(vector::DE),
         Trap::Fetch => Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((next.0, false)) }),
+        Trap::Stale => unreachable!("the fuzzer's code does not change, and is not checked"),
     };
     match flow {
         Flow::Jump { .. } | Flow::Stopped { .. } => Outcome::Ended(Ending::Arrived),

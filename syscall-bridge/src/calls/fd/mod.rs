@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::kernel::{At, DescriptorFlags, DirEntry, Direction};
 use hokku_ir::{CpuMode, GuestAddr};
 use hokku_runtime::{Access, HostBuffer};
+use std::os::fd::AsFd;
 
 pub use ioctl::ioctl;
 pub use select::{poll, select, wait_for_objects};
@@ -76,6 +77,14 @@ fn transfer(
     let done = call.wait_restartable(|wait| descriptors.transfer(fd.0, direction, position, buffers, wait));
     if direction == Direction::Write && done == Err(Status::B_BUSTED_PIPE) {
         pipe_signal(call)?;
+    }
+    if direction == Direction::Write && done.is_ok_and(|bytes| bytes > 0) {
+        // A file of which code is mapped has changed. Where exactly, only calls with a position tell.
+        if let Ok((file, _)) = descriptors.for_mapping(fd.0) {
+            let from = position.map_or(0, |at| at.max(0).unsigned_abs());
+            let len = position.map_or(u64::MAX, |_| done.unwrap_or(0) as u64);
+            call.memory().file_changed(file.as_fd(), from, len)?;
+        }
     }
     done.map(Count::from)
 }
