@@ -87,6 +87,12 @@ impl Lower for Lowering<'_> {
     fn adc(&mut self, dst: Value, w: Width, a: Value, b: Value, f: Value) {
         self.binary(dst, Alu::Adc, w, (a, b), Some(f));
     }
+    fn ado(&mut self, dst: Value, _: Width, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn ado_flags(&mut self, dst: Value, _: Width, _: Value, _: Value, _: Value) {
+        self.rest(dst);
+    }
     fn sub(&mut self, dst: Value, w: Width, a: Value, b: Value) {
         if let Some(offset) = self.stack_sum(w, a, b, true).filter(|_| self.joined_flags().is_none()) {
             self.define_stack(dst, offset);
@@ -223,6 +229,36 @@ impl Lower for Lowering<'_> {
     fn shld_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value, _: Value) {}
     fn shrd_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value, _: Value) {}
     fn bit_scan_flags(&mut self, _: Value, _: Width, _: Value) {}
+    fn count_leading_zeros(&mut self, dst: Value, _: Width, _: Value) {
+        self.rest(dst);
+    }
+    fn count_trailing_zeros(&mut self, dst: Value, _: Width, _: Value) {
+        self.rest(dst);
+    }
+    fn count_zeros_flags(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn count_ones(&mut self, dst: Value, _: Width, _: Value) {
+        self.rest(dst);
+    }
+    fn count_ones_flags(&mut self, dst: Value, _: Width, _: Value) {
+        self.rest(dst);
+    }
+    fn extract_field(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn low_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn deposit_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn extract_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
+    fn crc32c(&mut self, dst: Value, _: Width, _: Value, _: Value) {
+        self.rest(dst);
+    }
     fn bit_test_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value) {}
     fn bcd_adjust_flags(&mut self, _: Value, _: BcdOp, _: Value, _: Value) {}
     fn int_to_flags(&mut self, _: Value, _: Value) {}
@@ -272,6 +308,9 @@ impl Lower for Lowering<'_> {
     }
     fn rdtsc(&mut self, dst: Value) {
         self.read_tsc(dst);
+    }
+    fn random(&mut self, dst: Value, _: Width) {
+        self.rest(dst);
     }
     fn xgetbv(&mut self, dst: Value) {
         self.rest(dst);

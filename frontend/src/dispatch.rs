@@ -19,6 +19,7 @@ const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
     families::control::lookup,
     families::string::lookup,
     families::bit::lookup,
+    families::bmi::lookup,
     families::mul_div::lookup,
     families::atomic::lookup,
     families::bcd::lookup,

@@ -64,6 +64,10 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     adc = Adc { w: Width, a: Value, b: Value, f: Value } -> w.ty(), [];
     /// Flags of `ADC`.
     adc_flags = AdcFlags { w: Width, a: Value, b: Value, f: Value } -> Type::Flags, [];
+    /// `a + b + OF` of `f` (`ADOX`).
+    ado = Ado { w: Width, a: Value, b: Value, f: Value } -> w.ty(), [];
+    /// Flags of `ADOX`: OF is the carry out; the others are zero here: write OF only.
+    ado_flags = AdoFlags { w: Width, a: Value, b: Value, f: Value } -> Type::Flags, [];
     /// `a - b`.
     sub = Sub { w: Width, a: Value, b: Value } -> w.ty(), [];
     /// Flags of `SUB`, `CMP` (and `NEG` with `a` zero).
@@ -147,6 +151,26 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     bit_scan_reverse = BitScanReverse { w: Width, a: Value, zero: Value } -> w.ty(), [];
     /// Flags of `BSF`/`BSR`: ZF = (a is zero); the others (undefined by the manual) zero.
     bit_scan_flags = BitScanFlags { w: Width, a: Value } -> Type::Flags, [];
+    /// Number of zero bits above the highest one bit of `a`; the width where `a` is zero.
+    count_leading_zeros = CountLeadingZeros { w: Width, a: Value } -> w.ty(), [];
+    /// Number of zero bits below the lowest one bit of `a`; the width where `a` is zero.
+    count_trailing_zeros = CountTrailingZeros { w: Width, a: Value } -> w.ty(), [];
+    /// Flags of `LZCNT`/`TZCNT` of `a` with result `v`: CF = (a is zero), ZF = (v is zero), the others (undefined by the manual) zero.
+    count_zeros_flags = CountZerosFlags { w: Width, a: Value, v: Value } -> Type::Flags, [];
+    /// Number of one bits of `a`.
+    count_ones = CountOnes { w: Width, a: Value } -> w.ty(), [];
+    /// Flags of `POPCNT`: ZF = (a is zero), the others zero.
+    count_ones_flags = CountOnesFlags { w: Width, a: Value } -> Type::Flags, [];
+    /// `BEXTR`: as many bits of `a` as bits 8 to 15 of `control` say, from the one that its bits 0 to 7 say, zero-extended; bits beyond `w` are zero.
+    extract_field = ExtractField { w: Width, a: Value, control: Value } -> w.ty(), [];
+    /// `BZHI`: the low bits of `a`, as many as bits 0 to 7 of `n` say, zero-extended.
+    low_bits = LowBits { w: Width, a: Value, n: Value } -> w.ty(), [];
+    /// `PDEP`: the low bits of `a`, in order, at the places of the one bits of `mask`; zero elsewhere.
+    deposit_bits = DepositBits { w: Width, a: Value, mask: Value } -> w.ty(), [];
+    /// `PEXT`: the bits of `a` at the places of the one bits of `mask`, side by side from bit 0.
+    extract_bits = ExtractBits { w: Width, a: Value, mask: Value } -> w.ty(), [];
+    /// CRC-32C (polynomial 0x1edc6f41, bits reflected) of I32 `crc` continued by the bytes of `v`, lowest first: the plain remainder, nothing inverted.
+    crc32c = Crc32c { from: Width, crc: Value, v: Value } -> Type::I32, [];
     /// `f` with CF replaced by bit `n` mod w of `a` (`BT` and its kin).
     bit_test_flags = BitTestFlags { w: Width, a: Value, n: Value, f: Value } -> Type::Flags, [];
     /// Bytes in reverse order (W32, W64).
@@ -208,6 +232,8 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     cpuid = Cpuid {} -> Type::Void, [reads_state, writes_state];
     /// The time stamp counter, I64.
     rdtsc = Rdtsc {} -> Type::I64, [volatile];
+    /// A random number that nobody can predict (`RDRAND`, `RDSEED`). There always is one.
+    random = Random { w: Width } -> w.ty(), [volatile];
     /// `XGETBV` with ecx zero: I64 mask of state components.
     xgetbv = Xgetbv {} -> Type::I64, [reads_state];
     /// The word that `RDTSCP` and `RDPID` give: the processor's number, I32.

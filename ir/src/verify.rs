@@ -151,6 +151,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::String { .. }
         | Op::Cpuid {}
         | Op::Rdtsc {}
+        | Op::Random { .. }
         | Op::GetTscAux {}
         | Op::Xgetbv {}
         | Op::CheckCode { .. }
@@ -191,7 +192,13 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::MulFlagsS { w, .. }
         | Op::BitScanForward { w, .. }
         | Op::BitScanReverse { w, .. }
+        | Op::CountZerosFlags { w, .. }
+        | Op::ExtractField { w, .. }
+        | Op::LowBits { w, .. }
+        | Op::DepositBits { w, .. }
+        | Op::ExtractBits { w, .. }
         | Op::Compare { w, .. } => vec![w.ty(); 2],
+        Op::Ado { w, .. } | Op::AdoFlags { w, .. } => vec![w.ty(), w.ty(), Flags],
         Op::Adc { w, .. } | Op::AdcFlags { w, .. } | Op::Sbb { w, .. } | Op::SbbFlags { w, .. } => {
             vec![w.ty(), w.ty(), Flags]
         }
@@ -200,6 +207,10 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::IncFlags { w, .. }
         | Op::DecFlags { w, .. }
         | Op::BitScanFlags { w, .. }
+        | Op::CountLeadingZeros { w, .. }
+        | Op::CountTrailingZeros { w, .. }
+        | Op::CountOnes { w, .. }
+        | Op::CountOnesFlags { w, .. }
         | Op::ByteSwap { w, .. }
         | Op::IntToFp { w, .. } => vec![w.ty()],
         Op::DivU { w, .. } | Op::RemU { w, .. } | Op::DivS { w, .. } | Op::RemS { w, .. } => vec![w.ty(); 3],
@@ -217,6 +228,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::RotrCarryFlags { w, .. } => vec![w.ty(), I8, Flags],
         Op::Shld { w, .. } | Op::Shrd { w, .. } => vec![w.ty(), w.ty(), I8],
         Op::ShldFlags { w, .. } | Op::ShrdFlags { w, .. } => vec![w.ty(), w.ty(), I8, Flags],
+        Op::Crc32c { from, .. } => vec![I32, from.ty()],
         Op::BitTestFlags { w, .. } => vec![w.ty(), w.ty(), Flags],
         Op::BcdAdjust { .. } | Op::BcdAdjustFlags { .. } => vec![I16, Flags],
         Op::ExtendZero { from, .. } | Op::ExtendSign { from, .. } | Op::Truncate { from, .. } => vec![from.ty()],

@@ -31,6 +31,10 @@ impl SystemModel for Processor {
         crate::host::arch::clock::ticks()
     }
 
+    fn random(&self) -> u64 {
+        crate::host::random()
+    }
+
     fn xcr0(&self) -> u64 {
         self.model.xcr0()
     }

@@ -1,6 +1,6 @@
-//! Single bits and bit scans.
+//! Single bits, bit scans, counts of bits and sums over them.
 
-use hokku_ir::{Addr, AtomicOp, FlagSet, IntCmp, Value, Width};
+use hokku_ir::{Addr, AtomicOp, FlagSet, Value, Width};
 use iced_x86::{Code, Mnemonic};
 
 use crate::emit::{Emitter, Place, Step, Translated, Translator};
@@ -17,6 +17,8 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Bsr => bsr,
         Mnemonic::Tzcnt => tzcnt,
         Mnemonic::Lzcnt => lzcnt,
+        Mnemonic::Popcnt => popcnt,
+        Mnemonic::Crc32 => crc32,
         _ => return None,
     })
 }
@@ -108,38 +110,43 @@ fn scan(e: &mut Emitter, insn: &Insn, reverse: bool) -> Translated {
     Ok(Step::Next)
 }
 
-/// CF = source zero, ZF = result zero, the others (undefined) zero.
-fn count_flags(e: &mut Emitter, w: Width, source: Value, result: Value) {
-    let zero = e.constant(w, 0);
-    let carry = e.compare(IntCmp::Eq, w, source, zero);
-    let carry = e.extend_zero(Width::W8, Width::W32, carry);
-    let none = e.compare(IntCmp::Eq, w, result, zero);
-    let none = e.extend_zero(Width::W8, Width::W32, none);
-    let six = e.constant(Width::W8, u64::from(FlagSet::ZF.bits().trailing_zeros()));
-    let none = e.shl(Width::W32, none, six);
-    let image = e.or(Width::W32, carry, none);
-    let flags = e.int_to_flags(image);
-    e.set_flags(FlagSet::STATUS, flags);
-}
-
 /// `TZCNT`: SDM 2B. `rep bsf` on processors without BMI1, which differs only where the source is zero; compilers emit it for both.
 fn tzcnt(e: &mut Emitter, insn: &Insn) -> Translated {
     let (w, dst, x) = e.dst_src(insn)?;
-    let width = e.constant(w, u64::from(w.bits()));
-    let n = e.bit_scan_forward(w, x, width);
+    let n = e.count_trailing_zeros(w, x);
+    let flags = e.count_zeros_flags(w, x, n);
     e.write(dst, w, n)?;
-    count_flags(e, w, x, n);
+    e.set_flags(FlagSet::STATUS, flags);
     Ok(Step::Next)
 }
 
 /// `LZCNT`: SDM 2A.
 fn lzcnt(e: &mut Emitter, insn: &Insn) -> Translated {
     let (w, dst, x) = e.dst_src(insn)?;
-    let none = e.constant(w, u64::MAX);
-    let highest = e.bit_scan_reverse(w, x, none);
-    let top = e.constant(w, u64::from(w.bits() - 1));
-    let n = e.sub(w, top, highest);
+    let n = e.count_leading_zeros(w, x);
+    let flags = e.count_zeros_flags(w, x, n);
     e.write(dst, w, n)?;
-    count_flags(e, w, x, n);
+    e.set_flags(FlagSet::STATUS, flags);
+    Ok(Step::Next)
+}
+
+/// `POPCNT`: SDM 2B. ZF where the source is zero, the others clear.
+fn popcnt(e: &mut Emitter, insn: &Insn) -> Translated {
+    let (w, dst, x) = e.dst_src(insn)?;
+    let (n, flags) = (e.count_ones(w, x), e.count_ones_flags(w, x));
+    e.write(dst, w, n)?;
+    e.set_flags(FlagSet::STATUS, flags);
+    Ok(Step::Next)
+}
+
+/// `CRC32`: SDM 2A. A 64-bit destination is cleared above the sum.
+fn crc32(e: &mut Emitter, insn: &Insn) -> Translated {
+    let (w, from) = (insn.width()?, insn.width_of(1)?);
+    let v = e.operand(insn, 1, from)?;
+    let dst = e.place(insn, 0)?;
+    let crc = e.read(dst, Width::W32);
+    let crc = e.crc32c(from, crc, v);
+    let crc = e.resize(Width::W32, w, crc);
+    e.write(dst, w, crc)?;
     Ok(Step::Next)
 }

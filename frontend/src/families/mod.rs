@@ -4,6 +4,7 @@ pub(crate) mod arith;
 pub(crate) mod atomic;
 pub(crate) mod bcd;
 pub(crate) mod bit;
+pub(crate) mod bmi;
 pub(crate) mod control;
 pub(crate) mod logic;
 pub(crate) mod mmx;

@@ -33,6 +33,7 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Rdtsc => |e, _| rdtsc(e),
         Mnemonic::Rdtscp => rdtscp,
         Mnemonic::Rdpid => rdpid,
+        Mnemonic::Rdrand | Mnemonic::Rdseed => random,
         Mnemonic::Xgetbv => xgetbv,
         Mnemonic::Rdfsbase => |e, i| read_base(e, i, Seg::Fs),
         Mnemonic::Rdgsbase => |e, i| read_base(e, i, Seg::Gs),
@@ -267,6 +268,18 @@ fn rdpid(e: &mut Emitter, insn: &Insn) -> Translated {
     let aux = e.get_tsc_aux();
     let v = e.resize(Width::W32, w, aux);
     e.write(dst, w, v)?;
+    Ok(Step::Next)
+}
+
+/// `RDRAND`, `RDSEED`: SDM 2B. CF: there was a number, as there always is; the other flags are clear.
+fn random(e: &mut Emitter, insn: &Insn) -> Translated {
+    let w = insn.width()?;
+    let dst = e.place(insn, 0)?;
+    let v = e.random(w);
+    let carry = e.constant(Width::W32, 1);
+    let flags = e.int_to_flags(carry);
+    e.write(dst, w, v)?;
+    e.set_flags(FlagSet::STATUS, flags);
     Ok(Step::Next)
 }
 

@@ -5,7 +5,7 @@ use super::string::StringInsn;
 use super::vector_memory::Gather;
 use super::vector_string::Comparison;
 use super::{
-    EvalFault, Machine, Val, bcd, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
+    EvalFault, Machine, Val, bcd, bits, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
     vector_sums, x87,
 };
 use crate::exit::Trap;
@@ -68,6 +68,8 @@ pub(super) fn step<M: Memory + ?Sized>(
         // ---- Integers
         Op::Adc { w, a, b, f } => int(a).wrapping_add(int(b)).wrapping_add(carry(f)) & w.mask(),
         Op::AdcFlags { w, a, b, f } => bits(flags::add(w, int(a), int(b), carry(f) != 0)),
+        Op::Ado { w, a, b, f } => bits::ado(w, int(a), int(b), flag_set(f)).0,
+        Op::AdoFlags { w, a, b, f } => bits(bits::ado(w, int(a), int(b), flag_set(f)).1),
         Op::Sbb { w, a, b, f } => int(a).wrapping_sub(int(b)).wrapping_sub(carry(f)) & w.mask(),
         Op::SbbFlags { w, a, b, f } => bits(flags::sub(w, int(a), int(b), carry(f) != 0)),
         Op::MulHighU { w, a, b } => int::mul_high_u(w, int(a), int(b)),
@@ -96,6 +98,16 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::BitScanForward { w, a, zero } => int::bit_scan_forward(w, int(a), int(zero)),
         Op::BitScanReverse { w, a, zero } => int::bit_scan_reverse(w, int(a), int(zero)),
         Op::BitScanFlags { w, a } => bits(flags::when(int(a) & w.mask() == 0, FlagSet::ZF)),
+        Op::CountLeadingZeros { w, a } => bits::leading_zeros(w, int(a)),
+        Op::CountTrailingZeros { w, a } => bits::trailing_zeros(w, int(a)),
+        Op::CountZerosFlags { w, a, v } => bits(bits::count_zeros_flags(w, int(a), int(v))),
+        Op::CountOnes { w, a } => (int(a) & w.mask()).count_ones().into(),
+        Op::CountOnesFlags { w, a } => bits(flags::when(int(a) & w.mask() == 0, FlagSet::ZF)),
+        Op::ExtractField { w, a, control } => bits::extract_field(w, int(a), int(control)),
+        Op::LowBits { w, a, n } => bits::low(w, int(a), int(n)),
+        Op::DepositBits { w, a, mask } => bits::deposit(int(a), int(mask) & w.mask()),
+        Op::ExtractBits { w, a, mask } => bits::extract(int(a), int(mask) & w.mask()),
+        Op::Crc32c { from, crc, v } => bits::crc32c(from, int(crc) as u32, int(v)).into(),
         Op::BitTestFlags { w, a, n, f } => bits(flags::bit_test(w, int(a), int(n), flag_set(f))),
         Op::ByteSwap { w, a } => int(a).swap_bytes() >> (64 - w.bits()),
         Op::BcdAdjust { op, a, f } => bcd::adjust(op, int(a) as u16, flag_set(f)).0.into(),
@@ -134,6 +146,7 @@ pub(super) fn step<M: Memory + ?Sized>(
         // ---- System
         Op::Cpuid {} => effect!(m.cpuid()),
         Op::Rdtsc {} => m.system.rdtsc(),
+        Op::Random { w } => m.system.random() & w.mask(),
         Op::Xgetbv {} => m.system.xcr0(),
         Op::GetTscAux {} => m.cpu.tsc_aux.into(),
         Op::TrapIf { trap, c } => {

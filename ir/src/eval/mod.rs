@@ -10,6 +10,7 @@
 //! **x87.** The evaluator works on [`CpuState::x87`]; where a host unit holds that state, the caller brings it back first.
 
 mod bcd;
+mod bits;
 pub mod cpuid;
 mod crypto;
 mod dispatch;

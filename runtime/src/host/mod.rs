@@ -13,6 +13,7 @@ pub(crate) mod code_memory;
 mod fork_test;
 pub(crate) mod interrupt;
 pub(crate) mod mapping;
+mod random;
 pub(crate) mod thread_memory;
 
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +29,7 @@ pub(crate) use portable as arch;
 pub use blocking::blocking_syscall;
 pub use interrupt::signal as interrupt_signal;
 pub use mapping::PAGE_SIZE;
+pub(crate) use random::random;
 
 /// What stopped a thread in host code, other than an exit of the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
