@@ -1,10 +1,10 @@
 //! Ops that the runtime evaluates: operands go to memory, the shared stub saves guest state and calls.
 
 use hokku_ir::backend::{Callout, Relocation, StubId};
-use hokku_ir::{Effects, Gpr, Op, Type, Value, Width};
+use hokku_ir::{Align, Effects, Gpr, Op, Type, Value, Width};
 
 use crate::assign::{CALLOUT_RESULT, callout_arg_offset, slot_offset};
-use crate::encode::{Mem, Opcode, Rm, Src};
+use crate::encode::{Mem, Rm, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
 
@@ -148,18 +148,19 @@ impl Lowering<'_> {
                 let t = self.flags_to_reg(v);
                 self.asm.mov(Width::W64, to, t);
             }
-            (Type::V256, _) => {
+            (Type::V256, _) if !self.avx() => {
                 if let Loc::Slot(slot) = self.loc(v) {
                     let t = self.vec_temp();
                     for half in 0..2 {
                         self.vec_copy_from(t, Rm::Mem(Mem::state(slot_offset(slot) + 16 * half)), Type::V128);
-                        self.asm.op(Opcode::of(0x0f11), t, to.plus(16 * half), &[]);
+                        self.store_vec(to.plus(16 * half), t, Type::V128, Align::Any);
                     }
                 }
             }
             _ => {
                 let r = self.vec_reg(v, ty);
-                self.asm.op(Opcode::of(0x0f11), r, to, &[]);
+                let whole = if ty == Type::V256 { ty } else { Type::V128 };
+                self.store_vec(to, r, whole, Align::Any);
             }
         }
     }

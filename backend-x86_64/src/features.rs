@@ -66,6 +66,9 @@ features! {
 }
 
 impl Features {
+    /// What no host has: the need of an encoding that does not exist.
+    pub(crate) const NEVER: Features = Features::from_bits_retain(1 << 31);
+
     /// No x86-64 processor here: code for any.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn detect() -> Features {

@@ -8,9 +8,10 @@
 //! |---|---|
 //! | `assign` | which guest state lives where |
 //! | `plan`, `liveness` | decisions about a block before its code is written |
-//! | `values`, `temps`, `operands`, `address`, `flags`, `stack` | where values are while it is written |
+//! | `values`, `temps`, `operands`, `address`, `flags`, `stack`, `vector_values` | where values are while it is written |
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
+//! | `vector_forms`, `vector_code` | instructions on vectors by their operands; their opcodes |
 //! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
 //! | `features` | what the host processor has |
 //! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
@@ -42,6 +43,9 @@ mod table;
 mod temps;
 mod values;
 mod vector;
+mod vector_code;
+mod vector_forms;
+mod vector_values;
 mod x87;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs};
@@ -79,7 +83,7 @@ impl Backend for X86_64 {
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {
-        stubs::stubs(mode)
+        stubs::stubs(mode, self.features)
     }
 
     fn compile(&self, region: &Region) -> Compiled {

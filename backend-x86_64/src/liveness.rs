@@ -75,8 +75,11 @@ impl Plan {
                 self.info(root).set = n as u32;
             }
             if let Op::SetVec { ty, upper, v, .. } = inst.op
-                && (ty == Type::V128 || upper == Upper::Keep)
-                && upper != Upper::Zero256
+                && match ty {
+                    Type::V128 => self.avx || upper != Upper::Zero256,
+                    Type::V256 => self.avx,
+                    _ => upper == Upper::Keep,
+                }
             {
                 self.info(v).vec_set = n as u32;
             }

@@ -79,7 +79,7 @@ pub(crate) fn compile(region: &Region, features: Features) -> Compiled {
         region,
         block: &region.blocks[0],
         block_number: 0,
-        plan: Plan::new(region),
+        plan: Plan::new(region, features),
         at: 0,
         cur: 0,
         pc: region.key.pc,

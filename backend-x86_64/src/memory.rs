@@ -7,6 +7,7 @@ use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
 use crate::plan::NONE;
 use crate::values::{Dest, Loc};
+use crate::vector_values::Form;
 
 impl Lowering<'_> {
     /// `load` as an instruction of its own.
@@ -26,25 +27,24 @@ impl Lowering<'_> {
     }
 
     fn load_vector(&mut self, v: Value, ty: Type, align: Align, m: Mem) {
-        if ty == Type::V256 {
-            let slot = self.take_slot(4);
-            let t = self.vec_temp();
-            let code = if align == Align::Natural { 0x0f28 } else { 0x0f10 };
-            for half in 0..2 {
-                // The second half first: where it faults nothing has been read that counts.
-                self.asm.op(Opcode::of(code), t, m.plus(16 * (1 - half)), &[]);
-                self.asm.op(Opcode::of(0x0f11), t, Mem::state(slot_offset(slot) + 16 * (1 - half)), &[]);
-            }
-            self.vals[v.0 as usize].loc = Loc::Slot(slot);
-            return;
+        if ty == Type::V256 && !self.avx() {
+            return self.load_halves(v, align, m);
         }
         let t = self.vec_dest(v, None);
-        if ty == Type::V128 && align == Align::Natural {
-            self.asm.op(Opcode::of(0x0f28), t.reg, m, &[]);
-        } else {
-            self.vec_copy_from(t.reg, Rm::Mem(m), ty);
-        }
+        self.load_vec(t.form, t.reg, m, ty, align);
         self.define_vec(v, t);
+    }
+
+    /// 256 bits to spill slots, on a host without AVX.
+    fn load_halves(&mut self, v: Value, align: Align, m: Mem) {
+        let slot = self.take_slot(4);
+        let t = self.vec_temp();
+        for half in [1, 0] {
+            // The second half first: where it faults nothing has been read that counts.
+            self.load_vec(Form::Legacy, t, m.plus(16 * half), Type::V128, align);
+            self.store_vec(Mem::state(slot_offset(slot) + 16 * half), t, Type::V128, Align::Any);
+        }
+        self.vals[v.0 as usize].loc = Loc::Slot(slot);
     }
 
     /// `store`.
@@ -83,30 +83,26 @@ impl Lowering<'_> {
         self.force(v);
         self.before_fault();
         let m = self.address(at);
-        if ty == Type::V256 {
-            let Loc::Slot(slot) = self.loc(v) else { return };
-            let t = self.vec_temp();
-            let from = Mem::state(slot_offset(slot));
-            // A store that faults must not have written: try the second half's page first by writing what is there.
-            let probe = self.vec_temp();
-            self.asm.op(Opcode::of(0x0f10), probe, m.plus(16), &[]);
-            self.asm.op(Opcode::of(0x0f11), probe, m.plus(16), &[]);
-            for half in 0..2 {
-                let code = if align == Align::Natural { 0x0f29 } else { 0x0f11 };
-                self.asm.op(Opcode::of(0x0f10), t, from.plus(16 * half), &[]);
-                self.asm.op(Opcode::of(code), t, m.plus(16 * half), &[]);
-            }
-            self.consume_inst(self.cur);
-            return;
+        if ty == Type::V256 && !self.avx() {
+            self.store_halves(align, m, v);
+            return self.consume_inst(self.cur);
         }
         let r = self.vec_reg(v, ty);
         self.consume_inst(self.cur);
-        match (ty, align) {
-            (Type::F32, _) => self.asm.op(Opcode::sse(0xf3, 0x0f11), r, m, &[]),
-            (Type::F64, _) => self.asm.op(Opcode::sse(0xf2, 0x0f11), r, m, &[]),
-            (Type::V64, _) => self.asm.op(Opcode::sse(0x66, 0x0fd6), r, m, &[]),
-            (_, Align::Natural) => self.asm.op(Opcode::of(0x0f29), r, m, &[]),
-            _ => self.asm.op(Opcode::of(0x0f11), r, m, &[]),
+        self.store_vec(m, r, ty, align);
+    }
+
+    /// 256 bits from spill slots, on a host without AVX.
+    fn store_halves(&mut self, align: Align, m: Mem, v: Value) {
+        let Loc::Slot(slot) = self.loc(v) else { return };
+        let t = self.vec_temp();
+        // A store that faults must not have written: try the second half's page first by writing what is there.
+        let probe = self.vec_temp();
+        self.vec_copy_from(probe, Rm::Mem(m.plus(16)), Type::V128);
+        self.store_vec(m.plus(16), probe, Type::V128, Align::Any);
+        for half in 0..2 {
+            self.vec_copy_from(t, Rm::Mem(Mem::state(slot_offset(slot) + 16 * half)), Type::V128);
+            self.store_vec(m.plus(16 * half), t, Type::V128, align);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Values as operands of host instructions: registers, memory, constants.
 
-use hokku_ir::{Align, Gpr, Op, Type, Value, Width};
+use hokku_ir::{Gpr, Op, Type, Value, Width};
 
-use crate::assign::{RCX, gpr_offset, home, pinned_vectors, slot_offset, vector_offset};
-use crate::encode::{HIGH, Mem, Opcode, Rm, Src};
+use crate::assign::{RCX, gpr_offset, home, slot_offset};
+use crate::encode::{HIGH, Mem, Rm, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
 
@@ -17,11 +17,6 @@ impl Lowering<'_> {
             },
             None => Rm::Mem(Mem::state(gpr_offset(reg))),
         }
-    }
-
-    /// Where vector register `reg` lives.
-    pub(crate) fn vec_home(&self, reg: u8) -> Rm {
-        if reg < pinned_vectors(self.mode) { Rm::Reg(reg) } else { Rm::Mem(Mem::state(vector_offset(reg, 0))) }
     }
 
     /// `v` of width `w` as an operand: a register, memory or a constant of 32 bits.
@@ -183,78 +178,6 @@ impl Lowering<'_> {
     /// Whether `v` is a load that can still become an operand.
     pub(crate) fn is_deferred_load(&self, v: Value) -> bool {
         self.loc(v) == Loc::Deferred && matches!(self.block.insts[self.def(self.root(v)) as usize].op, Op::Load { .. })
-    }
-
-    /// The vector value `v` as an operand: a register, or memory if the instruction reads exactly a `ty` there or the memory is aligned.
-    pub(crate) fn vec_src(&mut self, v: Value, ty: Type) -> Rm {
-        let root = self.root(v);
-        match self.loc(root) {
-            Loc::VecHome(n) => {
-                let rm = self.vec_home(n);
-                if let Rm::Reg(r) = rm {
-                    self.vec_locked |= 1 << r;
-                }
-                rm
-            }
-            Loc::VecTemp(r) => {
-                self.vec_locked |= 1 << r;
-                Rm::Reg(r)
-            }
-            Loc::Slot(s) => {
-                // Slots are aligned to eight bytes alone.
-                let m = Mem::state(slot_offset(s));
-                if ty == Type::V128 { Rm::Reg(self.vec_to_temp(Rm::Mem(m), ty)) } else { Rm::Mem(m) }
-            }
-            Loc::Deferred => {
-                let def = self.def(root);
-                if let Op::Load { ty: loaded, at, align } = self.block.insts[def as usize].op
-                    && loaded == ty
-                    && (ty != Type::V128 || align == Align::Natural)
-                {
-                    self.before_fault();
-                    let mem = self.address(at);
-                    self.consume_inst(def);
-                    self.vals[root.0 as usize].loc = Loc::Nowhere;
-                    return Rm::Mem(mem);
-                }
-                self.force(root);
-                self.vec_src(root, ty)
-            }
-            _ => {
-                debug_assert!(false, "{v} is no vector at {:?}", self.loc(root));
-                Rm::Reg(15)
-            }
-        }
-    }
-
-    /// The vector value `v` in a register.
-    pub(crate) fn vec_reg(&mut self, v: Value, ty: Type) -> u8 {
-        match self.vec_src(v, ty) {
-            Rm::Reg(r) => r,
-            rm => {
-                let t = self.vec_temp();
-                self.load_vec(t, rm, ty);
-                t
-            }
-        }
-    }
-
-    fn vec_to_temp(&mut self, rm: Rm, ty: Type) -> u8 {
-        let t = self.vec_temp();
-        self.vec_copy_from(t, rm, ty);
-        t
-    }
-
-    /// `dst` = the `ty` at `src`; anything above.
-    pub(crate) fn vec_copy_from(&mut self, dst: u8, src: Rm, ty: Type) {
-        match (src, ty) {
-            (Rm::Reg(r), _) if r == dst => {}
-            (Rm::Reg(_), _) => self.asm.op(Opcode::of(0x0f28), dst, src, &[]),
-            (_, Type::F32) => self.asm.op(Opcode::sse(0xf3, 0x0f10), dst, src, &[]),
-            (_, Type::F64) => self.asm.op(Opcode::sse(0xf2, 0x0f10), dst, src, &[]),
-            (_, Type::V64) => self.asm.op(Opcode::sse(0xf3, 0x0f7e), dst, src, &[]),
-            _ => self.asm.op(Opcode::of(0x0f10), dst, src, &[]),
-        }
     }
 }
 

@@ -7,7 +7,9 @@
 
 use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
+use crate::Features;
 use crate::liveness::{live_after, reads_older_flags};
+use crate::vector_values::{Form, folds};
 
 /// No such op.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -82,6 +84,8 @@ pub(crate) struct InstInfo {
 /// The decisions for one block at a time; the arrays are kept from block to block.
 #[derive(Default)]
 pub(crate) struct Plan {
+    /// The host has VEX encodings.
+    pub(crate) avx: bool,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
     /// Guest flags that are read after each block; faults count as readers.
@@ -91,8 +95,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Computes flags liveness between the blocks of `region`.
-    pub(crate) fn new(region: &Region) -> Plan {
+    /// Computes flags liveness between the blocks of `region`, for a host with `features`.
+    pub(crate) fn new(region: &Region, features: Features) -> Plan {
         let none = ValueInfo {
             root: Value(0),
             def: NONE,
@@ -107,6 +111,7 @@ impl Plan {
             need: FlagSet::empty(),
         };
         let mut plan = Plan {
+            avx: features.contains(Features::AVX),
             values: vec![none; region.value_count as usize],
             insts: Vec::new(),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
@@ -322,8 +327,11 @@ impl Plan {
 
     /// Whether the load at `at` can become an operand of the one instruction that uses it.
     fn load_is_operand(&self, block: &Block, at: usize, value: &ValueInfo, ty: Type, align: Align) -> bool {
-        // SSE memory operands must be aligned.
-        let fits = ty != Type::V256 && (ty != Type::V128 || align == Align::Natural);
+        // SSE memory operands must be aligned; VEX ones need not be. Moves are loads themselves.
+        let moves = || {
+            block.insts.get(value.user as usize).is_none_or(|i| matches!(i.op, Op::SetVec { .. } | Op::Store { .. }))
+        };
+        let fits = folds(ty, align, Form::Legacy) || (self.avx && folds(ty, align, Form::Vex) && !moves());
         // A second use must be that of the flags of the same instruction.
         let once = match value.uses {
             1 => true,
@@ -406,7 +414,7 @@ impl Plan {
     fn choose_vec_target(&mut self, block: &Block, at: usize, set: usize) {
         let inst = &block.insts[at];
         let Op::SetVec { reg, ty, .. } = block.insts[set].op else { return };
-        let scalar_load = matches!(inst.op, Op::Load { ty, .. } if ty != Type::V128);
+        let scalar_load = matches!(inst.op, Op::Load { ty, .. } if !matches!(ty, Type::V128 | Type::V256));
         let other_kind =
             matches!(inst.op, Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { .. });
         if inst.op.result_type() != ty || scalar_load || other_kind {

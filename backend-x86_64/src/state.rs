@@ -1,9 +1,9 @@
 //! Reading and writing guest state: mostly no code at all, since it lives where the host computes.
 
-use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Upper, Value, Width};
+use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Value, Width};
 
-use crate::assign::{R13, RCX, home, segment_base_offset, selector_offset, vector_offset};
-use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
+use crate::assign::{R13, RCX, home, segment_base_offset, selector_offset};
+use crate::encode::{Alu, HIGH, Mem, Rm, Src};
 use crate::lower::Lowering;
 use crate::operands::constant_src;
 use crate::values::{Dest, Loc};
@@ -274,118 +274,5 @@ impl Lowering<'_> {
         self.asm.alu(Alu::And, Width::W32, t, Src::Imm(mask));
         self.asm.alu(Alu::And, Width::W32, Mem::state(SYSTEM_FLAGS), Src::Imm(!mask));
         self.asm.alu(Alu::Or, Width::W32, Mem::state(SYSTEM_FLAGS), t);
-    }
-
-    /// `get_vec`: another name for the low part of the register's place; 256 bits are copied.
-    pub(crate) fn read_vec(&mut self, v: Value, reg: u8, ty: Type) {
-        if ty != Type::V256 {
-            self.vals[v.0 as usize].loc = Loc::VecHome(reg);
-            self.vec_aliases[reg as usize].push(v);
-            return;
-        }
-        let slot = self.take_slot(4);
-        let t = self.vec_temp();
-        for half in 0..2 {
-            let from = if half == 0 { self.vec_home(reg) } else { Rm::Mem(Mem::state(vector_offset(reg, 2))) };
-            self.vec_copy_from(t, from, Type::V128);
-            self.asm.op(Opcode::of(0x0f11), t, Mem::state(crate::assign::slot_offset(slot) + 16 * half), &[]);
-        }
-        self.vals[v.0 as usize].loc = Loc::Slot(slot);
-    }
-
-    /// `set_vec`.
-    pub(crate) fn write_vec(&mut self, reg: u8, ty: Type, upper: Upper, v: Value) {
-        let root = self.root(v);
-        if ty == Type::V256 {
-            self.force(root);
-            let Loc::Slot(slot) = self.loc(root) else { return };
-            self.consume(v);
-            self.evict_vec(reg);
-            let t = self.vec_temp();
-            let from = Mem::state(crate::assign::slot_offset(slot));
-            self.vec_copy_from(t, Rm::Mem(from.plus(16)), Type::V128);
-            self.asm.op(Opcode::of(0x0f11), t, Mem::state(vector_offset(reg, 2)), &[]);
-            self.vec_copy_from(t, Rm::Mem(from), Type::V128);
-            self.write_vec_home(reg, t);
-            return;
-        }
-        let full = ty == Type::V128;
-        let keep = upper == Upper::Keep && !full;
-        if self.loc(root) == Loc::VecHome(reg) && (full || keep) {
-            self.consume(v);
-        } else {
-            self.set_low(reg, ty, keep, v);
-        }
-        if upper == Upper::Zero256 {
-            for word in 2..4 {
-                self.asm.mov(Width::W64, Mem::state(vector_offset(reg, word)), Src::Imm(0));
-            }
-        }
-    }
-
-    /// Writes the low 128 bits of vector register `reg`: `v` and, above it, zeros or what is there.
-    fn set_low(&mut self, reg: u8, ty: Type, keep: bool, v: Value) {
-        let home = self.vec_home(reg);
-        let root = self.root(v);
-        // A load into a register clears what is above.
-        if let (Rm::Reg(h), false, true) = (home, keep, self.is_deferred_vector_load(root, ty)) {
-            let src = self.vec_src(root, ty);
-            self.consume(v);
-            self.evict_vec(reg);
-            self.load_vec(h, src, ty);
-            return;
-        }
-        let src = self.vec_reg(root, ty);
-        self.consume(v);
-        self.evict_vec(reg);
-        match (home, ty, keep) {
-            (Rm::Reg(h), Type::V128, _) => self.vec_copy_from(h, Rm::Reg(src), Type::V128),
-            (Rm::Reg(h), _, true) => self.merge_low(h, src, ty),
-            (Rm::Reg(h), _, false) => self.zero_extend_vec(h, src, ty),
-            (Rm::Mem(m), Type::V128, _) => self.asm.op(Opcode::of(0x0f11), src, m, &[]),
-            (Rm::Mem(m), Type::F32, true) => self.asm.op(Opcode::sse(0xf3, 0x0f11), src, m, &[]),
-            (Rm::Mem(m), _, true) => self.asm.op(Opcode::sse(0x66, 0x0fd6), src, m, &[]),
-            (Rm::Mem(m), _, false) => {
-                let t = if self.vec_owner[src as usize].is_none() && src >= crate::assign::pinned_vectors(self.mode) {
-                    src
-                } else {
-                    self.vec_temp()
-                };
-                self.zero_extend_vec(t, src, ty);
-                self.asm.op(Opcode::of(0x0f11), t, m, &[]);
-            }
-        }
-    }
-
-    /// Low `ty` of `dst` = that of `src`; the rest of `dst` stays.
-    pub(crate) fn merge_low(&mut self, dst: u8, src: u8, ty: Type) {
-        if dst != src {
-            let prefix = if ty == Type::F32 { 0xf3 } else { 0xf2 };
-            self.asm.op(Opcode::sse(prefix, 0x0f10), dst, src, &[]);
-        }
-    }
-
-    /// `dst` = low `ty` of `src`, zeros above.
-    pub(crate) fn zero_extend_vec(&mut self, dst: u8, src: u8, ty: Type) {
-        if ty == Type::F32 {
-            if dst == src {
-                let t = self.vec_temp();
-                self.asm.op(Opcode::of(0x0f57), t, t, &[]);
-                self.asm.op(Opcode::sse(0xf3, 0x0f10), t, src, &[]);
-                self.vec_copy_from(dst, Rm::Reg(t), Type::V128);
-            } else {
-                self.asm.op(Opcode::of(0x0f57), dst, dst, &[]);
-                self.asm.op(Opcode::sse(0xf3, 0x0f10), dst, src, &[]);
-            }
-        } else {
-            self.asm.op(Opcode::sse(0xf3, 0x0f7e), dst, src, &[]);
-        }
-    }
-
-    fn write_vec_home(&mut self, reg: u8, from: u8) {
-        match self.vec_home(reg) {
-            Rm::Reg(h) => self.vec_copy_from(h, Rm::Reg(from), Type::V128),
-            Rm::Mem(m) => self.asm.op(Opcode::of(0x0f11), from, m, &[]),
-        }
     }
 }

@@ -3,17 +3,18 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{StubId, Stubs};
 use hokku_ir::guest::ExitReason;
-use hokku_ir::{CpuMode, FlagSet, Gpr, Width};
+use hokku_ir::{Cond, CpuMode, FlagSet, Gpr, Width};
 
+use crate::Features;
 use crate::assign::*;
 use crate::encode::{Asm, Mem, Opcode, Rm};
 
 /// Registers that the System V calling convention leaves to the caller to expect back.
 const CALLEE_SAVED: [u8; 6] = [RBX, RBP, 12, R13, R14, R15];
 
-/// Builds the stubs for `mode`.
-pub(crate) fn stubs(mode: CpuMode) -> Stubs {
-    let mut s = Builder { asm: Asm::new(), mode, entries: Vec::new() };
+/// Builds the stubs for `mode` on a host with `features`.
+pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
+    let mut s = Builder { asm: Asm::new(), mode, avx: features.contains(Features::AVX), entries: Vec::new() };
     s.enter();
     s.indirect();
     s.leave();
@@ -25,6 +26,7 @@ pub(crate) fn stubs(mode: CpuMode) -> Stubs {
 struct Builder {
     asm: Asm,
     mode: CpuMode,
+    avx: bool,
     entries: Vec<(StubId, u32)>,
 }
 
@@ -59,19 +61,57 @@ impl Builder {
         }
     }
 
-    /// Guest vector registers from the state, `mxcsr` with them.
+    /// Guest vector registers from the state, `mxcsr` with them. Changes flags.
     fn load_vectors(&mut self) {
-        for n in 0..pinned_vectors(self.mode) {
-            self.asm.op(Opcode::of(0x0f10), n, Mem::state(vector_offset(n, 0)), &[]);
+        let last = pinned_vectors(self.mode);
+        let load = Opcode::of(0x0f10);
+        for n in 0..last {
+            let from = Mem::state(vector_offset(n, 0));
+            if self.avx { self.asm.vex(load, true, n, 0, from, &[]) } else { self.asm.op(load, n, from, &[]) }
+        }
+        if self.avx {
+            // A processor that has written upper halves makes legacy instructions wait for the old value of their destination. Where all are zero
+            // it is told so.
+            let or = Opcode::of(0x0f56);
+            self.asm.vex(or, true, 14, 0, 1u8, &[]);
+            self.asm.vex(or, true, 15, 2, 3u8, &[]);
+            for n in (4..last).step_by(2) {
+                self.asm.vex(or, true, 14, 14, n, &[]);
+                self.asm.vex(or, true, 15, 15, n + 1, &[]);
+            }
+            self.asm.vex(or, true, 15, 14, 15u8, &[]);
+            // vextractf128 and vptest.
+            self.asm.vex(Opcode::sse(0x66, 0x0f3a19), true, 15, 0, 15u8, &[1]);
+            self.asm.vex(Opcode::sse(0x66, 0x0f3817), false, 15, 0, 15u8, &[]);
+            let dirty = self.asm.label();
+            self.asm.jcc(Cond::Ne, dirty);
+            self.zero_upper();
+            self.asm.bind(dirty);
         }
         self.asm.op(Opcode::of(0x0fae), 2, Mem::state(MXCSR), &[]);
     }
 
+    /// Leaves the upper halves zero, as host code expects them.
     fn save_vectors(&mut self) {
         for n in 0..pinned_vectors(self.mode) {
-            self.asm.op(Opcode::of(0x0f11), n, Mem::state(vector_offset(n, 0)), &[]);
+            let (to, store) = (Mem::state(vector_offset(n, 0)), Opcode::of(0x0f11));
+            if self.avx { self.asm.vex(store, true, n, 0, to, &[]) } else { self.asm.op(store, n, to, &[]) }
+        }
+        if self.avx {
+            self.zero_upper();
         }
         self.asm.op(Opcode::of(0x0fae), 3, Mem::state(MXCSR), &[]);
+    }
+
+    /// `vzeroupper`.
+    fn zero_upper(&mut self) {
+        self.asm.plain(&[0xc5, 0xf8, 0x77]);
+    }
+
+    /// `movq xmm15, rcx`, or back: no flags, no host register but these.
+    fn keep_target(&mut self, back: bool) {
+        let op = Opcode::sse(0x66, if back { 0x0f7e } else { 0x0f6e }).wide(true);
+        if self.avx { self.asm.vex(op, false, 15, 0, RCX, &[]) } else { self.asm.op(op, 15, RCX, &[]) }
     }
 
     /// Guest flags from the state; on the dispatcher's stack.
@@ -123,22 +163,22 @@ impl Builder {
         );
         self.entry(StubId::Indirect);
         dynasm!(self.asm.buf ; .arch x64 ; ->indirect:);
-        let b = &mut self.asm.buf;
         match self.mode {
             CpuMode::Long64 => {
-                dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
+                self.keep_target(false);
+                dynasm!(self.asm.buf ; .arch x64 ; movzx ecx, cx);
                 self.load(R15, JUMP_CACHE);
                 dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + rcx * 8]);
             }
             CpuMode::Protected32 => {
-                dynasm!(b ; .arch x64 ; movzx r8d, cx);
+                dynasm!(self.asm.buf ; .arch x64 ; movzx r8d, cx);
                 self.load(R15, JUMP_CACHE);
                 dynasm!(self.asm.buf ; .arch x64 ; jmp QWORD [r15 + r8 * 8]);
             }
         }
         self.entry(StubId::JumpMiss);
         if self.mode == CpuMode::Long64 {
-            dynasm!(self.asm.buf ; .arch x64 ; movq rcx, xmm15);
+            self.keep_target(true);
         }
         self.save(RIP, RCX);
         self.reason(ExitReason::Indirect);

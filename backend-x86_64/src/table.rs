@@ -386,8 +386,8 @@ impl Lower for Lowering<'_> {
     fn vec_shuffle(&mut self, dst: Value, op: VecShuffle, ty: Type, a: Value, b: Value, imm: Num) {
         self.vector_shuffle(dst, op, ty, a, b, imm.0);
     }
-    fn vec_imm(&mut self, dst: Value, _: VecImm, _: Type, _: Value, _: Value, _: Num) {
-        self.rest(dst);
+    fn vec_imm(&mut self, dst: Value, op: VecImm, ty: Type, a: Value, b: Value, imm: Num) {
+        self.vector_imm(dst, op, ty, a, b, imm.0);
     }
     fn vec_compare(&mut self, dst: Value, lane: Type, predicate: Num, ty: Type, a: Value, b: Value) {
         self.vector_compare(dst, lane, predicate.0, ty, a, b);

@@ -2,8 +2,8 @@
 
 use hokku_ir::Width;
 
-use crate::assign::{RCX, SLOTS, pinned_vectors, slot_offset};
-use crate::encode::{Mem, Opcode};
+use crate::assign::{RCX, SLOTS, slot_offset};
+use crate::encode::Mem;
 use crate::lower::Lowering;
 use crate::values::{Borrowed, Loc};
 
@@ -87,43 +87,5 @@ impl Lowering<'_> {
             }
         }
         self.lock(RCX);
-    }
-
-    /// A vector temporary that no live value owns, locked.
-    pub(crate) fn vec_temp(&mut self) -> u8 {
-        let all = pinned_vectors(self.mode)..16;
-        let found = all.clone().find(|r| self.vec_owner[*r as usize].is_none() && self.vec_locked & 1 << r == 0);
-        let reg = found.unwrap_or_else(|| {
-            let victim = all.clone().find(|r| self.vec_locked & 1 << r == 0).unwrap_or(15);
-            self.spill_vec_temp(victim);
-            victim
-        });
-        self.vec_locked |= 1 << reg;
-        reg
-    }
-
-    /// A register to compute in that starts as a copy of operand `a` and is none of the other operands: `a` itself where it is a temporary (a
-    /// value that is still needed moves away), so that two temporaries are enough for an instruction.
-    pub(crate) fn vec_scratch(&mut self, a: u8) -> u8 {
-        if a < pinned_vectors(self.mode) {
-            return self.vec_temp();
-        }
-        self.spill_vec_temp(a);
-        a
-    }
-
-    /// Moves the value in vector temporary `reg` to spill slots.
-    pub(crate) fn spill_vec_temp(&mut self, reg: u8) {
-        if let Some(owner) = self.vec_owner[reg as usize].take() {
-            let words = self.slot_words(owner);
-            let slot = self.take_slot(words);
-            let to = Mem::state(slot_offset(slot));
-            if words == 2 {
-                self.asm.op(Opcode::of(0x0f11), reg, to, &[]);
-            } else {
-                self.asm.op(Opcode::sse(0x66, 0x0fd6), reg, to, &[]);
-            }
-            self.vals[owner.0 as usize].loc = Loc::Slot(slot);
-        }
     }
 }

@@ -305,24 +305,4 @@ impl Lowering<'_> {
         list.append(&mut kept);
         self.aliases[reg.index()] = list;
     }
-
-    /// Copies values that are in the place of vector register `reg` and still needed.
-    pub(crate) fn evict_vec(&mut self, reg: u8) {
-        let mut list = std::mem::take(&mut self.vec_aliases[reg as usize]);
-        for v in list.drain(..) {
-            let val = self.vals[v.0 as usize];
-            if val.loc != Loc::VecHome(reg) {
-                continue;
-            }
-            if val.uses == 0 {
-                self.vals[v.0 as usize].loc = Loc::Nowhere;
-                continue;
-            }
-            let temp = self.vec_temp();
-            self.vec_copy_from(temp, self.vec_home(reg), Type::V128);
-            self.vec_locked &= !(1 << temp);
-            self.define_vec_temp(v, temp);
-        }
-        self.vec_aliases[reg as usize] = list;
-    }
 }

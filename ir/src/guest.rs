@@ -237,6 +237,8 @@ pub const JUMP_CACHE_ENTRIES: usize = 1 << 16;
 pub struct CpuState {
     /// General registers by encoding number. 32-bit code keeps the upper halves zero.
     pub gpr: [u64; 16],
+    /// Vector registers: 256 bits each, low lane first; at a multiple of 64 bytes, so that none is in two cache lines.
+    pub vector: [[u64; 4]; 16],
     /// Address of the next instruction; of record while outside host code.
     pub rip: u64,
     /// The six status flags at their EFLAGS places, other bits zero; of record while outside host code.
@@ -249,8 +251,6 @@ pub struct CpuState {
     pub selector: [u16; 6],
     /// Fills up.
     pub padding: u32,
-    /// Vector registers: 256 bits each, low lane first.
-    pub vector: [[u64; 4]; 16],
     /// SSE control and status.
     pub mxcsr: u32,
     /// Word of Linux-like `rdtscp`/`rdpid`: the processor's number.

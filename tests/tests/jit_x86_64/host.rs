@@ -1,6 +1,7 @@
 //! The smallest runtime that host code runs under: code memory, stubs, shadow stack, callouts by the evaluator.
 
 use std::arch::x86_64::{_fxrstor64, _fxsave64};
+use std::sync::{Mutex, MutexGuard};
 
 use hokku_backend_x86_64::{Features, X86_64};
 use hokku_ir::backend::{Backend, Compiled, StubId};
@@ -201,9 +202,15 @@ fn save_x87(cpu: &mut CpuState) {
     cpu.host.x87_in_host = 0;
 }
 
-/// Maps the guest's memory.
-pub(crate) fn map_area() {
-    map(AREA, AREA_LEN);
+/// Maps the guest's memory, of which there is one: it is the caller's until the guard is dropped.
+pub(crate) fn map_area() -> MutexGuard<'static, bool> {
+    static MAPPED: Mutex<bool> = Mutex::new(false);
+    let mut mapped = MAPPED.lock().unwrap_or_else(|e| e.into_inner());
+    if !*mapped {
+        map(AREA, AREA_LEN);
+        *mapped = true;
+    }
+    mapped
 }
 
 /// Replaces the guest's memory.

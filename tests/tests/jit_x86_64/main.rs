@@ -4,3 +4,4 @@
 mod generate;
 mod host;
 mod random;
+mod vectors;

@@ -11,9 +11,9 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter, RflagsBits};
 use crate::generate::{Kind, Program, Random, program};
 use crate::host::{AREA, AREA_LEN, Host, fill_area, map_area, read_area};
 
-const CODE: u64 = 0x10_0000;
+pub(crate) const CODE: u64 = 0x10_0000;
 
-fn initial(r: &mut Random, mode: CpuMode) -> Box<CpuState> {
+pub(crate) fn initial(r: &mut Random, mode: CpuMode) -> Box<CpuState> {
     let mut cpu = Box::new(CpuState::new(mode));
     let mask = mode.word().mask();
     for g in &Gpr::ALL[..mode.gpr_count()] {
@@ -40,7 +40,7 @@ fn initial(r: &mut Random, mode: CpuMode) -> Box<CpuState> {
     cpu.rip = CODE;
     cpu.status_flags = r.next() as u32 & 0x8d5;
     for v in cpu.vector.iter_mut().take(2 * mode.gpr_count().min(8)) {
-        for word in &mut v[..2] {
+        for word in v.iter_mut() {
             *word = match r.below(4) {
                 0 => f64::from(r.next() as i32).to_bits(),
                 1 => u64::from((r.next() as i16 as f32).to_bits()) | u64::from((r.next() as i8 as f32).to_bits()) << 32,
@@ -82,7 +82,7 @@ fn listing(region: &Region, p: &Program, host: &Host) -> String {
     out
 }
 
-fn differences(a: &CpuState, b: &CpuState, flags: u32, x87: bool) -> Vec<String> {
+pub(crate) fn differences(a: &CpuState, b: &CpuState, flags: u32, x87: bool) -> Vec<String> {
     let mut out = Vec::new();
     let mut compare = |name: String, a: u64, b: u64| {
         if a != b {
@@ -176,7 +176,7 @@ fn run(seed: u64, mode: CpuMode, kind: Kind, count: usize, features: Features) {
 
 #[test]
 fn random_programs() {
-    map_area();
+    let _area = map_area();
     let count = std::env::var("HOKKU_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3000);
     let seed = std::env::var("HOKKU_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0x9e37_79b9);
     for features in [Features::detect(), Features::default()] {

@@ -1,0 +1,205 @@
+//! The host's instruction for each operation on vectors.
+
+use hokku_ir::{VecBin, VecImm, VecShift, VecShuffle, VecUn};
+
+use crate::Features;
+use crate::vector_forms::VecCode;
+
+/// The instruction of two operands.
+pub(crate) fn binary_code(op: VecBin) -> VecCode {
+    use VecBin::*;
+    match op {
+        PaddB => VecCode::int(0x0ffc),
+        PaddW => VecCode::int(0x0ffd),
+        PaddD => VecCode::int(0x0ffe),
+        PaddQ => VecCode::int(0x0fd4),
+        PaddsB => VecCode::int(0x0fec),
+        PaddsW => VecCode::int(0x0fed),
+        PaddusB => VecCode::int(0x0fdc),
+        PaddusW => VecCode::int(0x0fdd),
+        PsubB => VecCode::int(0x0ff8),
+        PsubW => VecCode::int(0x0ff9),
+        PsubD => VecCode::int(0x0ffa),
+        PsubQ => VecCode::int(0x0ffb),
+        PsubsB => VecCode::int(0x0fe8),
+        PsubsW => VecCode::int(0x0fe9),
+        PsubusB => VecCode::int(0x0fd8),
+        PsubusW => VecCode::int(0x0fd9),
+        PmullW => VecCode::int(0x0fd5),
+        PmulhW => VecCode::int(0x0fe5),
+        PmulhuW => VecCode::int(0x0fe4),
+        PmuludQ => VecCode::int(0x0ff4),
+        PmaddWd => VecCode::int(0x0ff5),
+        PsadBw => VecCode::int(0x0ff6),
+        PavgB => VecCode::int(0x0fe0),
+        PavgW => VecCode::int(0x0fe3),
+        PminuB => VecCode::int(0x0fda),
+        PminsW => VecCode::int(0x0fea),
+        PmaxuB => VecCode::int(0x0fde),
+        PmaxsW => VecCode::int(0x0fee),
+        PcmpeqB => VecCode::int(0x0f74),
+        PcmpeqW => VecCode::int(0x0f75),
+        PcmpeqD => VecCode::int(0x0f76),
+        PcmpgtB => VecCode::int(0x0f64),
+        PcmpgtW => VecCode::int(0x0f65),
+        PcmpgtD => VecCode::int(0x0f66),
+        Pand => VecCode::int(0x0fdb),
+        Pandn => VecCode::int(0x0fdf),
+        Por => VecCode::int(0x0feb),
+        Pxor => VecCode::int(0x0fef),
+        PacksswB => VecCode::int(0x0f63),
+        PackssdW => VecCode::int(0x0f6b),
+        PackuswB => VecCode::int(0x0f67),
+        PunpcklBw => VecCode::int(0x0f60),
+        PunpcklWd => VecCode::int(0x0f61),
+        PunpcklDq => VecCode::int(0x0f62),
+        PunpcklQdq => VecCode::int(0x0f6c),
+        PunpckhBw => VecCode::int(0x0f68),
+        PunpckhWd => VecCode::int(0x0f69),
+        PunpckhDq => VecCode::int(0x0f6a),
+        PunpckhQdq => VecCode::int(0x0f6d),
+        MovHlps => VecCode::float(0, 0x0f12),
+        MovLhps => VecCode::float(0, 0x0f16),
+        AddPs => VecCode::float(0, 0x0f58),
+        AddPd => VecCode::float(0x66, 0x0f58),
+        SubPs => VecCode::float(0, 0x0f5c),
+        SubPd => VecCode::float(0x66, 0x0f5c),
+        MulPs => VecCode::float(0, 0x0f59),
+        MulPd => VecCode::float(0x66, 0x0f59),
+        DivPs => VecCode::float(0, 0x0f5e),
+        DivPd => VecCode::float(0x66, 0x0f5e),
+        MinPs => VecCode::float(0, 0x0f5d),
+        MinPd => VecCode::float(0x66, 0x0f5d),
+        MaxPs => VecCode::float(0, 0x0f5f),
+        MaxPd => VecCode::float(0x66, 0x0f5f),
+        PshufB => VecCode::int(0x0f3800).since(Features::SSSE3),
+        PhaddW => VecCode::int(0x0f3801).since(Features::SSSE3),
+        PhaddD => VecCode::int(0x0f3802).since(Features::SSSE3),
+        PhaddsW => VecCode::int(0x0f3803).since(Features::SSSE3),
+        PmaddubSw => VecCode::int(0x0f3804).since(Features::SSSE3),
+        PhsubW => VecCode::int(0x0f3805).since(Features::SSSE3),
+        PhsubD => VecCode::int(0x0f3806).since(Features::SSSE3),
+        PhsubsW => VecCode::int(0x0f3807).since(Features::SSSE3),
+        PsignB => VecCode::int(0x0f3808).since(Features::SSSE3),
+        PsignW => VecCode::int(0x0f3809).since(Features::SSSE3),
+        PsignD => VecCode::int(0x0f380a).since(Features::SSSE3),
+        PmulhrSw => VecCode::int(0x0f380b).since(Features::SSSE3),
+        PmuldQ => VecCode::int(0x0f3828).since(Features::SSE41),
+        PcmpeqQ => VecCode::int(0x0f3829).since(Features::SSE41),
+        PackusDw => VecCode::int(0x0f382b).since(Features::SSE41),
+        PcmpgtQ => VecCode::int(0x0f3837).since(Features::SSE42),
+        PminsB => VecCode::int(0x0f3838).since(Features::SSE41),
+        PminsD => VecCode::int(0x0f3839).since(Features::SSE41),
+        PminuW => VecCode::int(0x0f383a).since(Features::SSE41),
+        PminuD => VecCode::int(0x0f383b).since(Features::SSE41),
+        PmaxsB => VecCode::int(0x0f383c).since(Features::SSE41),
+        PmaxsD => VecCode::int(0x0f383d).since(Features::SSE41),
+        PmaxuW => VecCode::int(0x0f383e).since(Features::SSE41),
+        PmaxuD => VecCode::int(0x0f383f).since(Features::SSE41),
+        PmullD => VecCode::int(0x0f3840).since(Features::SSE41),
+        AesEnc => VecCode::crypto(0x0f38dc).since(Features::AES),
+        AesEncLast => VecCode::crypto(0x0f38dd).since(Features::AES),
+        AesDec => VecCode::crypto(0x0f38de).since(Features::AES),
+        AesDecLast => VecCode::crypto(0x0f38df).since(Features::AES),
+        PermD => VecCode::vex_only(0x0f3836, Features::AVX2),
+        PermilPs => VecCode::vex_only(0x0f380c, Features::AVX),
+        PermilPd => VecCode::vex_only(0x0f380d, Features::AVX),
+        PsllvD => VecCode::vex_only(0x0f3847, Features::AVX2),
+        PsllvQ => VecCode::vex_only(0x0f3847, Features::AVX2).wide(),
+        PsrlvD => VecCode::vex_only(0x0f3845, Features::AVX2),
+        PsrlvQ => VecCode::vex_only(0x0f3845, Features::AVX2).wide(),
+        PsravD => VecCode::vex_only(0x0f3846, Features::AVX2),
+        Sha1Nexte => VecCode::legacy_only(0x0f38c8, Features::SHA),
+        Sha1Msg1 => VecCode::legacy_only(0x0f38c9, Features::SHA),
+        Sha1Msg2 => VecCode::legacy_only(0x0f38ca, Features::SHA),
+        Sha256Msg1 => VecCode::legacy_only(0x0f38cc, Features::SHA),
+        Sha256Msg2 => VecCode::legacy_only(0x0f38cd, Features::SHA),
+        AddsubPs => VecCode::float(0xf2, 0x0fd0).since(Features::SSE3),
+        AddsubPd => VecCode::float(0x66, 0x0fd0).since(Features::SSE3),
+    }
+}
+
+/// The instruction of one operand.
+pub(crate) fn unary_code(op: VecUn) -> VecCode {
+    use VecUn::*;
+    match op {
+        SqrtPs => VecCode::float(0, 0x0f51),
+        SqrtPd => VecCode::float(0x66, 0x0f51),
+        RcpPs => VecCode::float(0, 0x0f53),
+        RsqrtPs => VecCode::float(0, 0x0f52),
+        RcpSs => VecCode::float(0xf3, 0x0f53),
+        RsqrtSs => VecCode::float(0xf3, 0x0f52),
+        CvtDq2Ps => VecCode::float(0, 0x0f5b),
+        CvtPs2Dq => VecCode::float(0x66, 0x0f5b),
+        CvttPs2Dq => VecCode::float(0xf3, 0x0f5b),
+        CvtDq2Pd => VecCode::float(0xf3, 0x0fe6),
+        CvtPd2Dq => VecCode::float(0xf2, 0x0fe6),
+        CvttPd2Dq => VecCode::float(0x66, 0x0fe6),
+        CvtPs2Pd => VecCode::float(0, 0x0f5a),
+        CvtPd2Ps => VecCode::float(0x66, 0x0f5a),
+        PabsB => VecCode::int(0x0f381c).since(Features::SSSE3),
+        PabsW => VecCode::int(0x0f381d).since(Features::SSSE3),
+        PabsD => VecCode::int(0x0f381e).since(Features::SSSE3),
+        PmovsxBw => VecCode::int(0x0f3820).since(Features::SSE41),
+        PmovsxBd => VecCode::int(0x0f3821).since(Features::SSE41),
+        PmovsxBq => VecCode::int(0x0f3822).since(Features::SSE41),
+        PmovsxWd => VecCode::int(0x0f3823).since(Features::SSE41),
+        PmovsxWq => VecCode::int(0x0f3824).since(Features::SSE41),
+        PmovsxDq => VecCode::int(0x0f3825).since(Features::SSE41),
+        PmovzxBw => VecCode::int(0x0f3830).since(Features::SSE41),
+        PmovzxBd => VecCode::int(0x0f3831).since(Features::SSE41),
+        PmovzxBq => VecCode::int(0x0f3832).since(Features::SSE41),
+        PmovzxWd => VecCode::int(0x0f3833).since(Features::SSE41),
+        PmovzxWq => VecCode::int(0x0f3834).since(Features::SSE41),
+        PmovzxDq => VecCode::int(0x0f3835).since(Features::SSE41),
+        PhminposuW => VecCode::int(0x0f3841).since(Features::SSE41),
+        AesImc => VecCode::crypto(0x0f38db).since(Features::AES),
+        CvtPh2Ps => VecCode::vex_only(0x0f3813, Features::F16C),
+    }
+}
+
+/// The shuffle by an immediate, and whether it has two sources.
+pub(crate) fn shuffle_code(op: VecShuffle) -> (VecCode, bool) {
+    use VecShuffle::*;
+    let words = |prefix| VecCode::int_with(prefix, 0x0f70);
+    match op {
+        PshufD => (words(0x66), false),
+        PshufLw | PshufW => (words(0xf2), false),
+        PshufHw => (words(0xf3), false),
+        ShufPs => (VecCode::float(0, 0x0fc6), true),
+        ShufPd => (VecCode::float(0x66, 0x0fc6), true),
+        Palignr => (VecCode::int(0x0f3a0f).since(Features::SSSE3), true),
+        BlendPs => (VecCode::float(0x66, 0x0f3a0c).since(Features::SSE41), true),
+        BlendPd => (VecCode::float(0x66, 0x0f3a0d).since(Features::SSE41), true),
+        PblendW => (VecCode::int(0x0f3a0e).since(Features::SSE41), true),
+        InsertPs => (VecCode::float(0x66, 0x0f3a21).since(Features::SSE41), true),
+        Perm2F128 => (VecCode::vex_only(0x0f3a06, Features::AVX), true),
+        PermQ => (VecCode::vex_only(0x0f3a00, Features::AVX2).wide(), false),
+    }
+}
+
+/// Opcode with a count in a register; opcode and extension with a constant one.
+pub(crate) fn shift_code(op: VecShift) -> (Option<u32>, (u32, u8)) {
+    match op {
+        VecShift::PsllW => (Some(0x0ff1), (0x0f71, 6)),
+        VecShift::PsllD => (Some(0x0ff2), (0x0f72, 6)),
+        VecShift::PsllQ => (Some(0x0ff3), (0x0f73, 6)),
+        VecShift::PsrlW => (Some(0x0fd1), (0x0f71, 2)),
+        VecShift::PsrlD => (Some(0x0fd2), (0x0f72, 2)),
+        VecShift::PsrlQ => (Some(0x0fd3), (0x0f73, 2)),
+        VecShift::PsraW => (Some(0x0fe1), (0x0f71, 4)),
+        VecShift::PsraD => (Some(0x0fe2), (0x0f72, 4)),
+        VecShift::PsllDq => (None, (0x0f73, 7)),
+        VecShift::PsrlDq => (None, (0x0f73, 3)),
+    }
+}
+
+/// The other instructions that an immediate governs, and whether they have two sources.
+pub(crate) fn imm_code(op: VecImm) -> (VecCode, bool) {
+    match op {
+        VecImm::MpsadBw => (VecCode::int(0x0f3a42).since(Features::SSE41), true),
+        VecImm::PclmulQdq => (VecCode::crypto(0x0f3a44).since(Features::PCLMUL), true),
+        VecImm::AesKeygenAssist => (VecCode::crypto(0x0f3adf).since(Features::AES), false),
+        VecImm::Sha1Rnds4 => (VecCode::legacy_only(0x0f3acc, Features::SHA), true),
+    }
+}
