@@ -77,6 +77,8 @@ block b6 0x100b
             ("region 0x1000 long64\nblock b0 0x1000\n  %0 = get_gpr eax, w64\n", 3, "eax"),
             ("region 0x1000 long64\nblock b0 0x1000\n  %0 = iconst w64, 0x1\n", 3, "exit"),
             ("region 0x1000 long64\nblock b0 0x1000\n  jump b1\n", 3, "b1"),
+            ("region 0x1000 long64\nblock b0 0x1000\n  %700000000 = iconst w64, 0x1\n", 3, "beyond"),
+            ("region 0x1000 long64\nblock b0 0x1000\n  return %4294967295\n", 3, "beyond"),
             ("region 0x1000 long64\nblock b0 0x1000\n  jump b0\n  jump b0\n", 4, "after"),
             ("region 0x1000 long64\nblock b0 0x1000\n  %0 = lea w64, [w64 + %1 * 3]\n  jump b0\n", 3, "3"),
         ] {

@@ -257,9 +257,13 @@ macro_rules! read_by_name {
 read_by_name!(Width Type Cond IntCmp AtomicOp Fence StringOp Rep BcdOp CheckedTrap Upper Align FpOp FpRound VecBin VecUn VecTer FmaOp VecTest VecShift
     VecShuffle VecImm MaskOp X87Format X87Op X87Const X87Unary X87Control StateImage StateDirection Gpr Seg);
 
+/// First number that no value may have: what describes values by number is as long as the highest.
+const VALUES: u32 = 1 << 20;
+
 impl Read for Value {
     fn read(s: &str) -> Parsed<Self> {
-        s.trim().strip_prefix('%').and_then(|n| n.parse().ok()).map(Value).ok_or(format!("{s} is not a value"))
+        let number = s.trim().strip_prefix('%').and_then(|n| n.parse().ok()).ok_or(format!("{s} is not a value"))?;
+        if number < VALUES { Ok(Value(number)) } else { Err(format!("{s} is beyond %{}", VALUES - 1)) }
     }
 }
 
