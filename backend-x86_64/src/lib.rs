@@ -71,6 +71,10 @@ impl Backend for X86_64 {
         "x86_64"
     }
 
+    fn fingerprint(&self) -> String {
+        format!("{:?}", self.features)
+    }
+
     /// None: the host keeps registers and flags where the guest has them, so what passes save costs nothing here, and values that
     /// they carry from instruction to instruction need registers.
     fn passes(&self) -> &'static [&'static str] {

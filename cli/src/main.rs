@@ -1,6 +1,7 @@
 //! The `hokku` command.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod check;
 mod coverage;
 mod cpu;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run a program
     Run(run::RunArgs),
+    /// Show or clear the translations that are kept from run to run
+    Cache(cache::CacheArgs),
     /// Tell what ELF files need and whether they will run
     Check(check::CheckArgs),
     /// Show how a piece of a program is translated: guest code, IR, passes, host code
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         .init();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Cache(args) => cache::cache(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => {
             check::check(&args).map(|runs| if runs { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

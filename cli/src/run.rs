@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use hokku_syscall_bridge::{ExitStatus, Finished, GuestRoot, RunOptions, Share, Strace, run_program};
 
 use crate::cpu::CpuOption;
-use crate::{EngineName, embedded};
+use crate::{EngineName, cache, embedded};
 
 /// Word size of the programs that come inside hokku.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +54,12 @@ pub(crate) struct RunArgs {
     /// Print at the end what the translator did
     #[arg(long)]
     stats: bool,
+    /// Neither use nor keep translations of earlier runs
+    #[arg(long)]
+    no_cache: bool,
+    /// Keep translations in DIR [default: hokku in XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache_dir: Option<PathBuf>,
     /// Set a variable in the program's environment; it sees none of the host's but TERM, LANG and TZ
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<OsString>,
@@ -118,6 +124,7 @@ fn options(args: RunArgs) -> Result<RunOptions> {
     options.processor = args.cpu.model;
     options.strace = args.strace.map(|file| file.map_or(Strace::Stderr, Strace::File));
     options.perf_map = args.perf_map;
+    options.disk_cache = if args.no_cache { None } else { cache::configuration(args.cache_dir)? };
     options.shares = args.share.iter().map(share).collect::<Result<_>>()?;
     Ok(options)
 }

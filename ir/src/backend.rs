@@ -19,6 +19,10 @@ pub trait Backend: Send + Sync {
     /// Name of the host processor, as in `--help` and filetests.
     fn name(&self) -> &'static str;
 
+    /// What its code depends on beside the region: the features of the host processor that it uses. Code may be kept for, and run on, a host
+    /// whose back end gives the same.
+    fn fingerprint(&self) -> String;
+
     /// Names of the passes ([`crate::passes`]) that make regions better for this host, in the order in which they are to be applied.
     fn passes(&self) -> &'static [&'static str];
 

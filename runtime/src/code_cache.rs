@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
 use hokku_ir::backend::Backend;
-use hokku_ir::{BlockId, BlockKey, GuestAddr, Region};
+use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, Region};
 
 use crate::guest_memory::{CodeTicket, GuestMemory};
 use crate::host::PAGE_SIZE;
@@ -29,6 +29,40 @@ pub(crate) struct RegionId(pub(crate) u64);
 
 /// A page of guest code as the translator read it: address and ticket ([`GuestMemory::watch_code`]).
 pub(crate) type CodePage = (u64, CodeTicket);
+
+/// What the tables need to know of a region, whatever became of its ops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) key: BlockKey,
+    /// Guest address of each block, by block number.
+    pub(crate) block_pcs: Vec<GuestAddr>,
+    /// Guest code that it was made from: start and length of each contiguous piece.
+    pub(crate) ranges: Vec<(GuestAddr, u32)>,
+    /// Number of guest instructions.
+    pub(crate) instructions: u64,
+}
+
+impl Outline {
+    /// That of `region`.
+    pub(crate) fn of(region: &Region) -> Outline {
+        let starts = |op: &Op| matches!(op, Op::Insn { .. });
+        Outline {
+            key: region.key,
+            block_pcs: region.blocks.iter().map(|b| b.pc).collect(),
+            ranges: region.ranges.clone(),
+            instructions: region.blocks.iter().flat_map(|b| &b.insts).filter(|i| starts(&i.op)).count() as u64,
+        }
+    }
+
+    /// Number of guest bytes that it was made from.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ranges.iter().map(|r| u64::from(r.1)).sum()
+    }
+
+    fn touches(&self, page: u64) -> bool {
+        self.ranges.iter().any(|&(start, len)| start.0 < page + PAGE_SIZE && page < start.0 + u64::from(len))
+    }
+}
 
 /// What a region was translated to.
 #[derive(Debug)]
@@ -168,24 +202,24 @@ impl Tables {
         pages.iter().all(|&(page, ticket)| memory.code_ticket_holds(GuestAddr(page), ticket))
     }
 
-    /// Enters the translation of `region`, which was read from `pages` and [`Self::is_fresh`]. The entry block's key leads here from now on,
+    /// Enters the translation of a region, which was read from `pages` and [`Self::is_fresh`]. The entry block's key leads here from now on,
     /// and so do those of the other blocks that have no translation yet.
-    pub(crate) fn insert(&mut self, region: &Region, pages: &[CodePage], code: Code) -> RegionId {
+    pub(crate) fn insert(&mut self, outline: &Outline, pages: &[CodePage], code: Code) -> RegionId {
         let id = RegionId(self.next_id);
         self.next_id += 1;
         self.made += 1;
-        let used: Vec<u64> = pages.iter().map(|p| p.0).filter(|&p| region_touches(region, p)).collect();
+        let used: Vec<u64> = pages.iter().map(|p| p.0).filter(|&p| outline.touches(p)).collect();
         for &page in &used {
             self.by_page.entry(page).or_default().push(id);
         }
-        self.by_key.insert(region.key, (id, BlockId(0)));
-        for block in region.block_ids().skip(1) {
-            let key = BlockKey { pc: region.block(block).pc, ..region.key };
-            self.by_key.entry(key).or_insert((id, block));
+        let key = outline.key;
+        self.by_key.insert(key, (id, BlockId(0)));
+        for (block, &pc) in (0..).map(BlockId).zip(&outline.block_pcs).skip(1) {
+            self.by_key.entry(BlockKey { pc, ..key }).or_insert((id, block));
         }
-        let block_pcs = region.blocks.iter().map(|b| b.pc.0).collect();
-        let ranges = region.ranges.clone();
-        self.regions.insert(id, Record { key: region.key, block_pcs, pages: used, ranges, code, dropped: false });
+        let block_pcs = outline.block_pcs.iter().map(|pc| pc.0).collect();
+        let ranges = outline.ranges.clone();
+        self.regions.insert(id, Record { key, block_pcs, pages: used, ranges, code, dropped: false });
         id
     }
 
@@ -226,8 +260,4 @@ impl Tables {
         }
         blocks
     }
-}
-
-fn region_touches(region: &Region, page: u64) -> bool {
-    region.ranges.iter().any(|&(start, len)| start.0 < page + PAGE_SIZE && page < start.0 + u64::from(len))
 }

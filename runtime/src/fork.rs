@@ -14,6 +14,7 @@ impl Thread {
             // In the order in which they are taken elsewhere. What another thread holds when the process is copied stays locked in the child.
             let _world = team.world.hold();
             let _tables = team.code.lock();
+            let _disk = team.disk_cache.as_ref().map(|disk| disk.hold());
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
             fork()
@@ -55,6 +56,9 @@ impl Team {
             }
         }
         self.code.flush(&self.memory);
+        if let Some(disk) = &self.disk_cache {
+            disk.moved_to_child();
+        }
         if let Some(map) = &self.perf_map {
             map.renew();
         }

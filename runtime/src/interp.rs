@@ -7,7 +7,7 @@ use hokku_ir::eval::{EvalFault, Evaluator, Flow};
 use hokku_ir::passes::{FaultsSee, NAMES};
 use hokku_ir::{BlockId, BlockKey, Region, Trap};
 
-use crate::code_cache::Code;
+use crate::code_cache::{Code, Outline};
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Thread};
@@ -114,7 +114,7 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages, is_checked } =
+    let Translation { region, pages, is_checked, .. } =
         translator::translate(&team.memory, key, &NAMES, FaultsSee::ExactFlags);
     let stats = &team.stats;
     Stats::time(&stats.translation_ns, start.elapsed());
@@ -123,9 +123,9 @@ fn install(team: &Team, key: BlockKey) {
     if tables.is_fresh(&team.memory, &pages) {
         Stats::add(&stats.regions, 1);
         Stats::add(&stats.checked_regions, is_checked.into());
-        Stats::add(&stats.guest_bytes, translator::byte_count(&region));
-        Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
-        let region = Arc::new(region);
-        tables.insert(&region, &pages, Code::Interp(Arc::clone(&region)));
+        let outline = Outline::of(&region);
+        Stats::add(&stats.guest_bytes, outline.bytes());
+        Stats::add(&stats.guest_instructions, outline.instructions);
+        tables.insert(&outline, &pages, Code::Interp(Arc::new(region)));
     }
 }

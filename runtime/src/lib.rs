@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod code_cache;
+pub mod disk_cache;
 mod dispatcher;
 mod fork;
 pub mod guest_memory;
@@ -27,6 +28,7 @@ pub mod thread;
 mod translator;
 mod world;
 
+pub use disk_cache::DiskCacheConfig;
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
 };

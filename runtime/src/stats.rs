@@ -52,6 +52,12 @@ counters! {
     guest_instructions "guest instructions";
     /// Host code bytes made of them.
     host_bytes "host code bytes";
+    /// Regions taken from the cache on disk.
+    disk_regions "regions from disk";
+    /// Host code bytes of those.
+    disk_host_bytes "host code bytes from disk";
+    /// Nanoseconds spent on looking for them and reading them.
+    disk_ns "nanoseconds reading translations";
     /// Direct jumps linked.
     links "direct jumps linked";
     /// Returns to the dispatcher for a direct jump that was not linked.

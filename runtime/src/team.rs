@@ -10,6 +10,7 @@ use hokku_ir::{CpuMode, CpuState, GuestAddr};
 use thiserror::Error;
 
 use crate::code_cache::CodeCache;
+use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
 use crate::host::arch;
 use crate::jit::HostCode;
@@ -52,6 +53,8 @@ pub struct TeamConfig {
     pub perf_map: bool,
     /// Whether to treat the host as one whose memory order is weaker than x86's, whatever it is: for tests.
     pub weak_host: bool,
+    /// Where translations are kept from run to run, if they are.
+    pub disk_cache: Option<DiskCacheConfig>,
 }
 
 impl TeamConfig {
@@ -64,6 +67,7 @@ impl TeamConfig {
             processor: CpuModel::DEFAULT,
             perf_map: false,
             weak_host: false,
+            disk_cache: None,
         }
     }
 }
@@ -113,6 +117,7 @@ pub struct Team {
     pub(crate) code: CodeCache,
     pub(crate) backend: Option<Box<dyn Backend>>,
     pub(crate) perf_map: Option<PerfMap>,
+    pub(crate) disk_cache: Option<DiskCache>,
     pub(crate) code_cache_bytes: usize,
     pub(crate) world: World,
     order: Order,
@@ -140,6 +145,10 @@ impl Team {
         let perf_map = config.perf_map.then(PerfMap::create).transpose();
         let perf_map = perf_map.map_err(|error| StartError::Host { what: "create the perf map", error })?;
         let memory = GuestMemory::new(config.mode)?;
+        let disk_cache = backend
+            .as_deref()
+            .zip(config.disk_cache.clone())
+            .map(|(backend, disk)| DiskCache::new(disk, backend, &config.processor));
         Ok(Arc::new_cyclic(|team: &Weak<Team>| {
             memory.set_code_owner(team.clone());
             Team {
@@ -154,6 +163,7 @@ impl Team {
                 code,
                 backend,
                 perf_map,
+                disk_cache,
                 code_cache_bytes: config.code_cache_bytes.max(LEAST_CODE_CACHE),
                 world: World::default(),
                 order: Order::default(),
@@ -214,6 +224,13 @@ impl Team {
         if self.order.keep() && self.needs_order {
             // What is there was translated for a thread alone.
             self.flush_code();
+        }
+    }
+
+    /// Writes new translations to the cache on disk, if there is one. To be called before the process ends or becomes another.
+    pub fn keep_translations(&self) {
+        if let Some(disk) = &self.disk_cache {
+            disk.flush();
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use hokku_frontend::{CodeSource, Limits};
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{BlockKey, GuestAddr, Op, Region};
+use hokku_ir::{BlockKey, GuestAddr, Region};
 
 use crate::code_cache::CodePage;
 use crate::guest_memory::{Access, CodeTicket, GuestMemory, Watch};
@@ -13,24 +13,46 @@ use crate::host::PAGE_SIZE;
 /// Length of the longest x86 instruction.
 pub(crate) const LONGEST_INSTRUCTION: usize = 15;
 
-/// A region's IR and the pages that it was read from.
+/// A region's IR and the code that it was made from.
 #[derive(Debug)]
 pub(crate) struct Translation {
     pub(crate) region: Region,
+    /// The pages of that code.
     pub(crate) pages: Vec<CodePage>,
     /// Whether it compares itself with the guest's code, because that may change without notice.
     pub(crate) is_checked: bool,
+    read: Vec<OpenPage>,
+}
+
+impl Translation {
+    /// The guest code of each of the region's ranges as it was translated; `None` where not all of it was read.
+    pub(crate) fn guest_code(&self) -> Option<Vec<Vec<u8>>> {
+        self.region.ranges.iter().map(|&(at, len)| self.piece(at.0, len as usize)).collect()
+    }
+
+    fn piece(&self, start: u64, len: usize) -> Option<Vec<u8>> {
+        let mut code = Vec::with_capacity(len);
+        while code.len() < len {
+            let at = start.checked_add(code.len() as u64)?;
+            let offset = at % PAGE_SIZE;
+            let open = self.read.iter().find(|p| p.page == at - offset)?;
+            let there = open.bytes.get(offset as usize..).filter(|there| !there.is_empty())?;
+            code.extend_from_slice(&there[..there.len().min(len - code.len())]);
+        }
+        Some(code)
+    }
 }
 
 /// A page that code is read from.
+#[derive(Debug)]
 struct OpenPage {
     page: u64,
     ticket: CodeTicket,
-    /// What is in it, as far as it is readable, where that may change while it is translated.
-    copy: Option<Vec<u8>>,
+    /// What was in it, as far as it is readable, when it was opened.
+    bytes: Vec<u8>,
 }
 
-/// Guest memory as a source of code: each page that is read is protected from stores first, or copied.
+/// Guest memory as a source of code: each page that is read is protected from stores first, where it can be, and copied.
 struct GuestCode<'a> {
     memory: &'a GuestMemory,
     pages: RefCell<Vec<OpenPage>>,
@@ -46,8 +68,7 @@ impl GuestCode<'_> {
         }
         match self.memory.watch_code(at) {
             Ok(ticket) => {
-                let copy = (ticket.watch == Watch::Checked).then(|| self.copy(page));
-                pages.push(OpenPage { page, ticket, copy });
+                pages.push(OpenPage { page, ticket, bytes: self.copy(page) });
                 true
             }
             Err(_) => false,
@@ -63,26 +84,12 @@ impl GuestCode<'_> {
         bytes
     }
 
-    /// Fills `to` from `at` on, within a page that is open; an error tells the number of bytes that could be read.
-    fn read(&self, at: GuestAddr, to: &mut [u8]) -> Result<(), usize> {
-        let pages = self.pages.borrow();
-        let offset = (at.0 % PAGE_SIZE) as usize;
-        match pages.iter().find(|p| p.page == at.0 - offset as u64).and_then(|p| p.copy.as_ref()) {
-            Some(copy) => {
-                let there = copy.get(offset..).unwrap_or_default();
-                let n = there.len().min(to.len());
-                to[..n].copy_from_slice(&there[..n]);
-                if n == to.len() { Ok(()) } else { Err(n) }
-            }
-            None => self.memory.read_bytes(at, to).map_err(|fault| fault.address.0.saturating_sub(at.0) as usize),
-        }
-    }
-
     /// The byte at `at` that was translated, where it may change without notice.
     fn unwatched(&self, at: GuestAddr) -> Option<u8> {
         let pages = self.pages.borrow();
         let offset = at.0 % PAGE_SIZE;
-        pages.iter().find(|p| p.page == at.0 - offset)?.copy.as_ref()?.get(offset as usize).copied()
+        let open = pages.iter().find(|p| p.page == at.0 - offset).filter(|p| p.ticket.watch == Watch::Checked)?;
+        open.bytes.get(offset as usize).copied()
     }
 }
 
@@ -95,14 +102,16 @@ impl CodeSource for GuestCode<'_> {
             if done >= LONGEST_INSTRUCTION || !self.open_page(from) {
                 break;
             }
-            let n = (buf.len() - done).min((PAGE_SIZE - from.0 % PAGE_SIZE) as usize);
-            match self.read(from, &mut buf[done..done + n]) {
-                Ok(()) => done += n,
-                Err(readable) => {
-                    // A file mapping beyond its file: what is before it has been read.
-                    done += readable;
-                    break;
-                }
+            let offset = (from.0 % PAGE_SIZE) as usize;
+            let pages = self.pages.borrow();
+            let Some(open) = pages.iter().find(|p| p.page == from.0 - offset as u64) else { break };
+            let there = open.bytes.get(offset..).unwrap_or_default();
+            let n = there.len().min(buf.len() - done);
+            buf[done..done + n].copy_from_slice(&there[..n]);
+            done += n;
+            if offset + n < open.bytes.len() || open.bytes.len() < PAGE_SIZE as usize {
+                // Enough, or a file mapping beyond its file.
+                break;
             }
         }
         done
@@ -118,15 +127,15 @@ pub(crate) fn translate(
 ) -> Translation {
     let code = GuestCode { memory, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, &Limits::default());
-    let is_checked = code.pages.borrow().iter().any(|p| p.copy.is_some());
+    let is_checked = code.pages.borrow().iter().any(|p| p.ticket.watch == Watch::Checked);
     if is_checked {
         passes::code_checks(&mut region, &|at| code.unwatched(at));
     }
     for name in pass_names {
         passes::run_one(&mut region, name, faults_see);
     }
-    let pages = code.pages.into_inner().into_iter().map(|p| (p.page, p.ticket)).collect();
-    Translation { region, pages, is_checked }
+    let read = code.pages.into_inner();
+    Translation { region, pages: read.iter().map(|p| (p.page, p.ticket)).collect(), is_checked, read }
 }
 
 /// Guest memory as a source of code that is run at once and not kept: its pages stay as they are.
@@ -146,15 +155,4 @@ impl CodeSource for FleetingCode<'_> {
 /// Translates the one instruction that `key` names, to be run at once.
 pub(crate) fn translate_instruction(memory: &GuestMemory, key: BlockKey) -> Region {
     hokku_frontend::translate(&FleetingCode(memory), key, &Limits::single_instruction())
-}
-
-/// Number of guest instructions in `region`.
-pub(crate) fn instruction_count(region: &Region) -> u64 {
-    let starts = |op: &Op| matches!(op, Op::Insn { .. });
-    region.blocks.iter().flat_map(|b| &b.insts).filter(|i| starts(&i.op)).count() as u64
-}
-
-/// Number of guest bytes that `region` was made from.
-pub(crate) fn byte_count(region: &Region) -> u64 {
-    region.ranges.iter().map(|r| u64::from(r.1)).sum()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hokku_ir::CpuMode;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
-use hokku_runtime::{Engine, StatsReport, Team, TeamConfig, Thread};
+use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread};
 use thiserror::Error;
 
 use crate::abi::thread::NORMAL_PRIORITY;
@@ -64,6 +64,8 @@ pub struct RunOptions {
     pub perf_map: bool,
     /// Bytes for translated code; `None`: the usual.
     pub code_cache_bytes: Option<usize>,
+    /// Where translations are kept from run to run; `None`: nowhere.
+    pub disk_cache: Option<DiskCacheConfig>,
 }
 
 impl RunOptions {
@@ -81,6 +83,7 @@ impl RunOptions {
             strace: None,
             perf_map: false,
             code_cache_bytes: None,
+            disk_cache: None,
         }
     }
 }
@@ -317,6 +320,7 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         code_cache_bytes: options
             .code_cache_bytes
             .unwrap_or(TeamConfig::new(CpuMode::Long64, options.engine).code_cache_bytes),
+        disk_cache: options.disk_cache,
         clock_factor: clock.conversion_factor(),
     };
     let start = ProgramStart {
@@ -385,6 +389,7 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
     config.processor = setup.processor;
     config.perf_map = setup.perf_map;
     config.code_cache_bytes = setup.code_cache_bytes;
+    config.disk_cache = setup.disk_cache.clone();
     let kernel: Box<dyn Kernel> = Box::new(LinuxKernel::new(clock, files, setup, starter));
     let team = Arc::new(TeamState::new(kernel, mode));
     team.timers.attach(&team);
@@ -410,6 +415,7 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
         team.kernel.processes().hold_at_start(&wait);
     }
     run_thread(&team, &mut thread);
+    machine.keep_translations();
     let status = team.exit.take().unwrap_or(ExitStatus::Exited(0));
     Ok(Finished { status, stats: machine.stats.report() })
 }

@@ -43,6 +43,13 @@ pub(crate) fn root(arch: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guest/prebuilt").join(arch)
 }
 
+/// The `hokku` command, with a translation cache that all tests share.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
 /// Runs `hokku` with `args` and nothing on stdin.
 pub(crate) fn hokku(args: &[&str]) -> Ended {
     hokku_with(args, |_| {})
@@ -50,7 +57,7 @@ pub(crate) fn hokku(args: &[&str]) -> Ended {
 
 /// Runs `hokku` with `args` after `prepare` has changed how.
 pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    let mut command = command();
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     prepare(&mut command);
     let mut child = command.spawn().expect("hokku starts");
@@ -89,7 +96,7 @@ fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 
 /// Runs `hokku` with `args` until a line of its stderr contains `word`, then sends it `signal` and waits for its end.
 pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    let mut command = command();
     // A guest ignores what hokku was started to ignore, as tests that run in the background are.
     // SAFETY: between fork and exec only `signal` is called, which may be called there.
     unsafe {

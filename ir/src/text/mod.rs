@@ -59,6 +59,9 @@ block b6 0x100b
         let region = parse::region(text).unwrap();
         let printed = print::region(&region);
         assert_eq!(parse::region(&printed).unwrap(), region);
+        for inst in region.blocks.iter().flat_map(|b| &b.insts) {
+            assert_eq!(parse::op_alone(&print::op(&inst.op)), Ok(inst.op));
+        }
         assert_eq!(region.blocks.len(), 7);
         assert_eq!(region.value_count, 20);
         assert!(matches!(region.blocks[1].exit, Exit::Call { ret_block: Some(BlockId(0)), .. }));

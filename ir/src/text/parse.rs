@@ -46,6 +46,15 @@ pub fn region(text: &str) -> Result<Region, ParseError> {
     reader.finish().map_err(|message| ParseError { line: last, message })
 }
 
+/// Reads one op, without the value that it gives.
+///
+/// # Errors
+/// What is not in the text form.
+pub fn op_alone(text: &str) -> Result<Op, ParseError> {
+    let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+    op(name, &mut Fields { rest: rest.trim(), name }).map_err(|message| ParseError { line: 1, message })
+}
+
 /// Stands for the value of an op without result until all written numbers are known.
 const UNNUMBERED: Value = Value(u32::MAX);
 

@@ -57,13 +57,17 @@ crate::for_each_op!(define_print);
 
 /// One op with its result.
 pub fn inst(inst: &Inst) -> String {
-    let mut out = String::new();
-    if inst.op.result_type() != Type::Void {
-        let _ = write!(out, "{} = ", inst.value);
+    match inst.op.result_type() {
+        Type::Void => op(&inst.op),
+        _ => format!("{} = {}", inst.value, op(&inst.op)),
     }
-    out.push_str(inst.op.name());
+}
+
+/// One op.
+pub fn op(op: &Op) -> String {
+    let mut out = op.name().to_owned();
     let mut list = String::new();
-    operands(&inst.op, &mut list);
+    operands(op, &mut list);
     if let Some(list) = list.strip_prefix(',') {
         out.push_str(list);
     }

@@ -21,6 +21,7 @@ use hokku_ir::{CpuMode, GuestAddr};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::disk_cache::ImageId;
 use crate::host::PAGE_SIZE;
 use crate::host::mapping::{AddressSpace, Backing, FileId, HostProt};
 
@@ -242,6 +243,18 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Tells that what is mapped in a range was read from `image`.
+    pub(crate) fn set_image(&self, at: GuestAddr, len: u64, image: Option<ImageId>) -> Result<(), MapError> {
+        let range = self.page_range(at, len)?;
+        self.write_ranges().set_image(range, image);
+        Ok(())
+    }
+
+    /// The file that code at `at` comes from.
+    pub(crate) fn image_at(&self, at: GuestAddr) -> Option<ImageId> {
+        self.read_ranges().get(at.0).and_then(|(_, a)| a.image)
+    }
+
     /// Unmaps what is mapped in a range.
     pub fn unmap(&self, at: GuestAddr, len: u64) -> Result<(), MapError> {
         let range = self.page_range(at, len)?;
@@ -325,9 +338,14 @@ impl GuestMemory {
             Placement::Replace(at) => Some(self.page_range(at, len)?),
             _ => None,
         };
+        let image = match backing {
+            Backing::File { file, shared: false, .. } => ImageId::of_file(file),
+            // What others may write at any time is not worth keeping.
+            Backing::File { .. } | Backing::Anonymous { .. } => None,
+        };
         let mut ranges = self.lock_without_code_of(replaced, part.filter(|p| p.shared).map(|p| (p, len)));
         let inherited = part.is_some_and(|p| self.code_pages().inherited.contains(&p.file));
-        let attributes = Attributes { prot, shared, foreign: shared && (named || inherited) };
+        let attributes = Attributes { prot, shared, foreign: shared && (named || inherited), image };
         let mut foreign = RangeMap::default();
         loop {
             let at = match place {
@@ -368,7 +386,8 @@ impl GuestMemory {
                 }
                 Err(Errno::EXIST) if matches!(place, Placement::Lowest { .. }) => {
                     let step = range.start..range.start + (1 << 20).max(PAGE_SIZE);
-                    foreign.insert(step, Attributes { prot: Prot::empty(), shared: false, foreign: false });
+                    foreign
+                        .insert(step, Attributes { prot: Prot::empty(), shared: false, foreign: false, image: None });
                 }
                 Err(Errno::EXIST) => return Err(MapError::Occupied),
                 Err(error) => return Err(error.into()),

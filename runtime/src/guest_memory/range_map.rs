@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Prot;
+use crate::disk_cache::ImageId;
 
 /// Attributes of a mapped range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) struct Attributes {
     pub(super) shared: bool,
     /// Whether other processes may store to the same memory.
     pub(super) foreign: bool,
+    /// The file that the guest's code there comes from.
+    pub(super) image: Option<ImageId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,13 @@ impl RangeMap {
         }
     }
 
+    /// Tells which file the mapped parts of `range` come from.
+    pub(super) fn set_image(&mut self, range: Range<u64>, image: Option<ImageId>) {
+        for (part, attributes) in self.overlapping(range) {
+            self.insert(part, Attributes { image, ..attributes });
+        }
+    }
+
     /// The first gap of `len` bytes in `within` whose start is a multiple of `align`.
     pub(super) fn find_gap(&self, len: u64, within: Range<u64>, align: u64) -> Option<u64> {
         let mut at = within.start.checked_next_multiple_of(align)?;
@@ -151,8 +161,9 @@ impl RangeMap {
 mod tests {
     use super::*;
 
-    const RW: Attributes = Attributes { prot: Prot::READ.union(Prot::WRITE), shared: false, foreign: false };
-    const R: Attributes = Attributes { prot: Prot::READ, shared: false, foreign: false };
+    const RW: Attributes =
+        Attributes { prot: Prot::READ.union(Prot::WRITE), shared: false, foreign: false, image: None };
+    const R: Attributes = Attributes { prot: Prot::READ, shared: false, foreign: false, image: None };
 
     fn list(map: &RangeMap) -> Vec<(u64, u64, Attributes)> {
         map.iter().map(|(r, a)| (r.start, r.end, a)).collect()

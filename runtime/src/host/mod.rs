@@ -9,6 +9,7 @@
 mod blocking;
 pub(crate) mod callout;
 pub(crate) mod code_memory;
+pub(crate) mod file_view;
 #[cfg(test)]
 mod fork_test;
 pub(crate) mod interrupt;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use hokku_ir::backend::{Stop, StopKind};
+use hokku_ir::backend::{Compiled, Stop, StopKind};
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::passes::FaultsSee;
@@ -17,14 +17,15 @@ use hokku_ir::{BlockKey, Gpr, GuestAddr, Op};
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
 use super::{Entrances, JitCode};
-use crate::code_cache::{Code, Tables};
+use crate::code_cache::{Code, CodePage, Outline, Tables};
+use crate::disk_cache::{Cached, Tier};
 use crate::host::NativeFault;
 use crate::host::arch::enter::HostThread;
 use crate::host::thread_memory::ThreadMemory;
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Shared, Thread};
-use crate::translator::{self, Translation};
+use crate::translator;
 
 /// The op and guest instruction of each callout by its return address, and the cache's generation that they are of.
 type KnownCallouts = (u64, HashMap<u64, (Op, GuestAddr)>);
@@ -276,38 +277,59 @@ fn stop_flow(stop: &Stop) -> Flow {
     }
 }
 
-/// Translates `key` to host code and enters it into the cache. `false`: it is too large for it. Where a page has changed meanwhile, the
-/// caller finds nothing and comes again.
+/// The one tier that there is.
+const TIER: Tier = Tier(1);
+
+/// Enters host code for `key` into the cache: from disk, or translated. `false`: it is too large for the cache. Where a page has changed
+/// meanwhile, the caller finds nothing and comes again.
 fn install(team: &Team, key: BlockKey) -> bool {
     let Some(backend) = team.backend.as_deref() else { return false };
-    let start = Instant::now();
-    let Translation { region, pages, is_checked } =
-        translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
-    let mut compiled = backend.compile(&region);
     let stats = &team.stats;
+    let start = Instant::now();
+    if let Some(disk) = &team.disk_cache {
+        if let Some(Cached { outline, pages, compiled }) = disk.lookup(&team.memory, key, TIER) {
+            Stats::add(&stats.disk_regions, 1);
+            Stats::add(&stats.disk_host_bytes, compiled.code.len() as u64);
+            Stats::time(&stats.disk_ns, start.elapsed());
+            return place(team, &outline, &pages, compiled);
+        }
+    }
+    let translation = translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
+    let compiled = backend.compile(&translation.region);
+    let outline = Outline::of(&translation.region);
     Stats::time(&stats.translation_ns, start.elapsed());
+    Stats::add(&stats.regions, 1);
+    Stats::add(&stats.checked_regions, translation.is_checked.into());
+    Stats::add(&stats.guest_bytes, outline.bytes());
+    Stats::add(&stats.guest_instructions, outline.instructions);
+    Stats::add(&stats.host_bytes, compiled.code.len() as u64);
+    let kept = team.disk_cache.as_ref().filter(|_| !translation.is_checked);
+    if let Some((disk, code)) = kept.zip(translation.guest_code()) {
+        disk.store(&team.memory, TIER, &outline, &code, &compiled);
+    }
+    place(team, &outline, &translation.pages, compiled)
+}
+
+/// Places a region's host code and enters it into the cache, as [`install`] does.
+fn place(team: &Team, outline: &Outline, pages: &[CodePage], mut compiled: Compiled) -> bool {
+    let key = outline.key;
     for attempt in 0..2 {
         if attempt > 0 || team.code.lock().is_full() {
             team.flush_code();
         }
         let mut tables = team.code.lock();
-        if !tables.is_fresh(&team.memory, &pages) {
+        if !tables.is_fresh(&team.memory, pages) {
             return true;
         }
         let Some(host) = tables.host.as_mut().filter(|host| host.has_room_for(compiled.code.len() + 16)) else {
             return false;
         };
         let Some(at) = host.place(&mut compiled) else { continue };
-        Stats::add(&stats.regions, 1);
-        Stats::add(&stats.checked_regions, is_checked.into());
-        Stats::add(&stats.guest_bytes, translator::byte_count(&region));
-        Stats::add(&stats.guest_instructions, translator::instruction_count(&region));
-        Stats::add(&stats.host_bytes, compiled.code.len() as u64);
         let code = JitCode::new(at, compiled);
         if let Some(map) = &team.perf_map {
             map.add(at, code.len, &team.symbols.name(key.pc));
         }
-        let id = tables.insert(&region, &pages, Code::Jit(code));
+        let id = tables.insert(outline, pages, Code::Jit(code));
         tables.by_host.insert(at, id);
         link_forward(team, &mut tables, id, key);
         return true;

@@ -5,6 +5,7 @@ use hokku_ir::{CpuMode, GuestAddr};
 use thiserror::Error;
 
 use super::elf::{ElfError, ElfImage, ElfKind, Relocation};
+use crate::disk_cache::ImageId;
 use crate::guest_memory::{GuestMemory, MapError, MemoryFault, Placement, Prot};
 use crate::host::PAGE_SIZE;
 
@@ -95,9 +96,11 @@ impl ElfImage {
         for relocation in &self.relocations {
             self.relocate(memory, delta, relocation)?;
         }
+        let image = ImageId::of_bytes(file);
         for segment in &loaded.segments {
             memory
                 .protect(segment.start, segment.len, segment.prot)
+                .and_then(|()| memory.set_image(segment.start, segment.len, image))
                 .map_err(|error| self.map_error(segment.start, error))?;
         }
         Ok(())

@@ -172,6 +172,7 @@ pub fn exec(
         ignored_signals: lock(&call.team.signals).ignored(),
         priority: call.me.priority.load(std::sync::atomic::Ordering::Relaxed),
     };
+    call.thread.team.keep_translations();
     match call.kernel().processes().exec(&start) {
         Ok(never) => match never {},
         Err(error) => Err(error),

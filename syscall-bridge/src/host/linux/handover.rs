@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_runtime::Engine;
+use hokku_runtime::{DiskCacheConfig, Engine};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::files::LinuxFiles;
@@ -41,6 +41,8 @@ pub struct TeamSetup {
     pub perf_map: bool,
     /// Bytes for translated code.
     pub code_cache_bytes: usize,
+    /// Where translations are kept.
+    pub disk_cache: Option<DiskCacheConfig>,
     /// The clock's factor, so that all teams' clocks agree.
     pub clock_factor: u32,
 }
@@ -173,6 +175,11 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     }
     w.word(u64::from(setup.perf_map));
     w.word(setup.code_cache_bytes as u64);
+    w.word(u64::from(setup.disk_cache.is_some()));
+    if let Some(disk) = &setup.disk_cache {
+        w.bytes(disk.folder.as_os_str().as_bytes());
+        w.word(disk.limit);
+    }
     w.word(setup.clock_factor.into());
 }
 
@@ -199,6 +206,7 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
         },
         perf_map: r.flag()?,
         code_cache_bytes: r.int()?,
+        disk_cache: if r.flag()? { Some(DiskCacheConfig { folder: r.path()?, limit: r.word()? }) } else { None },
         clock_factor: r.int()?,
     })
 }
@@ -370,6 +378,7 @@ mod tests {
             strace: Some(Strace::File(PathBuf::from("trace"))),
             perf_map: true,
             code_cache_bytes: 123,
+            disk_cache: Some(DiskCacheConfig { folder: "/cache".into(), limit: 5 }),
             clock_factor: 456,
         };
         let start = ProgramStart {

@@ -1,0 +1,252 @@
+//! One region as bytes: its guest code, what was made of it, and what the runtime must know of that.
+//!
+//! Numbers are [`wire`](super::wire) numbers; guest addresses are distances, each from the one before, the first from the region's own. Host
+//! code is position-independent but for the relocations that are kept with it.
+
+use hokku_ir::backend::*;
+use hokku_ir::{BlockId, BlockKey, GuestAddr, SyscallKind, Trap, text};
+
+use super::wire::{Source, put, put_signed};
+use crate::code_cache::Outline;
+
+/// A region that is to be kept.
+pub(super) struct Kept<'a> {
+    pub(super) outline: &'a Outline,
+    /// The guest code of each of the outline's ranges.
+    pub(super) guest: &'a [Vec<u8>],
+    pub(super) compiled: &'a Compiled,
+}
+
+/// Writes and reads addresses as distances.
+struct Near(u64);
+
+impl Near {
+    fn put(&mut self, to: &mut Vec<u8>, at: GuestAddr) {
+        put_signed(to, at.0.wrapping_sub(self.0) as i64);
+        self.0 = at.0;
+    }
+
+    fn take(&mut self, from: &mut Source<'_>) -> Option<GuestAddr> {
+        self.0 = self.0.wrapping_add_signed(from.signed()?);
+        Some(GuestAddr(self.0))
+    }
+}
+
+const STUBS: &[StubId] = &[
+    StubId::Enter,
+    StubId::LeaveLink,
+    StubId::Indirect,
+    StubId::LeaveSyscall,
+    StubId::LeaveTrap,
+    StubId::LeaveFault,
+    StubId::LeaveFaultString,
+    StubId::JumpMiss,
+    StubId::ReturnMiss,
+    StubId::Callout,
+];
+
+const TRAPS: &[Trap] = &[
+    Trap::InvalidOpcode,
+    Trap::Untranslated,
+    Trap::Breakpoint,
+    Trap::Debug,
+    Trap::Overflow,
+    Trap::Bound,
+    Trap::Protection,
+    Trap::Halt,
+    Trap::Divide,
+];
+
+fn number_of<T: PartialEq>(list: &[T], wanted: &T) -> Option<u8> {
+    list.iter().position(|one| one == wanted).map(|n| n as u8)
+}
+
+/// The region as bytes; `None` where it holds something that must not be kept: a fetch that failed depends on more than the guest's code.
+pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
+    let Outline { key, block_pcs, ranges, instructions } = kept.outline;
+    let Compiled {
+        code,
+        blocks,
+        links,
+        back_edges,
+        stops,
+        faults,
+        callouts,
+        return_pads,
+        relocations,
+        host_instructions,
+    } = kept.compiled;
+    let mut to = Vec::with_capacity(code.len() * 2);
+    let mut near = Near(key.pc.0);
+    put(&mut to, ranges.len() as u64);
+    for (start, len) in ranges {
+        near.put(&mut to, *start);
+        put(&mut to, (*len).into());
+    }
+    kept.guest.iter().for_each(|bytes| to.extend_from_slice(bytes));
+    put(&mut to, *instructions);
+    put(&mut to, (*host_instructions).into());
+    put(&mut to, code.len() as u64);
+    to.extend_from_slice(code);
+    put(&mut to, block_pcs.len() as u64);
+    block_pcs.iter().for_each(|pc| near.put(&mut to, *pc));
+    put(&mut to, blocks.len() as u64);
+    for BlockEntry { block, pc, offset, checked } in blocks {
+        put(&mut to, block.0.into());
+        near.put(&mut to, *pc);
+        put(&mut to, (*offset).into());
+        put(&mut to, (*checked).into());
+    }
+    for list in [links, back_edges] {
+        put(&mut to, list.len() as u64);
+        for Link { site, stub, target } in list {
+            put(&mut to, (*site).into());
+            put(&mut to, (*stub).into());
+            near.put(&mut to, *target);
+        }
+    }
+    put(&mut to, stops.len() as u64);
+    for Stop { stub, kind, at, next } in stops {
+        put(&mut to, (*stub).into());
+        to.extend_from_slice(&stop_kind(*kind)?);
+        near.put(&mut to, *at);
+        near.put(&mut to, *next);
+    }
+    put(&mut to, faults.len() as u64);
+    let mut last = 0;
+    for FaultSite { offset, pc, leave, stack_delta, borrowed } in faults {
+        put_signed(&mut to, i64::from(*offset) - last);
+        last = i64::from(*offset);
+        near.put(&mut to, *pc);
+        let lent = borrowed.iter().flatten();
+        to.push(number_of(STUBS, leave)? << 4 | lent.clone().count() as u8);
+        put_signed(&mut to, (*stack_delta).into());
+        lent.for_each(|(register, slot)| to.extend_from_slice(&[*register, *slot]));
+    }
+    put(&mut to, callouts.len() as u64);
+    for Callout { offset, op, pc } in callouts {
+        put(&mut to, (*offset).into());
+        near.put(&mut to, *pc);
+        let op = text::print::op(op);
+        put(&mut to, op.len() as u64);
+        to.extend_from_slice(op.as_bytes());
+    }
+    put(&mut to, return_pads.len() as u64);
+    for ReturnPad { offset, pc } in return_pads {
+        put(&mut to, (*offset).into());
+        near.put(&mut to, *pc);
+    }
+    put(&mut to, relocations.len() as u64);
+    for Relocation { offset, stub } in relocations {
+        put(&mut to, (*offset).into());
+        to.push(number_of(STUBS, stub)?);
+    }
+    Some(to)
+}
+
+fn stop_kind(kind: StopKind) -> Option<[u8; 2]> {
+    Some(match kind {
+        StopKind::Syscall(SyscallKind::Syscall) => [0, 0],
+        StopKind::Syscall(SyscallKind::Int(n)) => [1, n],
+        StopKind::Syscall(SyscallKind::Sysenter) => [2, 0],
+        StopKind::Trap(trap) => [3, number_of(TRAPS, &trap)?],
+    })
+}
+
+fn read_stop_kind(from: &mut Source<'_>) -> Option<StopKind> {
+    Some(match (from.byte()?, from.byte()?) {
+        (0, 0) => StopKind::Syscall(SyscallKind::Syscall),
+        (1, n) => StopKind::Syscall(SyscallKind::Int(n)),
+        (2, 0) => StopKind::Syscall(SyscallKind::Sysenter),
+        (3, n) => StopKind::Trap(*TRAPS.get(usize::from(n))?),
+        _ => return None,
+    })
+}
+
+/// The first part of a region's bytes: which guest code it is of.
+pub(super) struct Opened<'a> {
+    /// Pieces of guest code: where, and which bytes.
+    pub(super) guest: Vec<(GuestAddr, &'a [u8])>,
+    near: Near,
+    rest: Source<'a>,
+}
+
+/// Reads the first part; `None`: it is damaged.
+pub(super) fn open(bytes: &[u8], key: BlockKey) -> Option<Opened<'_>> {
+    let mut from = Source(bytes);
+    let mut near = Near(key.pc.0);
+    let ranges: Vec<_> =
+        (0..from.count()?).map(|_| Some((near.take(&mut from)?, from.count()?))).collect::<Option<_>>()?;
+    let guest = ranges.into_iter().map(|(at, len)| Some((at, from.bytes(len)?))).collect::<Option<_>>()?;
+    Some(Opened { guest, near, rest: from })
+}
+
+impl Opened<'_> {
+    /// Reads the rest; `None`: it is damaged.
+    pub(super) fn decode(self, key: BlockKey) -> Option<(Outline, Compiled)> {
+        let Opened { guest, mut near, rest: mut from } = self;
+        let near = &mut near;
+        let instructions = from.number()?;
+        let host_instructions = from.word()?;
+        let code_len = from.count()?;
+        let code = from.bytes(code_len)?.to_vec();
+        let block_pcs = list(&mut from, |from| near.take(from))?;
+        let blocks = list(&mut from, |from| {
+            let block = BlockId(from.word()?);
+            Some(BlockEntry { block, pc: near.take(from)?, offset: from.word()?, checked: from.word()? })
+        })?;
+        let mut links =
+            || list(&mut from, |from| Some(Link { site: from.word()?, stub: from.word()?, target: near.take(from)? }));
+        let (links, back_edges) = (links()?, links()?);
+        let stops = list(&mut from, |from| {
+            let (stub, kind) = (from.word()?, read_stop_kind(from)?);
+            Some(Stop { stub, kind, at: near.take(from)?, next: near.take(from)? })
+        })?;
+        let mut offset = 0_u32;
+        let faults = list(&mut from, |from| {
+            offset = offset.wrapping_add_signed(from.signed()?.try_into().ok()?);
+            let pc = near.take(from)?;
+            let packed = from.byte()?;
+            let leave = *STUBS.get(usize::from(packed >> 4))?;
+            let stack_delta = from.signed()?.try_into().ok()?;
+            let mut borrowed = [None; 4];
+            for lent in borrowed.get_mut(..usize::from(packed & 15))? {
+                *lent = Some((from.byte()?, from.byte()?));
+            }
+            Some(FaultSite { offset, pc, leave, stack_delta, borrowed })
+        })?;
+        let callouts = list(&mut from, |from| {
+            let (offset, pc) = (from.word()?, near.take(from)?);
+            let len = from.count()?;
+            let op = std::str::from_utf8(from.bytes(len)?).ok()?;
+            Some(Callout { offset, op: text::parse::op_alone(op).ok()?, pc })
+        })?;
+        let return_pads = list(&mut from, |from| Some(ReturnPad { offset: from.word()?, pc: near.take(from)? }))?;
+        let relocations = list(&mut from, |from| {
+            Some(Relocation { offset: from.word()?, stub: *STUBS.get(usize::from(from.byte()?))? })
+        })?;
+        let ranges = guest.iter().map(|(at, bytes)| (*at, bytes.len() as u32)).collect();
+        let compiled = Compiled {
+            code,
+            blocks,
+            links,
+            back_edges,
+            stops,
+            faults,
+            callouts,
+            return_pads,
+            relocations,
+            host_instructions,
+        };
+        Some((Outline { key, block_pcs, ranges, instructions }, compiled))
+    }
+}
+
+fn list<'a, T>(from: &mut Source<'a>, mut one: impl FnMut(&mut Source<'a>) -> Option<T>) -> Option<Vec<T>> {
+    let count = from.count()?;
+    let mut all = Vec::with_capacity(count);
+    for _ in 0..count {
+        all.push(one(from)?);
+    }
+    Some(all)
+}

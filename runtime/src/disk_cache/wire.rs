@@ -1,0 +1,89 @@
+//! Numbers as few bytes: seven bits a byte, the lowest first; the top bit says that more follow. Signed ones with the sign lowest.
+
+/// Appends `n`.
+pub(super) fn put(to: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        to.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    to.push(n as u8);
+}
+
+/// Appends `n`, which may be negative.
+pub(super) fn put_signed(to: &mut Vec<u8>, n: i64) {
+    put(to, ((n << 1) ^ (n >> 63)) as u64);
+}
+
+/// Bytes that are read from the front on. `None`: there are no more, or no such number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a>(pub(super) &'a [u8]);
+
+impl<'a> Source<'a> {
+    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            return Some(first.into());
+        }
+        let mut n = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
+            let byte = self.byte()?;
+            n |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(n);
+            }
+        }
+        None
+    }
+
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let n = self.number()?;
+        Some((n >> 1) as i64 ^ -((n & 1) as i64))
+    }
+
+    pub(super) fn word(&mut self) -> Option<u32> {
+        self.number()?.try_into().ok()
+    }
+
+    /// A number of things to come, each of which takes at least one byte.
+    pub(super) fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|&n| n <= self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let signed = [0, 1, -1, 63, -64, 64, 1 << 40, i64::MAX, i64::MIN];
+        let plain = [0, 0x7f, 0x80, 0x3fff, 0x4000, u64::MAX];
+        let mut bytes = Vec::new();
+        signed.iter().for_each(|&n| put_signed(&mut bytes, n));
+        plain.iter().for_each(|&n| put(&mut bytes, n));
+        let mut source = Source(&bytes);
+        assert!(signed.iter().all(|&n| source.signed() == Some(n)));
+        assert!(plain.iter().all(|&n| source.number() == Some(n)));
+        assert_eq!(source.number(), None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        assert_eq!(Source(&[0x80; 12]).number(), None);
+        assert_eq!(Source(&[0x80]).number(), None);
+        assert_eq!(Source(&[3, 1, 2]).count(), None);
+        assert_eq!(Source(&[2, 1, 2]).count(), Some(2));
+    }
+}
