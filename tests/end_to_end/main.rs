@@ -1,5 +1,6 @@
 //! The `hokku` command from outside: guest programs on both engines and word sizes, bad input, the other subcommands.
 
+mod cache;
 mod commands;
 mod corrupted;
 mod fuzz_corpus;
