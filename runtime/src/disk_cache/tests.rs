@@ -121,7 +121,8 @@ fn changed_code_has_no_translation() {
     let cache = folder.cache();
     store(&cache, &memory, at);
     assert!(found(&cache, &memory, at).is_some(), "what is not written yet is found as well");
-    for i in 0..CODE.len() as u64 {
+    // One byte in each page: a page that is rewritten more often is not protected any more, and has no kept translations.
+    for i in [1, 5] {
         memory.write_bytes(at.offset(i), &[CODE[i as usize] ^ 1]).unwrap();
         assert!(found(&cache, &memory, at).is_none(), "byte {i}");
         memory.write_bytes(at.offset(i), &[CODE[i as usize]]).unwrap();
