@@ -27,6 +27,12 @@ const FAMILIES: &[fn(Code) -> Option<Translator>] = &[
     families::mmx::lookup,
     families::sse::lookup,
     families::sse2::lookup,
+    families::ssse3::lookup,
+    families::sse4::lookup,
+    families::aes::lookup,
+    families::avx::lookup,
+    families::avx2::lookup,
+    families::fma::lookup,
     families::system::lookup,
 ];
 

@@ -77,9 +77,10 @@ impl Emitter {
 
     // ---- Operands
 
-    /// Address of the memory operand.
+    /// Address of the memory operand; of a gather, without its vector of indices.
     pub(crate) fn address(&mut self, insn: &Insn) -> Result<Addr, Unsupported> {
         let (base, index) = (insn.raw.memory_base(), insn.raw.memory_index());
+        let index = if index.is_vector_register() { Register::None } else { index };
         let displacement = insn.raw.memory_displacement64();
         let width = match (base, index) {
             (Register::RIP, _) => Width::W64,
@@ -237,13 +238,13 @@ impl Emitter {
         Ok(Addr { seg: insn.segment(), ..Addr::at(rdi, w) })
     }
 
-    /// Number of the XMM or MMX register that `operand` is.
+    /// Number of the MMX, XMM or YMM register that `operand` is.
     pub(crate) fn vector_register(&self, insn: &Insn, operand: u32) -> Result<hokku_ir::Num, Unsupported> {
-        let register = insn.register(operand).filter(|r| r.is_xmm() || r.is_mm()).ok_or(Unsupported)?;
+        let register = insn.register(operand).filter(|r| r.is_mm() || r.is_xmm() || r.is_ymm()).ok_or(Unsupported)?;
         Ok(hokku_ir::Num(register.number() as u8))
     }
 
-    /// The low `ty` of vector operand `operand`: XMM or MMX register or memory.
+    /// The low `ty` of vector operand `operand`: register or memory.
     pub(crate) fn vector(&mut self, insn: &Insn, operand: u32, ty: Type, align: Align) -> Result<Value, Unsupported> {
         if insn.is_memory(operand) {
             let at = self.address(insn)?;

@@ -1,7 +1,7 @@
 //! A decoded guest instruction as translators see it.
 
 use hokku_ir::{CpuMode, Gpr, GuestAddr, Seg, Width};
-use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, EncodingKind, Instruction, Mnemonic, OpKind, Register};
 
 /// The front end cannot translate this form of an instruction; it becomes an `Untranslated` trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,16 @@ impl Insn {
     /// Whether `operand` is an XMM register.
     pub(crate) fn is_xmm(&self, operand: u32) -> bool {
         self.register(operand).is_some_and(Register::is_xmm)
+    }
+
+    /// Whether it has a VEX prefix.
+    pub(crate) fn is_vex(&self) -> bool {
+        self.code().encoding() == EncodingKind::VEX
+    }
+
+    /// Whether `operand` is a YMM register.
+    pub(crate) fn is_ymm(&self, operand: u32) -> bool {
+        self.register(operand).is_some_and(Register::is_ymm)
     }
 
     /// Whether `operand` is an MMX register.

@@ -222,9 +222,10 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     store_masked = StoreMasked { w: Width, ty: Type, at: Addr, v: Value, mask: Value } -> Type::Void, [writes_mem, may_fault];
     /// Reads those lanes of width `w` (W32, W64) whose mask lane has its top bit set; the others are zero and not accessed.
     load_masked = LoadMasked { w: Width, ty: Type, at: Addr, mask: Value } -> ty, [reads_mem, may_fault];
-    /// `VGATHER*` and `VPGATHER*`: for each lane of width `w` of vector register `dst`, low ones first, whose lane of register `mask` has its top bit
-    /// set, reads from `at` plus the sign-extended lane of width `index` of register `indices` times 2^`scale`, and clears the mask lane. `ty` has as
-    /// many lanes of the wider of `w` and `index` as are gathered. At a fault the lanes before are done. In the end `mask` and what is above the lanes of `dst` are zero.
+    /// `VGATHER*` and `VPGATHER*`. Fills each lane of width `w` of vector register `mask` with its top bit, and clears what is above the lanes that are
+    /// gathered: as many as `ty` has of the wider of `w` and `index`. Then for each lane that is set, low ones first, reads the lane of register `dst`
+    /// from `at` plus the sign-extended lane of width `index` of register `indices` times 2^`scale`, and clears the mask lane. At a fault the lanes before
+    /// are done. In the end what is above the lanes of `dst` is zero.
     gather = Gather { w: Width, index: Width, ty: Type, dst: Num, mask: Num, indices: Num, scale: Num, at: Addr } -> Type::Void, [reads_mem, may_fault, reads_state, writes_state];
 
     // ---- System
@@ -294,8 +295,9 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     vec_compare = VecCompare { lane: Type, predicate: Num, ty: Type, a: Value, b: Value } -> ty, [float, may_fault];
     /// `ROUNDPS` (lane F32) or `ROUNDPD` (F64): `fp_integral` of each lane.
     vec_integral = VecIntegral { lane: Type, mode: Num, ty: Type, a: Value } -> ty, [float, may_fault];
-    /// `DPPS` (lane F32) or `DPPD` (F64), within each 128 bits: products of the lanes chosen by imm 7:4 (zero for others), summed in pairs (0+1, 2+3, then
-    /// both), to the lanes chosen by imm 3:0, zero elsewhere. Products, then pairs, then the sum raise their exceptions; an unmasked one ends it.
+    /// `DPPS` (lane F32) or `DPPD` (F64), within each 128 bits: products of the lanes chosen by imm 7:4 (zero for others), summed to the lanes chosen by
+    /// imm 3:0, zero elsewhere. The sum of doubles in lane i is `p[i] + p[i^1]`; of singles `s[i] + s[i^2]` with `s[i] = p[i^1] + p[i]`: among NaNs the
+    /// first wins. Products, then pairs, then the sum raise their exceptions; an unmasked one ends it.
     vec_dot = VecDot { lane: Type, imm: Num, ty: Type, a: Value, b: Value } -> ty, [float, may_fault];
     /// Flags of `PTEST a, b` and kin: ZF = (no bit looked at is set in `a & b`), CF = (none in `!a & b`); the others zero.
     vec_test_flags = VecTestFlags { op: VecTest, ty: Type, a: Value, b: Value } -> Type::Flags, [];

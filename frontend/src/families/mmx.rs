@@ -1,9 +1,12 @@
-//! Packed integers in MMX and XMM registers, and moves between those, memory and general registers.
+//! Packed integers of MMX and SSE2, and moves between vector registers, memory and general registers.
 
-use hokku_ir::{Align, MaskOp, Num, Type, Upper, Value, VecBin, VecShift, VecShuffle, Width, X87Control};
+use hokku_ir::{Align, MaskOp, Num, Type, VecBin, VecShift, VecShuffle, Width, X87Control};
 use iced_x86::{Code, Mnemonic};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
+use crate::families::vector::{
+    cleared, first_source, immediate, packed, register_type, shuffle_one, source, vector_of, write,
+};
 use crate::insn::{Insn, Unsupported};
 
 /// The translator of `code`, if it is of this family.
@@ -20,153 +23,100 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         };
     }
     Some(match code.mnemonic() {
-        Mnemonic::Paddb => packed!(PaddB),
-        Mnemonic::Paddw => packed!(PaddW),
-        Mnemonic::Paddd => packed!(PaddD),
-        Mnemonic::Paddq => packed!(PaddQ),
-        Mnemonic::Paddsb => packed!(PaddsB),
-        Mnemonic::Paddsw => packed!(PaddsW),
-        Mnemonic::Paddusb => packed!(PaddusB),
-        Mnemonic::Paddusw => packed!(PaddusW),
-        Mnemonic::Psubb => packed!(PsubB),
-        Mnemonic::Psubw => packed!(PsubW),
-        Mnemonic::Psubd => packed!(PsubD),
-        Mnemonic::Psubq => packed!(PsubQ),
-        Mnemonic::Psubsb => packed!(PsubsB),
-        Mnemonic::Psubsw => packed!(PsubsW),
-        Mnemonic::Psubusb => packed!(PsubusB),
-        Mnemonic::Psubusw => packed!(PsubusW),
-        Mnemonic::Pmullw => packed!(PmullW),
-        Mnemonic::Pmulhw => packed!(PmulhW),
-        Mnemonic::Pmulhuw => packed!(PmulhuW),
-        Mnemonic::Pmuludq => packed!(PmuludQ),
-        Mnemonic::Pmaddwd => packed!(PmaddWd),
-        Mnemonic::Psadbw => packed!(PsadBw),
-        Mnemonic::Pavgb => packed!(PavgB),
-        Mnemonic::Pavgw => packed!(PavgW),
-        Mnemonic::Pminub => packed!(PminuB),
-        Mnemonic::Pminsw => packed!(PminsW),
-        Mnemonic::Pmaxub => packed!(PmaxuB),
-        Mnemonic::Pmaxsw => packed!(PmaxsW),
-        Mnemonic::Pcmpeqb => packed!(PcmpeqB),
-        Mnemonic::Pcmpeqw => packed!(PcmpeqW),
-        Mnemonic::Pcmpeqd => packed!(PcmpeqD),
-        Mnemonic::Pcmpgtb => packed!(PcmpgtB),
-        Mnemonic::Pcmpgtw => packed!(PcmpgtW),
-        Mnemonic::Pcmpgtd => packed!(PcmpgtD),
-        Mnemonic::Pand => packed!(Pand),
-        Mnemonic::Pandn => packed!(Pandn),
-        Mnemonic::Por => packed!(Por),
-        Mnemonic::Pxor => packed!(Pxor),
-        Mnemonic::Packsswb => packed!(PacksswB),
-        Mnemonic::Packssdw => packed!(PackssdW),
-        Mnemonic::Packuswb => packed!(PackuswB),
-        Mnemonic::Punpcklbw => packed!(PunpcklBw),
-        Mnemonic::Punpcklwd => packed!(PunpcklWd),
-        Mnemonic::Punpckldq => packed!(PunpcklDq),
-        Mnemonic::Punpcklqdq => packed!(PunpcklQdq),
-        Mnemonic::Punpckhbw => packed!(PunpckhBw),
-        Mnemonic::Punpckhwd => packed!(PunpckhWd),
-        Mnemonic::Punpckhdq => packed!(PunpckhDq),
-        Mnemonic::Punpckhqdq => packed!(PunpckhQdq),
-        Mnemonic::Psllw => shift!(PsllW),
-        Mnemonic::Pslld => shift!(PsllD),
-        Mnemonic::Psllq => shift!(PsllQ),
-        Mnemonic::Psrlw => shift!(PsrlW),
-        Mnemonic::Psrld => shift!(PsrlD),
-        Mnemonic::Psrlq => shift!(PsrlQ),
-        Mnemonic::Psraw => shift!(PsraW),
-        Mnemonic::Psrad => shift!(PsraD),
-        Mnemonic::Pslldq => shift!(PsllDq),
-        Mnemonic::Psrldq => shift!(PsrlDq),
-        Mnemonic::Pshufw => |e, i| shuffle(e, i, VecShuffle::PshufW),
-        Mnemonic::Pshufd => |e, i| shuffle(e, i, VecShuffle::PshufD),
-        Mnemonic::Pshuflw => |e, i| shuffle(e, i, VecShuffle::PshufLw),
-        Mnemonic::Pshufhw => |e, i| shuffle(e, i, VecShuffle::PshufHw),
-        Mnemonic::Pmovmskb => |e, i| mask(e, i, MaskOp::Pmovmskb),
-        Mnemonic::Pextrw if is_register_form(code) => pextrw,
-        Mnemonic::Pinsrw => pinsrw,
-        Mnemonic::Movd | Mnemonic::Movq => movd,
+        Mnemonic::Paddb | Mnemonic::Vpaddb => packed!(PaddB),
+        Mnemonic::Paddw | Mnemonic::Vpaddw => packed!(PaddW),
+        Mnemonic::Paddd | Mnemonic::Vpaddd => packed!(PaddD),
+        Mnemonic::Paddq | Mnemonic::Vpaddq => packed!(PaddQ),
+        Mnemonic::Paddsb | Mnemonic::Vpaddsb => packed!(PaddsB),
+        Mnemonic::Paddsw | Mnemonic::Vpaddsw => packed!(PaddsW),
+        Mnemonic::Paddusb | Mnemonic::Vpaddusb => packed!(PaddusB),
+        Mnemonic::Paddusw | Mnemonic::Vpaddusw => packed!(PaddusW),
+        Mnemonic::Psubb | Mnemonic::Vpsubb => packed!(PsubB),
+        Mnemonic::Psubw | Mnemonic::Vpsubw => packed!(PsubW),
+        Mnemonic::Psubd | Mnemonic::Vpsubd => packed!(PsubD),
+        Mnemonic::Psubq | Mnemonic::Vpsubq => packed!(PsubQ),
+        Mnemonic::Psubsb | Mnemonic::Vpsubsb => packed!(PsubsB),
+        Mnemonic::Psubsw | Mnemonic::Vpsubsw => packed!(PsubsW),
+        Mnemonic::Psubusb | Mnemonic::Vpsubusb => packed!(PsubusB),
+        Mnemonic::Psubusw | Mnemonic::Vpsubusw => packed!(PsubusW),
+        Mnemonic::Pmullw | Mnemonic::Vpmullw => packed!(PmullW),
+        Mnemonic::Pmulhw | Mnemonic::Vpmulhw => packed!(PmulhW),
+        Mnemonic::Pmulhuw | Mnemonic::Vpmulhuw => packed!(PmulhuW),
+        Mnemonic::Pmuludq | Mnemonic::Vpmuludq => packed!(PmuludQ),
+        Mnemonic::Pmaddwd | Mnemonic::Vpmaddwd => packed!(PmaddWd),
+        Mnemonic::Psadbw | Mnemonic::Vpsadbw => packed!(PsadBw),
+        Mnemonic::Pavgb | Mnemonic::Vpavgb => packed!(PavgB),
+        Mnemonic::Pavgw | Mnemonic::Vpavgw => packed!(PavgW),
+        Mnemonic::Pminub | Mnemonic::Vpminub => packed!(PminuB),
+        Mnemonic::Pminsw | Mnemonic::Vpminsw => packed!(PminsW),
+        Mnemonic::Pmaxub | Mnemonic::Vpmaxub => packed!(PmaxuB),
+        Mnemonic::Pmaxsw | Mnemonic::Vpmaxsw => packed!(PmaxsW),
+        Mnemonic::Pcmpeqb | Mnemonic::Vpcmpeqb => packed!(PcmpeqB),
+        Mnemonic::Pcmpeqw | Mnemonic::Vpcmpeqw => packed!(PcmpeqW),
+        Mnemonic::Pcmpeqd | Mnemonic::Vpcmpeqd => packed!(PcmpeqD),
+        Mnemonic::Pcmpgtb | Mnemonic::Vpcmpgtb => packed!(PcmpgtB),
+        Mnemonic::Pcmpgtw | Mnemonic::Vpcmpgtw => packed!(PcmpgtW),
+        Mnemonic::Pcmpgtd | Mnemonic::Vpcmpgtd => packed!(PcmpgtD),
+        Mnemonic::Pand | Mnemonic::Vpand => packed!(Pand),
+        Mnemonic::Pandn | Mnemonic::Vpandn => packed!(Pandn),
+        Mnemonic::Por | Mnemonic::Vpor => packed!(Por),
+        Mnemonic::Pxor | Mnemonic::Vpxor => packed!(Pxor),
+        Mnemonic::Packsswb | Mnemonic::Vpacksswb => packed!(PacksswB),
+        Mnemonic::Packssdw | Mnemonic::Vpackssdw => packed!(PackssdW),
+        Mnemonic::Packuswb | Mnemonic::Vpackuswb => packed!(PackuswB),
+        Mnemonic::Punpcklbw | Mnemonic::Vpunpcklbw => packed!(PunpcklBw),
+        Mnemonic::Punpcklwd | Mnemonic::Vpunpcklwd => packed!(PunpcklWd),
+        Mnemonic::Punpckldq | Mnemonic::Vpunpckldq => packed!(PunpcklDq),
+        Mnemonic::Punpcklqdq | Mnemonic::Vpunpcklqdq => packed!(PunpcklQdq),
+        Mnemonic::Punpckhbw | Mnemonic::Vpunpckhbw => packed!(PunpckhBw),
+        Mnemonic::Punpckhwd | Mnemonic::Vpunpckhwd => packed!(PunpckhWd),
+        Mnemonic::Punpckhdq | Mnemonic::Vpunpckhdq => packed!(PunpckhDq),
+        Mnemonic::Punpckhqdq | Mnemonic::Vpunpckhqdq => packed!(PunpckhQdq),
+        Mnemonic::Psllw | Mnemonic::Vpsllw => shift!(PsllW),
+        Mnemonic::Pslld | Mnemonic::Vpslld => shift!(PsllD),
+        Mnemonic::Psllq | Mnemonic::Vpsllq => shift!(PsllQ),
+        Mnemonic::Psrlw | Mnemonic::Vpsrlw => shift!(PsrlW),
+        Mnemonic::Psrld | Mnemonic::Vpsrld => shift!(PsrlD),
+        Mnemonic::Psrlq | Mnemonic::Vpsrlq => shift!(PsrlQ),
+        Mnemonic::Psraw | Mnemonic::Vpsraw => shift!(PsraW),
+        Mnemonic::Psrad | Mnemonic::Vpsrad => shift!(PsraD),
+        Mnemonic::Pslldq | Mnemonic::Vpslldq => shift!(PsllDq),
+        Mnemonic::Psrldq | Mnemonic::Vpsrldq => shift!(PsrlDq),
+        Mnemonic::Pshufw => |e, i| shuffle_one(e, i, VecShuffle::PshufW),
+        Mnemonic::Pshufd | Mnemonic::Vpshufd => |e, i| shuffle_one(e, i, VecShuffle::PshufD),
+        Mnemonic::Pshuflw | Mnemonic::Vpshuflw => |e, i| shuffle_one(e, i, VecShuffle::PshufLw),
+        Mnemonic::Pshufhw | Mnemonic::Vpshufhw => |e, i| shuffle_one(e, i, VecShuffle::PshufHw),
+        Mnemonic::Pmovmskb | Mnemonic::Vpmovmskb => |e, i| mask(e, i, MaskOp::Pmovmskb),
+        Mnemonic::Pextrb | Mnemonic::Vpextrb => |e, i| extract(e, i, Width::W8),
+        Mnemonic::Pextrw | Mnemonic::Vpextrw => |e, i| extract(e, i, Width::W16),
+        Mnemonic::Pextrd | Mnemonic::Vpextrd => |e, i| extract(e, i, Width::W32),
+        Mnemonic::Extractps | Mnemonic::Vextractps => |e, i| extract(e, i, Width::W32),
+        Mnemonic::Pextrq | Mnemonic::Vpextrq => |e, i| extract(e, i, Width::W64),
+        Mnemonic::Pinsrb | Mnemonic::Vpinsrb => |e, i| insert(e, i, Width::W8),
+        Mnemonic::Pinsrw | Mnemonic::Vpinsrw => |e, i| insert(e, i, Width::W16),
+        Mnemonic::Pinsrd | Mnemonic::Vpinsrd => |e, i| insert(e, i, Width::W32),
+        Mnemonic::Pinsrq | Mnemonic::Vpinsrq => |e, i| insert(e, i, Width::W64),
+        Mnemonic::Movd | Mnemonic::Vmovd | Mnemonic::Movq | Mnemonic::Vmovq => movd,
         Mnemonic::Movntq => movd,
         Mnemonic::Movq2dq => movq2dq,
         Mnemonic::Movdq2q => movdq2q,
-        Mnemonic::Maskmovq | Mnemonic::Maskmovdqu => maskmov,
+        Mnemonic::Maskmovq | Mnemonic::Maskmovdqu | Mnemonic::Vmaskmovdqu => maskmov,
         Mnemonic::Emms => emms,
         _ => return None,
     })
 }
 
-/// `PEXTRW` to a register is MMX or SSE2, to memory SSE4.1.
-fn is_register_form(code: Code) -> bool {
-    !matches!(code, Code::Pextrw_r32m16_xmm_imm8 | Code::Pextrw_r64m16_xmm_imm8)
-}
-
-/// The type of the vector register that the first operand is.
-pub(super) fn register_type(insn: &Insn, operand: u32) -> Type {
-    if insn.is_mm(operand) { Type::V64 } else { Type::V128 }
-}
-
-/// Writes `v` to the MMX or XMM register that the first operand is.
-pub(super) fn write(e: &mut Emitter, insn: &Insn, v: Value) -> Translated {
-    let reg = e.vector_register(insn, 0)?;
-    if insn.is_mm(0) {
-        e.set_mmx(reg, v);
-    } else {
-        e.set_vec(reg, Type::V128, Upper::Keep, v);
-    }
-    Ok(Step::Next)
-}
-
-/// An I32 or I64 as V64, zero-extended.
-fn vector_of(e: &mut Emitter, w: Width, v: Value) -> Value {
-    let v = e.resize(w, Width::W64, v);
-    e.bitcast(Type::I64, Type::V64, v)
-}
-
-/// The second operand as `ty`. `PUNPCKL*` in MMX form reads four bytes of memory alone. A pending x87 exception comes before a fault of the
-/// memory operand.
-fn source(e: &mut Emitter, insn: &Insn, ty: Type) -> Result<Value, Unsupported> {
-    if ty == Type::V64 && insn.is_memory(1) {
-        e.x87_control(X87Control::Wait);
-    }
-    if ty == Type::V64 && insn.is_memory(1) && insn.raw.memory_size().size() == 4 {
-        let at = e.address(insn)?;
-        let v = e.load(Type::I32, Align::Any, at);
-        return Ok(vector_of(e, Width::W32, v));
-    }
-    e.vector(insn, 1, ty, Align::Natural)
-}
-
-/// An operation of two packed operands: the instruction of that name in the SDM, MMX or SSE2 by its registers.
-pub(super) fn packed(e: &mut Emitter, insn: &Insn, op: VecBin) -> Translated {
-    let ty = register_type(insn, 0);
-    let b = source(e, insn, ty)?;
-    let a = e.vector(insn, 0, ty, Align::Natural)?;
-    let v = e.vec_binary(op, ty, a, b);
-    write(e, insn, v)
-}
-
-/// `PSLL`, `PSRL`, `PSRA`: SDM 2B. By an immediate or by the low 64 bits of the second operand.
+/// `PSLL`, `PSRL`, `PSRA`: SDM 2B. By an immediate or by the low 64 bits of the second source, which is never longer than 128.
 fn shift(e: &mut Emitter, insn: &Insn, op: VecShift) -> Translated {
-    let ty = register_type(insn, 0);
-    if let Ok(n) = insn.immediate(1) {
-        let a = e.vector(insn, 0, ty, Align::Natural)?;
+    let (ty, first) = (register_type(insn, 0), first_source(insn));
+    if let Ok(n) = insn.immediate(first + 1) {
+        let a = source(e, insn, first, ty)?;
         let v = e.vec_shift_imm(op, ty, a, Num(n as u8));
         return write(e, insn, v);
     }
-    let n = source(e, insn, ty)?;
-    let a = e.vector(insn, 0, ty, Align::Natural)?;
+    let n = source(e, insn, first + 1, if ty == Type::V64 { ty } else { Type::V128 })?;
+    let a = source(e, insn, first, ty)?;
     let v = e.vec_shift(op, ty, a, n);
-    write(e, insn, v)
-}
-
-/// `PSHUF*`, `SHUFPS`, `SHUFPD`: SDM 2B.
-pub(super) fn shuffle(e: &mut Emitter, insn: &Insn, op: VecShuffle) -> Translated {
-    let ty = register_type(insn, 0);
-    let b = e.vector(insn, 1, ty, Align::Natural)?;
-    let a =
-        if matches!(op, VecShuffle::ShufPs | VecShuffle::ShufPd) { e.vector(insn, 0, ty, Align::Natural)? } else { b };
-    let v = e.vec_shuffle(op, ty, a, b, Num(insn.immediate(2)? as u8));
     write(e, insn, v)
 }
 
@@ -181,31 +131,37 @@ pub(super) fn mask(e: &mut Emitter, insn: &Insn, op: MaskOp) -> Translated {
     Ok(Step::Next)
 }
 
-/// `PEXTRW`: SDM 2B. The lane number is taken modulo the number of lanes.
-fn pextrw(e: &mut Emitter, insn: &Insn) -> Translated {
-    let (w, ty) = (insn.width()?, register_type(insn, 1));
+/// `PEXTRB`, `PEXTRW`, `PEXTRD`, `PEXTRQ`, `EXTRACTPS`: SDM 2A, 2B. To memory the lane, to a register the lane with zeros above.
+fn extract(e: &mut Emitter, insn: &Insn, w: Width) -> Translated {
+    let ty = register_type(insn, 1);
     let dst = e.place(insn, 0)?;
-    let lane = lane(insn, ty)?;
+    let lane = lane(insn, w, ty)?;
     let a = e.vector(insn, 1, ty, Align::Natural)?;
-    let word = e.vec_extract(Width::W16, ty, a, lane);
-    let v = e.resize(Width::W32, w, word);
-    e.write(dst, w, v)?;
+    let v = e.vec_extract(w, ty, a, lane);
+    let to = if insn.is_memory(0) { w } else { insn.width()? };
+    let v = e.resize(integer(w), to, v);
+    e.write(dst, to, v)?;
     Ok(Step::Next)
 }
 
-/// The word lane that the third operand names.
-fn lane(insn: &Insn, ty: Type) -> Result<Num, Unsupported> {
-    Ok(Num(insn.immediate(2)? as u8 & (ty.bytes() / 2 - 1) as u8))
+/// Width of the integer that lanes of width `w` are extracted to and inserted from.
+fn integer(w: Width) -> Width {
+    w.max(Width::W32)
 }
 
-/// `PINSRW`: SDM 2B.
-fn pinsrw(e: &mut Emitter, insn: &Insn) -> Translated {
-    let ty = register_type(insn, 0);
-    let from = if insn.is_memory(1) { Width::W16 } else { Width::W32 };
-    let word = e.operand(insn, 1, from)?;
-    let word = e.resize(from, Width::W32, word);
-    let a = e.vector(insn, 0, ty, Align::Natural)?;
-    let v = e.vec_insert(Width::W16, ty, a, lane(insn, ty)?, word);
+/// The lane of width `w` that the immediate names, modulo the number of lanes.
+fn lane(insn: &Insn, w: Width, ty: Type) -> Result<Num, Unsupported> {
+    Ok(Num(immediate(insn)? & (ty.bytes() / w.bytes() - 1) as u8))
+}
+
+/// `PINSRB`, `PINSRW`, `PINSRD`, `PINSRQ`: SDM 2B.
+fn insert(e: &mut Emitter, insn: &Insn, w: Width) -> Translated {
+    let (ty, first) = (register_type(insn, 0), first_source(insn));
+    let from = if insn.is_memory(first + 1) { w } else { insn.width_of(first + 1)? };
+    let v = e.operand(insn, first + 1, from)?;
+    let v = e.resize(from, integer(w), v);
+    let a = e.vector(insn, first, ty, Align::Natural)?;
+    let v = e.vec_insert(w, ty, a, lane(insn, w, ty)?, v);
     write(e, insn, v)
 }
 
@@ -232,7 +188,7 @@ fn movd(e: &mut Emitter, insn: &Insn) -> Translated {
             e.bitcast(w.ty(), ty, v)
         };
         let reg = e.vector_register(insn, 0)?;
-        e.set_vec(reg, ty, Upper::Zero128, v);
+        e.set_vec(reg, ty, cleared(insn), v);
         return Ok(Step::Next);
     }
     let w = insn.width()?;
@@ -264,7 +220,7 @@ fn scalar_of(w: Width) -> Result<Type, Unsupported> {
 fn movq2dq(e: &mut Emitter, insn: &Insn) -> Translated {
     let reg = e.vector_register(insn, 0)?;
     let v = e.vector(insn, 1, Type::V64, Align::Any)?;
-    e.set_vec(reg, Type::V64, Upper::Zero128, v);
+    e.set_vec(reg, Type::V64, cleared(insn), v);
     Ok(Step::Next)
 }
 

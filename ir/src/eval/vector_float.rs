@@ -190,15 +190,22 @@ pub(super) fn dot(cpu: &mut CpuState, lane: Type, imm: u8, ty: Type, a: Val, b: 
     for (number, product) in numbers.zip(products) {
         terms[number] = product;
     }
-    while terms.len() > starts.len() {
-        let pairs: Vec<(u64, u64)> = terms.chunks_exact(2).map(|p| (p[0], p[1])).collect();
+    // All lanes get the same sum but for the choice among NaNs.
+    let partner = |terms: &[u64], distance: usize| (0..terms.len()).map(|i| terms[i ^ distance]).collect::<Vec<u64>>();
+    let others = partner(&terms, 1);
+    if lane == Type::F32 {
+        let pairs: Vec<(u64, u64)> = others.into_iter().zip(terms).collect();
         terms = stage(FpOp::Add, &pairs)?;
+        let others = partner(&terms, 2);
+        terms = stage(FpOp::Add, &terms.into_iter().zip(others).collect::<Vec<(u64, u64)>>())?;
+    } else {
+        terms = stage(FpOp::Add, &terms.into_iter().zip(others).collect::<Vec<(u64, u64)>>())?;
     }
     let mut out = Val::default();
-    for (start, sum) in starts.into_iter().zip(terms) {
+    for (n, start) in starts.into_iter().enumerate() {
         for i in (0..count).filter(|i| imm >> i & 1 != 0) {
             let (word, shift) = place(start, i);
-            out.0[word] |= sum << shift;
+            out.0[word] |= terms[n * count + i] << shift;
         }
     }
     Ok(out)

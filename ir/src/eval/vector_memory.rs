@@ -56,24 +56,26 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let indices = bytes(Val(self.cpu.vector[register(g.indices)]));
         let size = g.w.bytes() as usize;
         let count = (g.ty.bytes() / g.w.bytes().max(g.index.bytes())) as usize;
-        for i in 0..count {
-            let mut mask = bytes(Val(self.cpu.vector[register(g.mask)]));
-            if chosen(&mask, g.w, i * size) {
-                let index = super::int::signed(g.index, lane(&indices, g.index, i * g.index.bytes() as usize));
-                let offset = base.wrapping_add((index as u64) << g.scale) & at.width.mask();
-                let place = match at.seg {
-                    None => GuestAddr(offset),
-                    Some(seg) => self.in_segment(seg, offset),
-                };
-                let v = self.read_int(g.w, place)?;
-                let mut dst = bytes(Val(self.cpu.vector[register(g.dst)]));
-                put(&mut dst, g.w, i * size, v);
-                self.cpu.vector[register(g.dst)] = words(&dst);
-            }
+        let given = bytes(Val(self.cpu.vector[register(g.mask)]));
+        let mut mask = [0; 32];
+        for i in (0..count * size).step_by(size).filter(|i| chosen(&given, g.w, *i)) {
+            put(&mut mask, g.w, i, u64::MAX);
+        }
+        self.cpu.vector[register(g.mask)] = words(&mask);
+        for i in (0..count).filter(|i| chosen(&given, g.w, i * size)) {
+            let index = super::int::signed(g.index, lane(&indices, g.index, i * g.index.bytes() as usize));
+            let offset = base.wrapping_add((index as u64) << g.scale) & at.width.mask();
+            let place = match at.seg {
+                None => GuestAddr(offset),
+                Some(seg) => self.in_segment(seg, offset),
+            };
+            let v = self.read_int(g.w, place)?;
+            let mut dst = bytes(Val(self.cpu.vector[register(g.dst)]));
+            put(&mut dst, g.w, i * size, v);
+            self.cpu.vector[register(g.dst)] = words(&dst);
             put(&mut mask, g.w, i * size, 0);
             self.cpu.vector[register(g.mask)] = words(&mask);
         }
-        self.cpu.vector[register(g.mask)] = [0; 4];
         let mut dst = bytes(Val(self.cpu.vector[register(g.dst)]));
         dst[count * size..].fill(0);
         self.cpu.vector[register(g.dst)] = words(&dst);
@@ -140,7 +142,10 @@ mod tests {
             at: base(0x8000),
         };
         assert!(matches!(case.eval(op, &[Val::int(0)]), Err(EvalFault::Memory(_))));
-        assert_eq!((case.cpu.vector[1], case.cpu.vector[2]), ([0x1111, 6, 7, 8], [TOP, 1 << 31, 0, 0]));
+        assert_eq!(
+            (case.cpu.vector[1], case.cpu.vector[2]),
+            ([0x1111, 6, 7, 8], [0xffff_ffff << 32, 0xffff_ffff, 0, 0])
+        );
         case.cpu.vector[3][0] = 4;
         case.cpu.vector[2][0] = 0;
         assert!(case.eval(op, &[Val::int(0)]).is_ok());

@@ -23,10 +23,17 @@ pub fn from_half(a: F16, env: &mut FloatEnv) -> F32 {
 }
 
 /// A single as a half: `vcvtps2ph`. `rounding` is the immediate's mode or `env.rounding`; FTZ does not apply.
+///
+/// Other than in narrowing to a single, PE tells of the denormal result's rounding even where underflow is unmasked.
 #[inline]
 pub fn to_half(a: F32, rounding: Rounding, env: &mut FloatEnv) -> F16 {
     let mut local = FloatEnv { rounding, flush_to_zero: false, ..*env };
     let result = convert(a, &mut local);
+    if !env.masks(Exceptions::UNDERFLOW) {
+        let mut masked = FloatEnv { masked: env.masked | Exceptions::UNDERFLOW, ..local };
+        convert::<F32, F16>(a, &mut masked);
+        local.flags |= masked.flags;
+    }
     env.flags = local.flags;
     result
 }

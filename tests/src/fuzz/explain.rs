@@ -122,7 +122,8 @@ pub const EXPLAINED: &[Explained] = &[
         words: "MASKMOVDQU, MASKMOVQ with a mask of all zeros: \"Exceptions associated with addressing memory and page faults may still be \
                 signaled (implementation dependent).\"",
         covers: |case, field| {
-            let masked = matches!(case.insn.mnemonic(), Mnemonic::Maskmovq | Mnemonic::Maskmovdqu);
+            let masked =
+                matches!(case.insn.mnemonic(), Mnemonic::Maskmovq | Mnemonic::Maskmovdqu | Mnemonic::Vmaskmovdqu);
             masked
                 && matches!(case.native.ending, Ending::Exception { vector: vector::PF | vector::GP, .. })
                 && (field.name == "ending" || case.ours.ending == Ending::Arrived)
