@@ -222,10 +222,10 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     store_masked = StoreMasked { w: Width, ty: Type, at: Addr, v: Value, mask: Value } -> Type::Void, [writes_mem, may_fault];
     /// Reads those lanes of width `w` (W32, W64) whose mask lane has its top bit set; the others are zero and not accessed.
     load_masked = LoadMasked { w: Width, ty: Type, at: Addr, mask: Value } -> ty, [reads_mem, may_fault];
-    /// `VGATHER*` and `VPGATHER*`. Fills each lane of width `w` of vector register `mask` with its top bit, and clears what is above the lanes that are
-    /// gathered: as many as `ty` has of the wider of `w` and `index`. Then for each lane that is set, low ones first, reads the lane of register `dst`
-    /// from `at` plus the sign-extended lane of width `index` of register `indices` times 2^`scale`, and clears the mask lane. At a fault the lanes before
-    /// are done. In the end what is above the lanes of `dst` is zero.
+    /// `VGATHER*` and `VPGATHER*`. `ty` has as many lanes of the wider of `w` and `index` as are gathered. Fills each lane of width `w` of vector register
+    /// `mask` with its top bit, and clears what is above `ty`. Then for each lane that is set, low ones first, reads the lane of register `dst` from `at`
+    /// plus the sign-extended lane of width `index` of register `indices` times 2^`scale`, clears what is above `ty` of `dst`, and clears the mask lane.
+    /// At a fault the lanes before are done. In the end `mask` and what is above the lanes of `dst` are zero.
     gather = Gather { w: Width, index: Width, ty: Type, dst: Num, mask: Num, indices: Num, scale: Num, at: Addr } -> Type::Void, [reads_mem, may_fault, reads_state, writes_state];
 
     // ---- System

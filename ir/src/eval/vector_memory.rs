@@ -58,7 +58,8 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let count = (g.ty.bytes() / g.w.bytes().max(g.index.bytes())) as usize;
         let given = bytes(Val(self.cpu.vector[register(g.mask)]));
         let mut mask = [0; 32];
-        for i in (0..count * size).step_by(size).filter(|i| chosen(&given, g.w, *i)) {
+        let length = g.ty.bytes() as usize;
+        for i in (0..length).step_by(size).filter(|i| chosen(&given, g.w, *i)) {
             put(&mut mask, g.w, i, u64::MAX);
         }
         self.cpu.vector[register(g.mask)] = words(&mask);
@@ -72,10 +73,12 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
             let v = self.read_int(g.w, place)?;
             let mut dst = bytes(Val(self.cpu.vector[register(g.dst)]));
             put(&mut dst, g.w, i * size, v);
+            dst[length..].fill(0);
             self.cpu.vector[register(g.dst)] = words(&dst);
             put(&mut mask, g.w, i * size, 0);
             self.cpu.vector[register(g.mask)] = words(&mask);
         }
+        self.cpu.vector[register(g.mask)] = [0; 4];
         let mut dst = bytes(Val(self.cpu.vector[register(g.dst)]));
         dst[count * size..].fill(0);
         self.cpu.vector[register(g.dst)] = words(&dst);
@@ -144,7 +147,7 @@ mod tests {
         assert!(matches!(case.eval(op, &[Val::int(0)]), Err(EvalFault::Memory(_))));
         assert_eq!(
             (case.cpu.vector[1], case.cpu.vector[2]),
-            ([0x1111, 6, 7, 8], [0xffff_ffff << 32, 0xffff_ffff, 0, 0])
+            ([0x1111, 6, 0, 0], [0xffff_ffff << 32, 0xffff_ffff, 0, 0])
         );
         case.cpu.vector[3][0] = 4;
         case.cpu.vector[2][0] = 0;

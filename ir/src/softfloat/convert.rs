@@ -24,15 +24,13 @@ pub fn from_half(a: F16, env: &mut FloatEnv) -> F32 {
 
 /// A single as a half: `vcvtps2ph`. `rounding` is the immediate's mode or `env.rounding`; FTZ does not apply.
 ///
-/// Other than in narrowing to a single, PE tells of the denormal result's rounding even where underflow is unmasked.
+/// Unmasked underflow of a denormal single comes with PE, though nothing but the exponent does not fit.
 #[inline]
 pub fn to_half(a: F32, rounding: Rounding, env: &mut FloatEnv) -> F16 {
     let mut local = FloatEnv { rounding, flush_to_zero: false, ..*env };
     let result = convert(a, &mut local);
-    if !env.masks(Exceptions::UNDERFLOW) {
-        let mut masked = FloatEnv { masked: env.masked | Exceptions::UNDERFLOW, ..local };
-        convert::<F32, F16>(a, &mut masked);
-        local.flags |= masked.flags;
+    if !env.masks(Exceptions::UNDERFLOW) && !a.unpack(env.denormals_are_zero).denormal_flag().is_empty() {
+        local.raise(Exceptions::PRECISION);
     }
     env.flags = local.flags;
     result
