@@ -26,6 +26,7 @@ double frexp(double x, int* exponent);
 double sin(double x);
 double cos(double x);
 double tan(double x);
+void sincos(double x, double* sine, double* cosine);
 double asin(double x);
 double acos(double x);
 double atan(double x);

@@ -216,3 +216,11 @@ EXPORT double frexp(double x, int* exponent)
 	*exponent = (int)power + 1;
 	return fraction / 2;
 }
+
+EXPORT void sincos(double x, double* sine, double* cosine)
+{
+	long double s, c;
+	__asm__("fsincos" : "=t"(c), "=u"(s) : "0"((long double)x));
+	*sine = s;
+	*cosine = c;
+}

@@ -2,5 +2,6 @@
 
 pub mod build;
 pub mod measure;
+pub mod plot;
 pub mod programs;
 pub mod report;

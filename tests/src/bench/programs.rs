@@ -1,5 +1,5 @@
-//! Builds whole programs from well-known free sources, for the guest and natively. Cargo fetches the sources
-//! (`tests/bench/programs/Cargo.toml` names them); none of them is kept here.
+//! Builds whole programs, for the guest and natively: from well-known free sources, which cargo fetches
+//! (`tests/bench/programs/Cargo.toml` names them; none of them is kept here), and small ones that keep the system busy.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -31,6 +31,7 @@ const RECIPES: &[Recipe] = &[
         )],
         options: &["-DBZ_NO_STDIO"],
     },
+    Recipe { name: "flat", parts: &[], options: &[] },
     Recipe {
         name: "lua",
         parts: &[(
@@ -92,6 +93,29 @@ const RECIPES: &[Recipe] = &[
 /// Names of all programs, sorted.
 pub fn names() -> Vec<String> {
     RECIPES.iter().map(|r| r.name.to_string()).collect()
+}
+
+/// Names of the programs of `tests/bench/systems`, sorted: signals, processes, threads, code that is written as it runs.
+pub const SYSTEMS: &[&str] = &["codegen", "processes", "signals", "threads"];
+
+/// Builds the system program `name` for x86_64. The native form is an ordinary program of the host's C library.
+///
+/// # Errors
+/// What the compiler says.
+pub fn build_system(name: &str) -> Result<Built, String> {
+    let flavour = Flavour::X86_64;
+    let source = tests_folder().join("bench/systems").join(name).with_extension("c");
+    let work = target_dir().join("bench/programs/systems");
+    fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
+    let native = work.join(name);
+    let hosted = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", "-o"];
+    run(Command::new("gcc").args(hosted).arg(&native).arg(&source))?;
+    let object = native.with_extension("o");
+    run(compiler(flavour).args(["-Wall", "-Wextra", "-c", "-o"]).arg(&object).arg(&source))?;
+    let root = guest_root(flavour)?;
+    let guest = format!("boot/system/systems/{name}");
+    link_guest(flavour, &[object], &root, &root.join(&guest))?;
+    Ok(Built { native, root, guest: format!("/{guest}") })
 }
 
 /// A program in both forms.
@@ -217,7 +241,7 @@ fn link_guest(flavour: Flavour, objects: &[PathBuf], root: &Path, to: &Path) -> 
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut all = objects.to_vec();
     for part in ["start_dyn", "wide_math"] {
-        let object = target_dir().join("bench/programs").join(flavour.name()).join(part).with_extension("o");
+        let object = target_dir().join("bench/programs").join(part).with_extension(format!("{}.o", flavour.name()));
         run(compiler(flavour).arg("-c").arg("-o").arg(&object).arg(glue.join(part).with_extension("c")))?;
         all.push(object);
     }

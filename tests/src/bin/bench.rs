@@ -7,6 +7,7 @@ use std::{fs, io};
 use clap::Parser;
 use hokku_tests::bench::build::{self, Flavour};
 use hokku_tests::bench::measure::{self, Job, median};
+use hokku_tests::bench::plot;
 use hokku_tests::bench::programs::{self, Built};
 use hokku_tests::bench::report::{Latency, Report, Row, Table};
 
@@ -33,6 +34,9 @@ struct Args {
     /// Leave out the latencies (start, system call, ports)
     #[arg(long)]
     no_latencies: bool,
+    /// File for a plot of the results
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// File for the results as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -50,23 +54,26 @@ fn main() -> ExitCode {
 
 fn bench(args: &Args) -> Result<(), String> {
     let hokku = build::hokku()?;
-    let (mut kernels, mut programs) = (build::kernels()?, programs::names());
-    if let Some(unknown) = args.names.iter().find(|n| !kernels.contains(n) && !programs.contains(n)) {
-        return Err(format!("there is no {unknown}; there are {}", [kernels, programs].concat().join(", ")));
-    }
-    if !args.names.is_empty() {
-        kernels.retain(|k| args.names.contains(k));
-        programs.retain(|p| args.names.contains(p));
-    }
-    if args.no_programs {
-        programs.clear();
-    }
     let flavours: Vec<Flavour> = if args.flavour.is_empty() {
         Flavour::ALL.to_vec()
     } else {
         let find = |name: &String| Flavour::ALL.into_iter().find(|f| f.name() == name);
         args.flavour.iter().map(|n| find(n).ok_or(format!("there is no flavour {n}"))).collect::<Result<_, _>>()?
     };
+    let mut lists = [build::kernels()?, programs::names(), programs::SYSTEMS.iter().map(ToString::to_string).collect()];
+    if let Some(unknown) = args.names.iter().find(|n| !lists.iter().any(|l| l.contains(n))) {
+        return Err(format!("there is no {unknown}; there are {}", lists.concat().join(", ")));
+    }
+    if !args.names.is_empty() {
+        lists.iter_mut().for_each(|list| list.retain(|name| args.names.contains(name)));
+    }
+    let [kernels, mut programs, mut systems] = lists;
+    if args.no_programs {
+        programs.clear();
+    }
+    if !flavours.contains(&Flavour::X86_64) {
+        systems.clear();
+    }
     let native = build::native()?;
     let mut tables = Vec::new();
     let bench = Bench { args, hokku: &hokku };
@@ -85,9 +92,15 @@ fn bench(args: &Args) -> Result<(), String> {
         }
         tables.extend(bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?);
     }
+    let build = |name: &String| Ok::<_, String>((name.clone(), programs::build_system(name)?));
+    let built = systems.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    tables.extend(bench.table("system x86_64", Flavour::X86_64, &built)?);
     let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
     let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies };
     print!("{}", report.text());
+    if let Some(file) = &args.svg {
+        fs::write(file, plot::svg(&report)).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
     if let Some(file) = &args.json {
         let json = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
         fs::write(file, json + "\n").map_err(|e| format!("{}: {e}", file.display()))?;
