@@ -14,10 +14,10 @@ use crate::abi::thread::NORMAL_PRIORITY;
 use crate::abi::{Status, SysResult};
 use crate::call::Local;
 use crate::deliver::wait_while_suspended;
-use crate::host::linux::clock::LinuxClock;
+use crate::host::linux::clock::{Calibration, LinuxClock};
 use crate::host::linux::files::LinuxFiles;
 use crate::host::linux::namespace::Namespace;
-use crate::host::linux::{Handover, LinuxKernel, TeamSetup, signals};
+use crate::host::linux::{Handover, LinuxKernel, TeamSetup, process, signals};
 use crate::kernel::{At, Clock, Kernel, Paths, ProgramStart};
 use crate::numbers::Numbers;
 use crate::personality::HaikuPersonality;
@@ -292,6 +292,8 @@ fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Tracer>, StartE
 
 /// Runs a program to its end, on the calling thread.
 pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
+    let calibration = Calibration::start();
+    process::started_alone();
     signals::hold_back();
     let space = Namespace::new(&options.root, &options.shares).map_err(StartError::Root)?;
     let files = Arc::new(LinuxFiles::new(space));
@@ -309,7 +311,6 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
     let mut args = vec![options.program.clone()];
     args.extend(options.args.iter().cloned());
     let (path, contents) = resolve_script(&files, path, contents, &mut args, &env)?;
-    let clock = LinuxClock::calibrate();
     let setup = TeamSetup {
         root: options.root,
         shares: options.shares,
@@ -321,7 +322,8 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
             .code_cache_bytes
             .unwrap_or(TeamConfig::new(CpuMode::Long64, options.engine).code_cache_bytes),
         disk_cache: options.disk_cache,
-        clock_factor: clock.conversion_factor(),
+        // Known once the clock is measured.
+        clock_factor: 0,
     };
     let start = ProgramStart {
         path,
@@ -335,7 +337,16 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         priority: NORMAL_PRIORITY,
     };
     let tracer = tracer(setup.strace.as_ref(), true)?;
-    run_team(Start { files, clock, setup, start, contents, tracer, starter: None, hold_at_start: false })
+    run_team(Start {
+        files,
+        clock: StartClock::Measuring(calibration),
+        setup,
+        start,
+        contents,
+        tracer,
+        starter: None,
+        hold_at_start: false,
+    })
 }
 
 /// Runs the team that this process was started for by another team, if that is so. To be called first of all, with the command line.
@@ -357,7 +368,7 @@ pub fn take_over(arguments: &[OsString], embedded: &[&'static EmbeddedRoot]) -> 
     let starter = handover.starter.take();
     let finished = run_team(Start {
         files,
-        clock: LinuxClock::with_factor(handover.setup.clock_factor),
+        clock: StartClock::Known(handover.setup.clock_factor),
         hold_at_start: handover.hold_at_start,
         setup: handover.setup,
         start: handover.start,
@@ -368,9 +379,17 @@ pub fn take_over(arguments: &[OsString], embedded: &[&'static EmbeddedRoot]) -> 
     Ok(Some(finished))
 }
 
+/// Where the clock comes from.
+enum StartClock {
+    /// It is being measured.
+    Measuring(Calibration),
+    /// It has the factor of the team that started this one.
+    Known(u32),
+}
+
 struct Start {
     files: Arc<LinuxFiles>,
-    clock: LinuxClock,
+    clock: StartClock,
     setup: TeamSetup,
     start: ProgramStart,
     contents: Vec<u8>,
@@ -380,7 +399,7 @@ struct Start {
 }
 
 fn run_team(start: Start) -> Result<Finished, StartError> {
-    let Start { files, clock, setup, start, contents, tracer, starter, hold_at_start } = start;
+    let Start { files, clock, mut setup, start, contents, tracer, starter, hold_at_start } = start;
     let mode = mode_of(&start.path, &contents)?;
     let bits = if mode == CpuMode::Long64 { 64 } else { 32 };
     let (loader_path, loader) = of_mode(&files, LOADERS, mode).ok_or(StartError::NoLoader { bits })?;
@@ -390,6 +409,11 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
     config.perf_map = setup.perf_map;
     config.code_cache_bytes = setup.code_cache_bytes;
     config.disk_cache = setup.disk_cache.clone();
+    let clock = match clock {
+        StartClock::Measuring(calibration) => calibration.finish(),
+        StartClock::Known(factor) => LinuxClock::with_factor(factor),
+    };
+    setup.clock_factor = clock.conversion_factor();
     let kernel: Box<dyn Kernel> = Box::new(LinuxKernel::new(clock, files, setup, starter));
     let team = Arc::new(TeamState::new(kernel, mode));
     team.timers.attach(&team);

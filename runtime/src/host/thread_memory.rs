@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hokku_ir::guest::JUMP_CACHE_ENTRIES;
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 use super::PAGE_SIZE;
 
@@ -102,8 +102,15 @@ impl ThreadMemory {
 
     /// Forgets all jumps; those that are not known lead to `miss` from now on. For the owning thread, outside of host code.
     pub(crate) fn set_miss(&self, miss: u64) {
-        self.miss.store(miss, Ordering::Relaxed);
-        self.forget_all_jumps();
+        if self.miss.swap(miss, Ordering::Relaxed) != 0 {
+            return self.forget_all_jumps();
+        }
+        // Fresh memory knows no jumps. All at once, its pages cost a fraction of what they do one by one; where the host cannot do that, they come
+        // as they are written.
+        let (start, bytes) = (self.base as *mut c_void, JUMP_CACHE_ENTRIES * 8);
+        // SAFETY: inside this value's own mapping, whose contents it leaves as they are.
+        let _ = unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+        self.jump_targets().iter().for_each(|target| target.store(miss, Ordering::Relaxed));
     }
 
     /// Host addresses of the signal stack.

@@ -313,6 +313,8 @@ fn install(team: &Team, key: BlockKey) -> bool {
 /// Places a region's host code and enters it into the cache, as [`install`] does.
 fn place(team: &Team, outline: &Outline, pages: &[CodePage], mut compiled: Compiled) -> bool {
     let key = outline.key;
+    // Symbols may have to be read from their files first, which is not for under the tables' lock.
+    let map = team.perf_map.as_ref().map(|map| (map, team.symbols.name(key.pc)));
     for attempt in 0..2 {
         if attempt > 0 || team.code.lock().is_full() {
             team.flush_code();
@@ -326,8 +328,8 @@ fn place(team: &Team, outline: &Outline, pages: &[CodePage], mut compiled: Compi
         };
         let Some(at) = host.place(&mut compiled) else { continue };
         let code = JitCode::new(at, compiled);
-        if let Some(map) = &team.perf_map {
-            map.add(at, code.len, &team.symbols.name(key.pc));
+        if let Some((map, name)) = &map {
+            map.add(at, code.len, name);
         }
         let id = tables.insert(outline, pages, Code::Jit(code));
         tables.by_host.insert(at, id);

@@ -1,7 +1,7 @@
 //! Names for guest addresses, for crash reports and profiles.
 
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{LazyLock, RwLock};
 
 use goblin::elf::Elf;
 use goblin::elf::sym::{STT_FUNC, STT_OBJECT};
@@ -73,13 +73,16 @@ impl fmt::Display for NamedAddress {
     }
 }
 
-#[derive(Clone, Debug)]
+/// A table that is read when it is first needed.
+type Later = LazyLock<SymbolTable, Box<dyn FnOnce() -> SymbolTable + Send>>;
+
+#[derive(Debug)]
 struct Image {
     name: String,
     start: u64,
     end: u64,
     delta: u64,
-    table: Arc<SymbolTable>,
+    table: Later,
 }
 
 /// The images of a team, as far as the personality has told.
@@ -89,9 +92,17 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Tells of an image at `start..end`, whose linked addresses have `delta` added.
-    pub fn add(&self, name: &str, start: GuestAddr, end: GuestAddr, delta: u64, table: Arc<SymbolTable>) {
+    /// Tells of an image at `start..end`, whose linked addresses have `delta` added. `read` gives its symbols when they are first asked for.
+    pub fn add(
+        &self,
+        name: &str,
+        start: GuestAddr,
+        end: GuestAddr,
+        delta: u64,
+        read: impl FnOnce() -> SymbolTable + Send + 'static,
+    ) {
         self.remove(start);
+        let table: Later = LazyLock::new(Box::new(read));
         let image = Image { name: name.to_owned(), start: start.0, end: end.0, delta, table };
         self.images.write().unwrap_or_else(|e| e.into_inner()).push(image);
     }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr};
 
 use super::*;
@@ -260,7 +258,7 @@ fn addresses_get_names() {
     table = SymbolTable::from_list(vec![(0x1000, 4, "answer".into()), (0x2000, 0, "data".into())]);
     let symbols = Symbols::default();
     let (start, end) = (GuestAddr(0x10_0000), GuestAddr(0x10_4000));
-    symbols.add("test.so", start, end, 0x10_0000, Arc::new(table));
+    symbols.add("test.so", start, end, 0x10_0000, move || table);
     let name = |at| symbols.name(GuestAddr(at)).to_string();
     assert_eq!(name(0x10_1000), "0x101000  test.so  answer");
     assert_eq!(name(0x10_1002), "0x101002  test.so  answer + 0x2");

@@ -13,6 +13,7 @@ use crate::abi::{Status, SysResult};
 use crate::args::*;
 use crate::call::Call;
 use crate::kernel::At;
+use crate::run::team_of;
 use crate::team::exit::ExitStatus;
 use crate::team::images::B_APP_IMAGE;
 use crate::team::waiting::lock;
@@ -31,13 +32,18 @@ pub fn register_image(call: &mut Call<'_>, info: In<ExtendedImageInfo>, size: Si
 fn name_symbols(call: &Call<'_>, info: &ExtendedImageInfo) {
     let basic = &info.basic_info;
     let path = basic.name.text();
+    let place = call.kernel().paths().normalize(path, true).unwrap_or_else(|_| path.to_vec());
+    let team = Arc::downgrade(&team_of(call.thread));
     // The symbols are read from the file: an image without one has none.
-    let table = call.kernel().paths().read_whole(At { dir: -1, path: Some(path) }).map(|file| SymbolTable::read(&file));
+    let read = move || {
+        let file = team.upgrade()?.kernel.paths().read_whole(At { dir: -1, path: Some(&place) }).ok()?;
+        Some(SymbolTable::read(&file))
+    };
     let end = basic.text.0.max(basic.data.0)
         + u64::from(if basic.data > basic.text { basic.data_size as u32 } else { basic.text_size as u32 });
     let name = String::from_utf8_lossy(path.rsplit(|&b| b == b'/').next().unwrap_or_default()).into_owned();
-    let table = Arc::new(table.unwrap_or_else(|_| SymbolTable::from_list(Vec::new())));
-    call.thread.team.symbols.add(&name, basic.text, GuestAddr(end), info.text_delta.0 as u64, table);
+    let delta = info.text_delta.0 as u64;
+    call.thread.team.symbols.add(&name, basic.text, GuestAddr(end), delta, move || read().unwrap_or_default());
 }
 
 /// Haiku: `_user_unregister_image`.

@@ -2,15 +2,13 @@
 //!
 //! Source: haiku `src/system/kernel/team.cpp` (`team_create_thread_start_internal`), `elf.cpp` (`elf_load_user_image`).
 
-use std::sync::Arc;
-
 use hokku_ir::{CpuState, GuestAddr};
 use hokku_runtime::loader::{ElfImage, SymbolTable};
 use hokku_runtime::{GuestMemory, Team};
 
 use super::commpage::{self, CallNumbers};
 use super::stack::{self, StackRequest};
-use crate::abi::area::{B_ANY_ADDRESS, PAGE, Protection};
+use crate::abi::area::{B_ANY_ADDRESS, B_RANDOMIZED_ANY_ADDRESS, PAGE, Protection};
 use crate::abi::layout::{GuestType, word_bytes};
 use crate::abi::structs::{ExtendedImageInfo, ImageInfo, RealTimeData, UserSpaceProgramArgs};
 use crate::abi::thread::MAIN_STACK;
@@ -186,7 +184,7 @@ fn map_loader(team: &TeamState, machine: &Team, file: &[u8], path: &str) -> Resu
     let memory = &machine.memory;
     let mut areas = lock(&team.areas);
     let failed = |error: Status| StartError::Kernel { what: "find room for the runtime loader", error };
-    let base = areas.reserve(B_ANY_ADDRESS, 0, high - low).map_err(failed)?;
+    let base = areas.reserve(B_RANDOMIZED_ANY_ADDRESS, 0, high - low).map_err(failed)?;
     let loaded = image.load(file, memory, GuestAddr(base))?;
     for (i, segment) in loaded.segments.iter().enumerate() {
         let name = format!(
@@ -197,7 +195,8 @@ fn map_loader(team: &TeamState, machine: &Team, file: &[u8], path: &str) -> Resu
     }
     areas.unreserve(base, (high - low).next_multiple_of(PAGE)).map_err(failed)?;
     let (start, end) = loaded.range();
-    machine.symbols.add("runtime_loader", start, end, loaded.delta, Arc::new(SymbolTable::read(file)));
+    let file = file.to_vec();
+    machine.symbols.add("runtime_loader", start, end, loaded.delta, move || SymbolTable::read(&file));
     Ok(loaded.entry)
 }
 

@@ -114,6 +114,21 @@ pub struct Areas {
 /// Areas up to this size go below 2 GiB in 64-bit programs, where code reaches them with short instructions.
 const LOW_LIMIT: u64 = 64 << 20;
 
+/// Where ranges go that are reserved for images, which may be anywhere: each size has a place of its own, so that a library is at the same
+/// address in most programs, and translations of its code can be used again.
+const IMAGE_PLACES: u64 = 0x6000_0000;
+/// Distance of two places.
+const IMAGE_STEP: u64 = 1 << 20;
+/// Number of places.
+const IMAGE_COUNT: u64 = 480;
+
+/// The place of an image of `size` bytes.
+pub fn image_place(size: u64) -> u64 {
+    // Fibonacci hashing: neighbouring sizes are spread.
+    let spread = (size / PAGE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    IMAGE_PLACES + spread % IMAGE_COUNT * IMAGE_STEP
+}
+
 impl From<MapError> for Status {
     fn from(error: MapError) -> Self {
         match error {
@@ -324,7 +339,12 @@ impl Areas {
             }
             range.start
         } else {
-            self.place(spec, address, size, |_| Ok(true))?
+            let anywhere = matches!(spec, B_RANDOMIZED_ANY_ADDRESS | B_RANDOMIZED_BASE_ADDRESS);
+            let usual = image_place(size)..self.low.end;
+            match self.gap(&usual, size).filter(|&at| anywhere && size <= LOW_LIMIT && at >= address) {
+                Some(at) => at,
+                None => self.place(spec, address, size, |_| Ok(true))?,
+            }
         };
         self.reserved.insert(base, base + size);
         Ok(base)

@@ -127,3 +127,22 @@ fn reservations_are_given_back_in_part() {
     let (_, at) = space.create(B_BASE_ADDRESS, base, 1).expect("an area");
     assert!(at >= base + 8 * PAGE);
 }
+
+#[test]
+fn an_image_of_one_size_has_one_place() {
+    for mode in [CpuMode::Protected32, CpuMode::Long64] {
+        let sizes = [PAGE, 3 * PAGE, 0x12_3000, 0x12_4000];
+        let place = |areas: &mut Areas, size| areas.reserve(B_RANDOMIZED_BASE_ADDRESS, 0x20_0000, size).expect("room");
+        let mut first = Areas::new(mode);
+        let places: Vec<u64> = sizes.iter().map(|&size| place(&mut first, size)).collect();
+        let mut second = Areas::new(mode);
+        second.reserve(B_ANY_ADDRESS, 0, 0x30_0000).expect("room");
+        for (&size, &at) in sizes.iter().zip(&places).rev() {
+            assert_eq!(place(&mut second, size), at, "{size:#x}");
+        }
+        let again = place(&mut second, sizes[2]);
+        assert!(again > places[2] && again < 0x8000_0000, "the next free range: {again:#x}");
+        let low = second.reserve(B_ANY_ADDRESS, 0, PAGE).expect("room");
+        assert!(low < 0x2000_0000, "other ranges are low as ever: {low:#x}");
+    }
+}

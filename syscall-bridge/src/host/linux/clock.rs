@@ -18,21 +18,34 @@ pub struct LinuxClock {
 /// How long the calibration looks at both clocks, in nanoseconds: the error is some 50 ns of that.
 const CALIBRATION_NS: u64 = 1_000_000;
 
-impl LinuxClock {
-    /// Measures the counter's frequency.
-    pub fn calibrate() -> Self {
+/// A measurement of the counter's frequency that is under way: it takes its time while other things are done.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration {
+    counter: u64,
+    time: u64,
+}
+
+impl Calibration {
+    /// Looks at both clocks for the first time.
+    pub fn start() -> Self {
         let (counter, time) = both();
-        let (mut counter_later, mut time_later) = both();
-        while time_later - time < CALIBRATION_NS {
-            std::hint::spin_loop();
-            (counter_later, time_later) = both();
-        }
-        // factor = 2^32 * 10^6 / (counts / seconds)
-        let counts = u128::from(counter_later.wrapping_sub(counter)).max(1);
-        let factor = (u128::from(time_later - time) << 32) / (1000 * counts);
-        LinuxClock::with_factor(u32::try_from(factor).unwrap_or(u32::MAX))
+        Calibration { counter, time }
     }
 
+    /// Looks again, once enough time has passed.
+    pub fn finish(self) -> LinuxClock {
+        while nanoseconds(ClockId::Monotonic) - self.time < CALIBRATION_NS {
+            std::hint::spin_loop();
+        }
+        let (counter, time) = both();
+        // factor = 2^32 * 10^6 / (counts / seconds)
+        let counts = u128::from(counter.wrapping_sub(self.counter)).max(1);
+        let factor = (u128::from(time - self.time) << 32) / (1000 * counts);
+        LinuxClock::with_factor(u32::try_from(factor).unwrap_or(u32::MAX))
+    }
+}
+
+impl LinuxClock {
     /// With the factor that the team which started this one uses: system times of the two can be compared.
     pub fn with_factor(factor: u32) -> Self {
         let mut clock = LinuxClock { factor, real_time_offset: 0 };
@@ -131,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_speed_is_measured_alike_each_time() {
-        let (first, second) = (LinuxClock::calibrate().factor, LinuxClock::calibrate().factor);
+        let (first, second) = (Calibration::start().finish().factor, Calibration::start().finish().factor);
         assert!(first.abs_diff(second) < first / 100, "{first} and {second}");
     }
 
@@ -139,7 +152,7 @@ mod tests {
     fn system_time_runs_at_the_speed_of_the_monotonic_clock() {
         let (counter, time) = both();
         // Takes a while.
-        let clock = LinuxClock::calibrate();
+        let clock = Calibration::start().finish();
         let (counter_later, time_later) = both();
         let counted = ((u128::from(counter_later - counter) * u128::from(clock.factor) * 1000) >> 32) as u64;
         let passed = time_later - time;

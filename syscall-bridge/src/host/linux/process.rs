@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::PollFlags;
@@ -102,6 +103,14 @@ fn runs(team: TeamId, own: &Path) -> bool {
     std::fs::read_link(format!("/proc/{team}/exe")).is_ok_and(|exe| exe == own)
 }
 
+/// Whether this process is the only team of its family, so that one need not look for others.
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Tells that this process was not started by a team, and has started none.
+pub fn started_alone() {
+    ALONE.store(true, Ordering::Relaxed);
+}
+
 /// The first team of `team`'s family: its ancestor whose parent is not hokku.
 fn eldest(mut team: TeamId, own: &Path) -> TeamId {
     while let Some(parent) = stat_field(team, 1).map(|id| TeamId(id as i32)).filter(|&parent| runs(parent, own)) {
@@ -135,6 +144,7 @@ impl Processes for LinuxProcesses {
     }
 
     fn fork(&self) -> SysResult<Option<TeamId>> {
+        ALONE.store(false, Ordering::Relaxed);
         let loaded = lock(&self.loaded);
         let quiet = self.files.quiesce();
         // SAFETY: the caller holds every lock of ours, so that the child, which has this thread only, finds them usable; the C library takes
@@ -169,6 +179,7 @@ impl Processes for LinuxProcesses {
     }
 
     fn load(&self, start: &ProgramStart, wait_loaded: bool, wait: &Waiting<'_>) -> SysResult<TeamId> {
+        ALONE.store(false, Ordering::Relaxed);
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let written = handover::write(&self.files, &self.setup, start, Some(theirs.as_fd()), !wait_loaded)?;
         let numbers = written.kept.numbers.clone();
@@ -325,6 +336,9 @@ impl Processes for LinuxProcesses {
     }
 
     fn teams(&self) -> Vec<TeamId> {
+        if ALONE.load(Ordering::Relaxed) {
+            return vec![self.team()];
+        }
         let Ok(own) = std::fs::read_link(SELF) else { return vec![self.team()] };
         let Ok(entries) = std::fs::read_dir("/proc") else { return vec![self.team()] };
         let family = eldest(self.team(), &own);
