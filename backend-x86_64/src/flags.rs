@@ -355,6 +355,7 @@ impl Lowering<'_> {
             Op::MulFlagsS { w, a, b } => {
                 self.multiply_wide(true, w, a, b);
             }
+            Op::VecTestFlags { op, ty, a, b } if self.test_vectors(op, ty, a, b) => {}
             _ => {
                 // Rare ones: the runtime computes an image.
                 self.spent = spent;

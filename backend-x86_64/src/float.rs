@@ -2,6 +2,7 @@
 
 use hokku_ir::{FpOp, FpRound, Type, Value, Width};
 
+use crate::Features;
 use crate::assign::{RAX, RDX, slot_offset};
 use crate::encode::{Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
@@ -67,16 +68,23 @@ impl Lowering<'_> {
 
     pub(crate) fn int_to_scalar(&mut self, v: Value, w: Width, ty: Type, a: Value) {
         let s = self.src_rm(a, w);
+        let merged = self.plan.values[v.0 as usize].merged.map(|n| self.upper_source(n));
         self.consume_inst(self.cur);
         let d = self.vec_dest(v, None);
         self.may_trap();
         let code = Opcode::sse(prefix(ty), 0x0f2a).wide(w == Width::W64);
-        self.vec_one_code(d.form, code, false, d.reg, d.reg, s, &[]);
+        self.vec_one_code(d.form, code, false, d.reg, merged.unwrap_or(d.reg), s, &[]);
         self.define_vec(v, d);
     }
 
     pub(crate) fn scalar_convert(&mut self, v: Value, from: Type, a: Value) {
         self.vec_one(v, VecCode::float(prefix(from), 0x0f5a), (a, from), true, &[]);
+    }
+
+    /// `roundss` or `roundsd`.
+    pub(crate) fn scalar_integral(&mut self, v: Value, ty: Type, mode: u8, a: Value) {
+        let code = if ty == Type::F32 { 0x0f3a0a } else { 0x0f3a0b };
+        self.vec_one(v, VecCode::float(0x66, code).since(Features::SSE41), (a, ty), true, &[mode]);
     }
 
     /// The same bits in the other kind of register.

@@ -12,7 +12,7 @@
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `vector_forms`, `vector_code` | instructions on vectors by their operands; their opcodes |
-//! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `x87` `state` `control` `callout` | lowering, by kind of op |
+//! | `arith` `shift` `mul_div` `memory` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `callout` | lowering, by kind of op |
 //! | `features` | what the host processor has |
 //! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
@@ -44,7 +44,9 @@ mod temps;
 mod values;
 mod vector;
 mod vector_code;
+mod vector_fma;
 mod vector_forms;
+mod vector_parts;
 mod vector_values;
 mod x87;
 

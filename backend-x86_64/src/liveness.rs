@@ -11,6 +11,7 @@ impl Plan {
         for (n, inst) in block.insts.iter().enumerate() {
             let root = match inst.op {
                 Op::Truncate { v, .. } => self.root(v),
+                Op::VecMergeLow { ty, a, low } => self.merging_scalar(block, n, ty, a, low).unwrap_or(inst.value),
                 _ => inst.value,
             };
             *self.info(inst.value) = ValueInfo {
@@ -24,6 +25,7 @@ impl Plan {
                 vec_set: NONE,
                 target: None,
                 vec_target: None,
+                merged: None,
                 need: FlagSet::empty(),
             };
             let fx = inst.op.effects();
@@ -58,6 +60,7 @@ impl Plan {
             let fx = inst.op.effects();
             let dead = match inst.op {
                 Op::Truncate { .. } => true,
+                Op::VecMergeLow { .. } if result.root != inst.value => true,
                 Op::SetFlags { set, .. } => !live.intersects(set),
                 _ => result.uses == 0 && fx.is_removable() && inst.op.result_type() != Type::Void,
             };
@@ -76,16 +79,62 @@ impl Plan {
             }
             if let Op::SetVec { ty, upper, v, .. } = inst.op
                 && match ty {
-                    Type::V128 => self.avx || upper != Upper::Zero256,
-                    Type::V256 => self.avx,
+                    Type::V128 => self.avx() || upper != Upper::Zero256,
+                    Type::V256 => self.avx(),
                     _ => upper == Upper::Keep,
                 }
             {
-                self.info(v).vec_set = n as u32;
+                let root = self.root(v);
+                self.info(root).vec_set = n as u32;
             }
             live = self.flags_before(block, &inst.op, result.need, live);
         }
         live
+    }
+
+    /// The scalar `low` where its own VEX instruction gives the vector that op `n` makes of it and `a`, and that goes to one register. Notes that.
+    fn merging_scalar(&mut self, block: &Block, n: usize, ty: Type, a: Value, low: Value) -> Option<Value> {
+        let merge = block.insts[n].value;
+        let def = |v: Value| -> Option<(usize, Op)> {
+            let at = self.values[v.0 as usize].def as usize;
+            Some((at, block.insts.get(at).filter(|i| i.value == v)?.op))
+        };
+        let set = block.insts.get(n + 1)?.op;
+        if !self.avx() || !matches!(set, Op::SetVec { ty: Type::V128, upper: Upper::Zero256, v, .. } if v == merge) {
+            return None;
+        }
+        let (at, scalar) = def(low)?;
+        let (source_at, Op::GetVec { reg, ty: Type::V128 }) = def(a)? else { return None };
+        let is_lane = |v: Value| match def(v) {
+            Some((_, Op::GetVec { reg: r, ty: lane })) => r == reg && lane == ty,
+            _ => false,
+        };
+        let fits = match scalar {
+            Op::FpArith { a, .. } | Op::FpCompareMask { a, .. } => is_lane(a),
+            Op::FpSqrt { .. } | Op::FpConvert { .. } | Op::FpIntegral { .. } | Op::IntToFp { .. } => true,
+            Op::FpFma { a, b, c, .. } => self.fma() && (is_lane(a) || is_lane(b) || is_lane(c)),
+            _ => false,
+        };
+        // The register is read at the scalar's place: nothing may write it between the two.
+        let between = at.min(source_at)..n;
+        let writes = |op: &Op| op.effects().contains(Effects::writes_state) || op.effects().contains(Effects::boundary);
+        if !fits || block.insts[between].iter().any(|i| writes(&i.op)) {
+            return None;
+        }
+        let mut uses = [0, 0];
+        for inst in &block.insts[at..] {
+            inst.op.values(&mut |v| {
+                uses[0] += u32::from(v == low);
+                uses[1] += u32::from(v == merge);
+            });
+        }
+        let mut exit_uses = 0;
+        block.exit.values(&mut |v| exit_uses += u32::from(v == low || v == merge));
+        if uses != [1, 1] || exit_uses > 0 {
+            return None;
+        }
+        self.info(low).merged = Some(reg.0);
+        Some(low)
     }
 
     /// Guest flags live before `op` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.

@@ -36,6 +36,8 @@ pub(crate) struct ValueInfo {
     pub(crate) target: Option<Place>,
     /// Vector register that it is computed into.
     pub(crate) vec_target: Option<u8>,
+    /// For a scalar whose instruction also puts it into the low lane of a vector: the vector register with the other lanes.
+    pub(crate) merged: Option<u8>,
     /// Status flags that are read of it.
     pub(crate) need: FlagSet,
 }
@@ -84,8 +86,8 @@ pub(crate) struct InstInfo {
 /// The decisions for one block at a time; the arrays are kept from block to block.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// The host has VEX encodings.
-    pub(crate) avx: bool,
+    /// What the host has.
+    features: Features,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
     /// Guest flags that are read after each block; faults count as readers.
@@ -108,10 +110,11 @@ impl Plan {
             vec_set: NONE,
             target: None,
             vec_target: None,
+            merged: None,
             need: FlagSet::empty(),
         };
         let mut plan = Plan {
-            avx: features.contains(Features::AVX),
+            features,
             values: vec![none; region.value_count as usize],
             insts: Vec::new(),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
@@ -142,6 +145,16 @@ impl Plan {
         for at in (0..block.insts.len()).rev() {
             self.place(block, at);
         }
+    }
+
+    /// Whether the host has VEX encodings.
+    pub(crate) fn avx(&self) -> bool {
+        self.features.contains(Features::AVX)
+    }
+
+    /// Whether the host multiplies and adds in one.
+    pub(crate) fn fma(&self) -> bool {
+        self.features.contains(Features::FMA)
     }
 
     /// Whether an instruction may read flags that are older than block `n`. Where none does, only a fault could show them.
@@ -264,6 +277,7 @@ impl Plan {
             ref op if is_flags_op(op) || matches!(op, Op::Condition { .. }) => true,
             Op::Compare { .. } => value.uses == 1,
             Op::And { .. } => value.uses == 1 && self.insts[at].flags != NONE,
+            Op::VecZeroExtend { from, v, .. } => self.is_part_of_operand(block, &value, from, v),
             Op::Load { ty, align, .. } => self.load_is_operand(block, at, &value, ty, align),
             _ => false,
         };
@@ -331,7 +345,7 @@ impl Plan {
         let moves = || {
             block.insts.get(value.user as usize).is_none_or(|i| matches!(i.op, Op::SetVec { .. } | Op::Store { .. }))
         };
-        let fits = folds(ty, align, Form::Legacy) || (self.avx && folds(ty, align, Form::Vex) && !moves());
+        let fits = folds(ty, align, Form::Legacy) || (self.avx() && folds(ty, align, Form::Vex) && !moves());
         // A second use must be that of the flags of the same instruction.
         let once = match value.uses {
             1 => true,
@@ -343,6 +357,18 @@ impl Plan {
             _ => false,
         };
         fits && once && value.first == value.last && self.clear(at, value.first)
+    }
+
+    /// Whether the vector that a load of a `from`, `v`, is extended to goes to one instruction, which may read memory of that size.
+    fn is_part_of_operand(&self, block: &Block, value: &ValueInfo, from: Type, v: Value) -> bool {
+        let load = self.values[self.root(v).0 as usize];
+        let loads = load.uses == 1 && matches!(block.insts[load.def as usize].op, Op::Load { ty, .. } if ty == from);
+        let reads = match block.insts.get(value.user as usize).map(|i| i.op) {
+            Some(Op::VecUnary { op, .. }) => op.widens(),
+            Some(Op::VecBroadcast { w, .. }) => w.bytes() == from.bytes(),
+            _ => false,
+        };
+        value.uses == 1 && loads && reads
     }
 
     /// Whether no op between places `from` and `to` faults or writes anything.
@@ -415,9 +441,13 @@ impl Plan {
         let inst = &block.insts[at];
         let Op::SetVec { reg, ty, .. } = block.insts[set].op else { return };
         let scalar_load = matches!(inst.op, Op::Load { ty, .. } if !matches!(ty, Type::V128 | Type::V256));
-        let other_kind =
-            matches!(inst.op, Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { .. });
-        if inst.op.result_type() != ty || scalar_load || other_kind {
+        let other_kind = matches!(
+            inst.op,
+            Op::GetVec { .. } | Op::GetMmx { .. } | Op::Bitcast { .. } | Op::VecJoin { ty: Type::V128, .. }
+        );
+        let result =
+            if self.values[inst.value.0 as usize].merged.is_some() { Type::V128 } else { inst.op.result_type() };
+        if result != ty || scalar_load || other_kind {
             return;
         }
         let touches = |op: &Op| match *op {

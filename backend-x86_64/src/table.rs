@@ -260,6 +260,7 @@ impl Lower for Lowering<'_> {
         self.rest(dst);
     }
     fn bit_test_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value) {}
+    fn vec_test_flags(&mut self, _: Value, _: VecTest, _: Type, _: Value, _: Value) {}
     fn bcd_adjust_flags(&mut self, _: Value, _: BcdOp, _: Value, _: Value) {}
     fn int_to_flags(&mut self, _: Value, _: Value) {}
     fn merge_flags(&mut self, _: Value, _: FlagSet, _: Value, _: Value) {}
@@ -294,11 +295,11 @@ impl Lower for Lowering<'_> {
             self.rest(dst);
         }
     }
-    fn store_masked(&mut self, dst: Value, _: Width, _: Type, _: Addr, _: Value, _: Value) {
-        self.rest(dst);
+    fn store_masked(&mut self, dst: Value, w: Width, ty: Type, at: Addr, v: Value, mask: Value) {
+        self.masked_store(dst, w, ty, at, v, mask);
     }
-    fn load_masked(&mut self, dst: Value, _: Width, _: Type, _: Addr, _: Value) {
-        self.rest(dst);
+    fn load_masked(&mut self, dst: Value, w: Width, ty: Type, at: Addr, mask: Value) {
+        self.masked_load(dst, w, ty, at, mask);
     }
     fn gather(&mut self, dst: Value, _: Width, _: Width, _: Type, _: Num, _: Num, _: Num, _: Num, _: Addr) {
         self.rest(dst);
@@ -349,11 +350,11 @@ impl Lower for Lowering<'_> {
     fn fp_convert(&mut self, dst: Value, from: Type, _: Type, v: Value) {
         self.scalar_convert(dst, from, v);
     }
-    fn fp_integral(&mut self, dst: Value, _: Type, _: Num, _: Value) {
-        self.rest(dst);
+    fn fp_integral(&mut self, dst: Value, ty: Type, mode: Num, v: Value) {
+        self.scalar_integral(dst, ty, mode.0, v);
     }
-    fn fp_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn fp_fma(&mut self, dst: Value, op: FmaOp, ty: Type, a: Value, b: Value, c: Value) {
+        self.fused_multiply(dst, op, ty, ty, [a, b, c]);
     }
 
     fn vec_binary(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) {
@@ -362,11 +363,11 @@ impl Lower for Lowering<'_> {
     fn vec_unary(&mut self, dst: Value, op: VecUn, ty: Type, a: Value) {
         self.vector_unary(dst, op, ty, a);
     }
-    fn vec_ternary(&mut self, dst: Value, _: VecTer, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_ternary(&mut self, dst: Value, op: VecTer, ty: Type, a: Value, b: Value, c: Value) {
+        self.vector_ternary(dst, op, ty, a, b, c);
     }
-    fn vec_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_fma(&mut self, dst: Value, op: FmaOp, lane: Type, ty: Type, a: Value, b: Value, c: Value) {
+        self.fused_multiply(dst, op, lane, ty, [a, b, c]);
     }
     fn vec_from_mmx_ints(&mut self, dst: Value, to: Type, v: Value) {
         self.vector_from_ints(dst, to, v);
@@ -374,8 +375,8 @@ impl Lower for Lowering<'_> {
     fn vec_to_mmx_ints(&mut self, dst: Value, from: Type, round: FpRound, v: Value) {
         self.vector_to_ints(dst, from, round, v);
     }
-    fn vec_to_half(&mut self, dst: Value, _: Num, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_to_half(&mut self, dst: Value, mode: Num, ty: Type, a: Value) {
+        self.vector_to_half(dst, mode.0, ty, a);
     }
     fn vec_shift(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Value) {
         self.vector_shift(dst, op, ty, a, n);
@@ -392,14 +393,11 @@ impl Lower for Lowering<'_> {
     fn vec_compare(&mut self, dst: Value, lane: Type, predicate: Num, ty: Type, a: Value, b: Value) {
         self.vector_compare(dst, lane, predicate.0, ty, a, b);
     }
-    fn vec_integral(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_integral(&mut self, dst: Value, lane: Type, mode: Num, ty: Type, a: Value) {
+        self.vector_integral(dst, lane, mode.0, ty, a);
     }
-    fn vec_dot(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value, _: Value) {
-        self.rest(dst);
-    }
-    fn vec_test_flags(&mut self, dst: Value, _: VecTest, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_dot(&mut self, dst: Value, lane: Type, imm: Num, ty: Type, a: Value, b: Value) {
+        self.vector_dot(dst, lane, imm.0, ty, a, b);
     }
     fn vec_mask(&mut self, dst: Value, op: MaskOp, ty: Type, a: Value) {
         self.vector_mask(dst, op, ty, a);
@@ -410,26 +408,26 @@ impl Lower for Lowering<'_> {
     fn vec_insert(&mut self, dst: Value, w: Width, ty: Type, a: Value, lane: Num, v: Value) {
         self.vector_insert(dst, w, ty, a, lane.0, v);
     }
-    fn vec_merge_low(&mut self, dst: Value, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_merge_low(&mut self, dst: Value, ty: Type, a: Value, low: Value) {
+        self.vector_merge_low(dst, ty, a, low);
     }
-    fn vec_zero_extend(&mut self, dst: Value, _: Type, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_zero_extend(&mut self, dst: Value, from: Type, ty: Type, v: Value) {
+        self.vector_zero_extend(dst, from, ty, v);
     }
-    fn vec_broadcast(&mut self, dst: Value, _: Width, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_broadcast(&mut self, dst: Value, w: Width, ty: Type, a: Value) {
+        self.vector_broadcast(dst, w, ty, a);
     }
     fn vec_half(&mut self, dst: Value, ty: Type, high: Flag, a: Value) {
-        if ty == Type::V256 { self.rest(dst) } else { self.vector_half(dst, high.0, a) }
+        self.vector_half(dst, ty, high.0, a);
     }
     fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
-        if ty == Type::V256 { self.rest(dst) } else { self.vector_join(dst, low, high) }
+        self.vector_join(dst, ty, low, high);
     }
     fn vec_const(&mut self, dst: Value, ty: Type, bit: Flag) {
         self.vector_const(dst, ty, bit.0);
     }
-    fn zero_vectors(&mut self, dst: Value, _: Flag) {
-        self.rest(dst);
+    fn zero_vectors(&mut self, dst: Value, all: Flag) {
+        self.zero_all_vectors(dst, all.0);
     }
     fn vec_string_index(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
         self.rest(dst);

@@ -1,6 +1,6 @@
 //! Operations on vectors: the host's own instructions. MMX values (V64) are computed in the low halves of SSE registers.
 
-use hokku_ir::{FpRound, MaskOp, Type, Value, VecBin, VecImm, VecShift, VecShuffle, VecUn, Width};
+use hokku_ir::{FpRound, MaskOp, Type, Value, VecBin, VecImm, VecShift, VecShuffle, VecTest, VecUn, Width};
 
 use crate::Features;
 use crate::assign::slot_offset;
@@ -54,6 +54,18 @@ impl Lowering<'_> {
             return self.vec_with(v, a, |l, form, d, a| l.emit_vec(form, code.op, false, d, a, s, &[]), s);
         }
         if op.widens() && operand_bytes(op, ty) != 16 {
+            let form = self.vec_form(v);
+            if code.runs(self.features, form, ty)
+                && let Some(m) = self.extended_load(a, operand_bytes(op, ty))
+            {
+                self.consume_inst(self.cur);
+                let d = self.vec_dest(v, None);
+                if op.is_float() {
+                    self.may_trap();
+                }
+                self.vec_one_code(form, code.op, ty == Type::V256, d.reg, 0, m, &[]);
+                return self.define_vec(v, d);
+            }
             // A load of 16 bytes is no operand of what reads fewer.
             self.force(a);
         }
@@ -237,22 +249,38 @@ impl Lowering<'_> {
         self.freed_slots.push((slot, 1));
     }
 
-    pub(crate) fn vector_half(&mut self, v: Value, high: bool, a: Value) {
-        let r = self.vec_reg(a, Type::V128);
-        self.consume_inst(self.cur);
-        let t = self.vec_temp();
-        if high {
-            self.vec_one_code(self.free_form(), Opcode::sse(0x66, 0x0f70), false, t, 0, r, &[0xee]);
-        } else {
-            self.vec_copy_from(t, Rm::Reg(r), Type::V128);
-        }
-        self.define_vec_temp(v, t);
+    /// `roundps` or `roundpd`.
+    pub(crate) fn vector_integral(&mut self, v: Value, lane: Type, mode: u8, ty: Type, a: Value) {
+        let code = if lane == Type::F32 { 0x0f3a08 } else { 0x0f3a09 };
+        self.vec_one(v, VecCode::float(0x66, code).since(Features::SSE41), (a, ty), true, &[mode]);
     }
 
-    pub(crate) fn vector_join(&mut self, v: Value, low: Value, high: Value) {
-        let h = self.vec_reg(high, Type::V64);
-        let op = Opcode::sse(0x66, 0x0f6c);
-        self.vec_with(v, low, |l, form, d, a| l.emit_vec(form, op, false, d, a, h, &[]), h);
+    /// `dpps` or `dppd`.
+    pub(crate) fn vector_dot(&mut self, v: Value, lane: Type, imm: u8, ty: Type, a: Value, b: Value) {
+        let code = if lane == Type::F32 { 0x0f3a40 } else { 0x0f3a41 };
+        self.vec_two(v, VecCode::float(0x66, code).since(Features::SSE41), (a, ty), (b, ty), true, &[imm]);
+    }
+
+    /// The host's flags are those of `ptest a, b` or kin. False where the host lacks it.
+    pub(crate) fn test_vectors(&mut self, op: VecTest, ty: Type, a: Value, b: Value) -> bool {
+        let code = match op {
+            VecTest::Ptest => VecCode::float(0x66, 0x0f3817).since(Features::SSE41),
+            VecTest::VtestPs => VecCode::vex_only(0x0f380e, Features::AVX),
+            VecTest::VtestPd => VecCode::vex_only(0x0f380f, Features::AVX),
+        };
+        let form = self.free_form();
+        if !code.runs(self.features, form, ty) {
+            return false;
+        }
+        self.force(a);
+        if form == Form::Vex && self.is_aligned_load(b) {
+            self.force(b);
+        }
+        let a = self.vec_reg(a, ty);
+        let b = self.vec_operand(b, ty, form);
+        self.clobber_flags();
+        self.vec_one_code(form, code.op, ty == Type::V256, a, 0, b, &[]);
+        true
     }
 
     pub(crate) fn vector_const(&mut self, v: Value, ty: Type, bit: bool) {

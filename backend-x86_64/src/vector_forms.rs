@@ -57,6 +57,11 @@ impl VecCode {
         VecCode { op: Opcode::of(code), legacy: Some(needs), vex: Features::NEVER, long: Features::NEVER }
     }
 
+    /// With prefix 66h.
+    pub(crate) fn prefixed(self) -> VecCode {
+        VecCode { op: Opcode { prefix: 0x66, ..self.op }, ..self }
+    }
+
     /// With VEX.W.
     pub(crate) fn wide(self) -> VecCode {
         VecCode { op: self.op.wide(true), ..self }
@@ -129,7 +134,10 @@ impl Lowering<'_> {
         if self.is_deferred_load(b) {
             self.force(a);
         }
-        let a_reg = self.vec_reg(a, ty);
+        let a_reg = match self.plan.values[v.0 as usize].merged {
+            Some(n) => self.upper_source(n),
+            None => self.vec_reg(a, ty),
+        };
         let sb = self.last_operand(b, b_ty, form);
         self.consume_inst(self.cur);
         let goal = self.vec_dest(v, Some(a_reg));
@@ -159,15 +167,17 @@ impl Lowering<'_> {
         let width = if ty == Type::V256 { ty } else { a_ty };
         let Some(form) = self.choose_form(v, &code, width, a) else { return self.rest(v) };
         let sa = self.last_operand(a, a_ty, form);
+        let merged = self.plan.values[v.0 as usize].merged.map(|n| self.upper_source(n));
         self.consume_inst(self.cur);
         let d = self.vec_dest(v, if let Rm::Reg(r) = sa { Some(r) } else { None });
         if traps {
             self.may_trap();
         }
         // Scalars have a further operand, which gives the bits above.
-        let upper = match (ty, sa) {
-            (Type::F32 | Type::F64, Rm::Reg(s)) => s,
-            (Type::F32 | Type::F64, Rm::Mem(_)) => d.reg,
+        let upper = match (ty, sa, merged) {
+            (_, _, Some(r)) => r,
+            (Type::F32 | Type::F64, Rm::Reg(s), _) => s,
+            (Type::F32 | Type::F64, Rm::Mem(_), _) => d.reg,
             _ => 0,
         };
         self.vec_one_code(form, code.op, width == Type::V256, d.reg, upper, sa, imm);
