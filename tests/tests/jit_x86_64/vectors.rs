@@ -144,11 +144,6 @@ impl Maker<'_> {
             }
             16 if !long => self.scalar_lane(),
             17 if !long => {
-                let (lane, imm) = (self.lane(), self.imm());
-                let (a, b) = (self.operand(ty), self.operand(ty));
-                self.b.vec_dot(lane, imm, ty, a, b)
-            }
-            18 if !long => {
                 let from = self.r.pick(&[Type::V128, Type::V256]);
                 let (mode, a) = (Num(self.r.below(8) as u8), self.operand(from));
                 self.b.vec_to_half(mode, from, a)
