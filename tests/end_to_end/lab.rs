@@ -63,7 +63,7 @@ fn the_documented_example() {
             assert_eq!(result["regs"]["rip"], format!("{:#x}", 0x10000 + code.len() / 2 - 1));
             assert_eq!(result["regs"]["rflags"], "0x206");
             assert_eq!(result["regs"]["mxcsr"], "0x1f80");
-            assert_eq!(result["regs"]["xmm7"], json!(["0x0", "0x0"]));
+            assert_eq!(result["regs"]["ymm7"], json!(["0x0", "0x0", "0x0", "0x0"]));
             assert_eq!(result["regs"]["fpr0"], json!(["0x0", "0x0"]));
             assert_eq!(result["regs"].get("r8").is_some(), mode == 64);
         }
@@ -88,6 +88,23 @@ fn the_processor_model_decides_what_is_an_instruction() {
         let new: Vec<_> = summary("x86-64-v3");
         assert_eq!(new[0], (json!("0x20"), json!("hlt")));
         assert_eq!((&new[1].1, &new[2].1), (&json!("hlt"), &json!("hlt")));
+    }
+}
+
+#[test]
+fn vectors_are_as_long_as_the_processor_has_them() {
+    // vpaddq ymm0, ymm1, ymm2; hlt
+    let lanes = json!({"ymm1": ["0x1", "0x2", "0x3", "0xffffffffffffffff"], "ymm2": ["0x10", "0x20", "0x30", "0x2"]});
+    let mut add = case("vpaddq", 64, "c5f5d4c2f4", lanes);
+    add["features"] = json!(["AVX", "avx2"]);
+    for result in both(&add) {
+        assert_eq!(result["regs"]["ymm0"], json!(["0x11", "0x22", "0x33", "0x1"]), "{result}");
+    }
+    for engine in ENGINES {
+        let plain = case("plain", 32, "f4", json!({"xmm3": ["0x1", "0x2"]}));
+        let old = lab_with(&["--engine", engine, "--cpu", "x86-64-v2"], &[add.to_string(), plain.to_string()]);
+        assert_eq!(old[0]["stop"]["reason"], "unsupported");
+        assert_eq!(old[1]["regs"]["xmm3"], json!(["0x1", "0x2"]));
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir
     timer.join().map_err(|_| anyhow!("the timer failed"))?;
     thread.sync_x87();
     let stop = lab.stop.lock().unwrap_or_else(|e| e.into_inner()).take().context("the case ended without a reason")?;
-    let regs = Some(registers(&thread.cpu, case.mode));
+    let regs = Some(registers(&thread.cpu, case.mode, processor));
     let mem = case.dump.iter().map(|d| dump(&team, d.addr, d.size, d.raw)).collect::<Result<_>>()?;
     Ok(Outcome { v: 1, id: case.id.clone(), stop, regs, mem })
 }
@@ -222,7 +222,8 @@ fn numbered(name: &str, prefix: &str, count: usize) -> Option<usize> {
     name.strip_prefix(prefix)?.parse().ok().filter(|n| *n < count)
 }
 
-fn registers(cpu: &CpuState, mode: CpuMode) -> BTreeMap<String, Register> {
+/// The registers that `processor` has: of vectors the whole of those with AVX.
+fn registers(cpu: &CpuState, mode: CpuMode, processor: CpuModel) -> BTreeMap<String, Register> {
     let mut regs = BTreeMap::new();
     let mut add = |name: String, value: Register| {
         regs.insert(name, value);
@@ -232,8 +233,9 @@ fn registers(cpu: &CpuState, mode: CpuMode) -> BTreeMap<String, Register> {
     for reg in &Gpr::ALL[..count] {
         add(reg.name().into(), one(cpu.get(*reg)));
     }
+    let (prefix, length) = if processor.features.contains(CpuFeatures::AVX) { ("ymm", 4) } else { ("xmm", 2) };
     for (n, lanes) in cpu.vector.iter().take(count).enumerate() {
-        add(format!("xmm{n}"), Register::Lanes(lanes[..2].iter().map(|l| Hex(*l)).collect()));
+        add(format!("{prefix}{n}"), Register::Lanes(lanes[..length].iter().map(|l| Hex(*l)).collect()));
     }
     for (n, reg) in cpu.x87.regs.iter().enumerate() {
         add(format!("fpr{n}"), Register::Lanes(vec![Hex(reg.significand), Hex(u64::from(reg.sign_exponent))]));
