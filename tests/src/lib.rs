@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod fuzz;
+pub mod litmus;
 pub mod oracle;
 pub mod parsers;

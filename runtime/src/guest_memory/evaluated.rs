@@ -62,6 +62,14 @@ impl Memory for GuestMemory {
             buf.copy_from_slice(&value.to_le_bytes()[..buf.len()]);
             return Ok(());
         }
+        if let 16 | 32 = buf.len() {
+            // Halves of 32 bytes by themselves, as the processor is free to do.
+            for (half, part) in buf.chunks_exact_mut(16).enumerate() {
+                let bytes = guest_access::load_16(at.0.wrapping_add(16 * half as u64));
+                part.copy_from_slice(&self.evaluated(Access::Read, bytes)?);
+            }
+            return Ok(());
+        }
         self.evaluated(Access::Read, guest_access::read(at.0, buf))
     }
 
@@ -74,7 +82,17 @@ impl Memory for GuestMemory {
         if bytes.is_empty() {
             return Ok(());
         }
+        if let Ok(bytes) = bytes.try_into() {
+            return self.evaluated(Access::Write, guest_access::store_16(at.0, bytes));
+        }
         self.probe_store(at, bytes.len())?;
+        if let (Some((low, rest)), 32) = (bytes.split_first_chunk::<16>(), bytes.len()) {
+            self.evaluated(Access::Write, guest_access::store_16(at.0, low))?;
+            if let Ok(high) = rest.try_into() {
+                self.evaluated(Access::Write, guest_access::store_16(at.offset(16).0, high))?;
+            }
+            return Ok(());
+        }
         self.evaluated(Access::Write, guest_access::write(at.0, bytes))
     }
 

@@ -1,7 +1,7 @@
 //! Accesses to guest memory that report a fault instead of crashing, through `process_vm_readv` and `process_vm_writev` on this process.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
 /// The access faulted; the address is where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +35,29 @@ pub(crate) fn write(at: u64, from: &[u8]) -> Result<(), HostFault> {
     copied(done, at, from.len())
 }
 
-/// Reads `bytes` (1, 2, 4 or 8) bytes at `at`, zero-extended.
+/// Reads `bytes` (1, 2, 4 or 8) bytes at `at`, zero-extended; what comes after it stays after it, as on x86.
 pub(crate) fn load(at: u64, bytes: u32) -> Result<u64, HostFault> {
     let mut value = [0; 8];
     read(at, &mut value[..bytes as usize])?;
+    fence(Ordering::Acquire);
     Ok(u64::from_le_bytes(value))
 }
 
-/// Writes the low `bytes` (1, 2, 4 or 8) bytes of `value` at `at`.
+/// Writes the low `bytes` (1, 2, 4 or 8) bytes of `value` at `at`; what comes before it stays before it, as on x86.
 pub(crate) fn store(at: u64, bytes: u32, value: u64) -> Result<(), HostFault> {
+    fence(Ordering::Release);
     write(at, &value.to_le_bytes()[..bytes as usize])
+}
+
+/// Reads 16 bytes at `at`.
+pub(crate) fn load_16(at: u64) -> Result<[u8; 16], HostFault> {
+    let mut bytes = [0; 16];
+    read(at, &mut bytes).map(|()| bytes)
+}
+
+/// Writes 16 bytes at `at`.
+pub(crate) fn store_16(at: u64, bytes: &[u8; 16]) -> Result<(), HostFault> {
+    write(at, bytes)
 }
 
 /// Replaces the `bytes` bytes at `at` by `new` where they equal `expected`, atomically and with a full fence; gives the old value.
