@@ -1,7 +1,7 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
 use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
-use hokku_ir::backend::{Link, Relocation, ReturnPad, Stop, StopKind, StubId};
+use hokku_ir::backend::{HotExit, Link, Relocation, ReturnPad, Stop, StopKind, StubId, Tier};
 use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::assign::{EXIT_SITE, R15, RCX};
@@ -14,8 +14,8 @@ use crate::values::Loc;
 pub(crate) enum Cold {
     /// Leaves for the target of link number `n`.
     Link { label: DynamicLabel, n: usize },
-    /// Leaves for the target of back edge number `n`.
-    BackEdge { label: DynamicLabel, n: usize },
+    /// Counts back edge number `n` and goes on to block `to`.
+    BackEdge { label: DynamicLabel, n: usize, to: BlockId },
     /// A return to another place than the expected one: rcx + `more`.
     Mismatch { label: DynamicLabel, more: u64 },
     /// A computed jump that came to a block with the same place in the jump cache as its target, rcx + `more`.
@@ -157,6 +157,45 @@ impl Lowering<'_> {
         start
     }
 
+    /// Code before block `id`, the region's first: where it is entered by links, and its checked entry.
+    pub(crate) fn region_entry(&mut self, id: BlockId) -> (u32, u32) {
+        if !self.is_counted() {
+            let checked = self.checked_entry(id, None);
+            return (self.asm.offset(), checked);
+        }
+        let hot = self.asm.label();
+        self.leave_hot(hot, self.region.block(id).pc);
+        let checked = self.checked_entry(id, None);
+        let entry = self.asm.offset();
+        self.count_down(hot);
+        (entry, checked)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.tier == Tier::First { counted: true }
+    }
+
+    /// Takes one off the region's count; goes to `hot`, which is near, where that makes it zero. Flags are kept.
+    fn count_down(&mut self, hot: DynamicLabel) {
+        let mut counter = |asm: &mut crate::encode::Asm, opcode: u8| {
+            // mov ecx, [rip + ...] or mov [rip + ...], ecx
+            asm.plain(&[opcode, 0x0d]);
+            self.out.counters.push(asm.offset());
+            asm.bytes(&[0; 4]);
+        };
+        counter(&mut self.asm, 0x8b);
+        self.asm.plain(&[0x8d, 0x49, 0xff]);
+        counter(&mut self.asm, 0x89);
+        self.asm.jrcxz(hot);
+    }
+
+    /// `label`: leaves because the count is zero; the guest goes on at `target`.
+    fn leave_hot(&mut self, label: DynamicLabel, target: GuestAddr) {
+        self.asm.bind(label);
+        self.out.hot_exits.push(HotExit { stub: self.asm.offset(), target });
+        self.leave_from_here(StubId::LeaveHot);
+    }
+
     /// rcx -= `n`, flags kept.
     fn subtract_from_rcx(&mut self, n: u64) {
         let w = self.mode.word();
@@ -261,8 +300,12 @@ impl Lowering<'_> {
             }
             Target::Guest(pc) => (self.asm.label(), pc, true),
         };
-        let back_edge = matches!(to, Target::Block(b) if self.placed[b.0 as usize]);
-        if link || back_edge {
+        let back_edge = match to {
+            Target::Block(b) if self.tier != Tier::Second && self.placed[b.0 as usize] => Some(b),
+            _ => None,
+        };
+        let label = if back_edge.is_some() { self.asm.label() } else { label };
+        if link || back_edge.is_some() {
             self.asm.align_site(lead);
         }
         let site = self.asm.offset() + lead;
@@ -278,11 +321,10 @@ impl Lowering<'_> {
             let n = self.out.links.len();
             self.out.links.push(Link { site, stub: 0, target: pc });
             self.cold.push(Cold::Link { label, n });
-        } else if back_edge {
+        } else if let Some(to) = back_edge {
             let n = self.out.back_edges.len();
             self.out.back_edges.push(Link { site, stub: 0, target: pc });
-            let label = self.asm.label();
-            self.cold.push(Cold::BackEdge { label, n });
+            self.cold.push(Cold::BackEdge { label, n, to });
         }
     }
 
@@ -359,10 +401,17 @@ impl Lowering<'_> {
                     self.out.links[n].stub = self.asm.offset();
                     self.leave_from_here(StubId::LeaveLink);
                 }
-                Cold::BackEdge { label, n } => {
+                Cold::BackEdge { label, n, to } => {
                     self.asm.bind(label);
                     self.out.back_edges[n].stub = self.asm.offset();
-                    self.leave_from_here(StubId::LeaveLink);
+                    let hot = self.asm.label();
+                    if self.is_counted() {
+                        self.count_down(hot);
+                    }
+                    self.asm.jmp(self.block_labels[to.0 as usize]);
+                    if self.is_counted() {
+                        self.leave_hot(hot, self.out.back_edges[n].target);
+                    }
                 }
                 Cold::Mismatch { label, more } | Cold::Missed { label, more } => {
                     let stub =

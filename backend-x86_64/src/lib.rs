@@ -50,7 +50,7 @@ mod vector_parts;
 mod vector_values;
 mod x87;
 
-use hokku_ir::backend::{Backend, Compiled, Stubs};
+use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region};
 
 pub use features::Features;
@@ -92,8 +92,8 @@ impl Backend for X86_64 {
         stubs::stubs(mode, self.features)
     }
 
-    fn compile(&self, region: &Region) -> Compiled {
-        lower::compile(region, self.features)
+    fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {
+        lower::compile(region, self.features, tier)
     }
 
     fn branch_word(&self, site: u64, target: u64) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! Lowers a region: the state of the code being written, the blocks' order, block after block.
 
 use dynasmrt::DynamicLabel;
-use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, StubId};
+use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, StubId, Tier};
 use hokku_ir::ops;
 use hokku_ir::*;
 
@@ -17,6 +17,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) asm: Asm,
     pub(crate) mode: CpuMode,
     pub(crate) features: Features,
+    pub(crate) tier: Tier,
     pub(crate) region: &'a Region,
     pub(crate) block: &'a Block,
     pub(crate) block_number: usize,
@@ -67,8 +68,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) out: Compiled,
 }
 
-/// Compiles `region` for a processor with `features`.
-pub(crate) fn compile(region: &Region, features: Features) -> Compiled {
+/// Compiles `region` as code of `tier` for a processor with `features`.
+pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let values = region.value_count as usize;
@@ -76,6 +77,7 @@ pub(crate) fn compile(region: &Region, features: Features) -> Compiled {
         asm,
         mode: region.key.mode,
         features,
+        tier,
         region,
         block: &region.blocks[0],
         block_number: 0,
@@ -179,11 +181,12 @@ impl<'a> Lowering<'a> {
         };
         self.pc = block.pc;
         let count = self.asm.count;
-        let checked = if id.0 == 0 { self.checked_entry(id, None) } else { 0 };
-        self.asm.count = count;
+        let entry = (id.0 == 0).then(|| self.region_entry(id));
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
-        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset: self.asm.offset(), checked });
+        let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
+        self.asm.count = count;
+        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset, checked });
         if id.0 != 0 {
             self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
         }

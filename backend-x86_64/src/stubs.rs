@@ -200,6 +200,7 @@ impl Builder {
         for (id, reason) in [
             (StubId::LeaveSyscall, ExitReason::Syscall),
             (StubId::LeaveTrap, ExitReason::Trap),
+            (StubId::LeaveHot, ExitReason::Hot),
             (StubId::LeaveLink, ExitReason::Link),
         ] {
             self.entry(id);

@@ -6,6 +6,19 @@ use crate::key::CpuMode;
 use crate::ops::Op;
 use crate::region::{BlockId, Region};
 
+/// What a piece of code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// The first translation: made quickly. Where `counted`, it counts down [`Compiled::counters`] at its entry and on its back edges, and
+    /// leaves ([`HotExit`]) when the count is zero.
+    First {
+        /// Whether it counts.
+        counted: bool,
+    },
+    /// The translation of code that has run often.
+    Second,
+}
+
 /// Turns regions into bytes of one host's machine code.
 ///
 /// Code is position-independent but for the places that [`Compiled::relocations`] lists, so it can be assembled and tested on any host.
@@ -35,8 +48,13 @@ pub trait Backend: Send + Sync {
     /// The code that all regions of `mode` share.
     fn stubs(&self, mode: CpuMode) -> Stubs;
 
-    /// Compiles `region`. Never fails: an op that the back end cannot lower becomes a [`Callout`].
-    fn compile(&self, region: &Region) -> Compiled;
+    /// Compiles `region` as well as it can. Never fails: an op that the back end cannot lower becomes a [`Callout`].
+    fn compile(&self, region: &Region) -> Compiled {
+        self.compile_as(region, Tier::Second)
+    }
+
+    /// Compiles `region` as code of `tier`.
+    fn compile_as(&self, region: &Region, tier: Tier) -> Compiled;
 
     /// The four bytes to write at `site` (their host address) so that the jump there leads to `target`; `None` where it does not reach.
     /// Sites are four-byte aligned, so that the write is atomic.
@@ -53,6 +71,8 @@ pub enum StubId {
     LeaveLink,
     /// Computed jump: the target is in the back end's target register; goes where the jump cache says.
     Indirect,
+    /// Where code goes whose count is zero: `exit_site` is set; saves the registers, reason `Hot`.
+    LeaveHot,
     /// `exit_site` is set; saves the registers, reason `Syscall`.
     LeaveSyscall,
     /// `exit_site` is set; saves the registers, reason `Trap`.
@@ -87,8 +107,13 @@ pub struct Compiled {
     pub blocks: Vec<BlockEntry>,
     /// Direct exits, unlinked at first.
     pub links: Vec<Link>,
-    /// Jumps inside the region that close a loop; the runtime can send them to their stub to make a thread leave.
+    /// Jumps inside the region that close a loop, as links that lead to their stub: code that goes on to the block, and counts where code
+    /// is counted. In code of the second tier they lead to the block itself, and there are none here.
     pub back_edges: Vec<Link>,
+    /// Where counted code leaves.
+    pub hot_exits: Vec<HotExit>,
+    /// Offsets of the four-byte distances, from the byte after them, to the region's count, a 32-bit word.
+    pub counters: Vec<u32>,
     /// Syscall and trap exits.
     pub stops: Vec<Stop>,
     /// Host instructions that may fault, in order of offset.
@@ -124,6 +149,15 @@ pub struct Link {
     /// Offset of the stub to which the jump leads while unlinked; its host address (start of the stub) is `exit_site` when it leaves.
     pub stub: u32,
     /// Where the guest goes.
+    pub target: GuestAddr,
+}
+
+/// A place where counted code leaves because its count is zero. The guest goes on at `target`, in this or other code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HotExit {
+    /// Offset of its stub, whose host address is `exit_site`.
+    pub stub: u32,
+    /// Where the guest goes on.
     pub target: GuestAddr,
 }
 

@@ -190,6 +190,8 @@ pub enum ExitReason {
     Trap = 3,
     /// A memory access or division faulted: the fault handler has set `rip`; details are with the runtime.
     Fault = 4,
+    /// Counted code has run as often as it was to: `exit_site` is the host address of the stub of a hot exit.
+    Hot = 5,
 }
 
 /// Words that host code and the runtime share and the guest never sees.
