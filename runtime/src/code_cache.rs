@@ -21,7 +21,7 @@ use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, Region};
 
 use crate::guest_memory::{CodeTicket, GuestMemory};
 use crate::host::PAGE_SIZE;
-use crate::jit::{HostCode, JitCode};
+use crate::jit::{HostCode, JitCode, LinkRef};
 
 /// Names a region in the tables. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +95,8 @@ pub(crate) struct Tables {
     by_page: HashMap<u64, Vec<RegionId>>,
     /// Regions with host code by its host address.
     pub(crate) by_host: BTreeMap<u64, RegionId>,
+    /// Back edges of first-tier regions, by where they lead in the guest.
+    back_edges: HashMap<GuestAddr, Vec<LinkRef>>,
     /// Memory for host code, where the team has a back end.
     pub(crate) host: Option<HostCode>,
     /// Regions since the last flush: the bound for regions without host code.
@@ -223,6 +225,21 @@ impl Tables {
         id
     }
 
+    /// Makes `key` lead to `block` of region `id`.
+    pub(crate) fn set_key(&mut self, key: BlockKey, id: RegionId, block: BlockId) {
+        self.by_key.insert(key, (id, block));
+    }
+
+    /// Remembers that `link` is a back edge to `pc`.
+    pub(crate) fn note_back_edge(&mut self, pc: GuestAddr, link: LinkRef) {
+        self.back_edges.entry(pc).or_default().push(link);
+    }
+
+    /// The back edges to `pc`.
+    pub(crate) fn back_edges_to(&self, pc: GuestAddr) -> Vec<LinkRef> {
+        self.back_edges.get(&pc).cloned().unwrap_or_default()
+    }
+
     fn regions_in(&self, range: Range<u64>) -> Vec<RegionId> {
         let first = range.start & !(PAGE_SIZE - 1);
         let pages: Vec<u64> = if range.end - first <= 16 * PAGE_SIZE {
@@ -250,6 +267,12 @@ impl Tables {
             }
         }
         for &pc in &blocks {
+            if let Some(edges) = self.back_edges.get_mut(&GuestAddr(pc)) {
+                edges.retain(|edge| edge.region != id);
+                if edges.is_empty() {
+                    self.back_edges.remove(&GuestAddr(pc));
+                }
+            }
             let key = BlockKey { pc: GuestAddr(pc), ..record.key };
             if self.by_key.get(&key).is_some_and(|(owner, _)| *owner == id) {
                 self.by_key.remove(&key);

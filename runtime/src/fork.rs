@@ -17,6 +17,7 @@ impl Thread {
             let _disk = team.disk_cache.as_ref().map(|disk| disk.hold());
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
+            let _optimiser = team.optimiser.hold();
             fork()
         };
         if let Ok(0) = result {
@@ -33,6 +34,7 @@ impl Thread {
         team.memory.forget_loans();
         team.threads.keep_only(&self.shared);
         self.shared.moved_to_child();
+        team.optimiser.renew();
         team.renew_code();
         if let Some(jit) = &self.jit {
             jit.renew();

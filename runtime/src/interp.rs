@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hokku_frontend::Limits;
+use hokku_ir::backend::Tier;
 use hokku_ir::eval::{EvalFault, Evaluator, Flow};
 use hokku_ir::passes::{FaultsSee, NAMES};
 use hokku_ir::{BlockId, BlockKey, Region, Trap};
@@ -115,17 +117,17 @@ fn install(team: &Team, key: BlockKey) {
     }
     let start = Instant::now();
     let Translation { region, pages, is_checked, .. } =
-        translator::translate(&team.memory, key, &NAMES, FaultsSee::ExactFlags);
-    let stats = &team.stats;
-    Stats::time(&stats.translation_ns, start.elapsed());
+        translator::translate(&team.memory, key, &Limits::default(), &NAMES, FaultsSee::ExactFlags);
+    let counts = team.stats.tier(Tier::First { counted: false });
+    Stats::time(counts.translation_ns, start.elapsed());
     let mut tables = team.code.lock();
     // Where a page has changed meanwhile, the caller finds no region and comes again.
     if tables.is_fresh(&team.memory, &pages) {
-        Stats::add(&stats.regions, 1);
-        Stats::add(&stats.checked_regions, is_checked.into());
+        Stats::add(counts.regions, 1);
+        Stats::add(&team.stats.checked_regions, is_checked.into());
         let outline = Outline::of(&region);
-        Stats::add(&stats.guest_bytes, outline.bytes());
-        Stats::add(&stats.guest_instructions, outline.instructions);
+        Stats::add(counts.guest_bytes, outline.bytes());
+        Stats::add(counts.guest_instructions, outline.instructions);
         tables.insert(&outline, &pages, Code::Interp(Arc::new(region)));
     }
 }

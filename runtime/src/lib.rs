@@ -25,6 +25,7 @@ mod processor;
 mod stats;
 pub mod team;
 pub mod thread;
+mod tiering;
 mod translator;
 mod world;
 
@@ -38,6 +39,7 @@ pub use processor::Processor;
 pub use stats::{Stats, StatsReport};
 pub use team::{Engine, StartError, Team, TeamConfig};
 pub use thread::{Thread, ThreadHandle};
+pub use tiering::{Tiering, Tiers};
 
 /// The back end for this host; `None` where there is none yet.
 pub fn back_end() -> Option<Box<dyn hokku_ir::backend::Backend>> {

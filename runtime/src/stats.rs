@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hokku_ir::backend::Tier;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident $text:literal;)*) => {
         /// Counters that all threads of a team add to.
@@ -44,7 +46,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Regions translated.
+    /// Regions translated for the first time.
     regions "regions translated";
     /// Guest code bytes in them, counted once per region.
     guest_bytes "guest code bytes";
@@ -58,6 +60,18 @@ counters! {
     disk_host_bytes "host code bytes from disk";
     /// Nanoseconds spent on looking for them and reading them.
     disk_ns "nanoseconds reading translations";
+    /// Nanoseconds that this took.
+    translation_ns "nanoseconds translating";
+    /// Regions of the second tier.
+    hot_regions "regions, second tier";
+    /// Guest code bytes in them.
+    hot_guest_bytes "guest code bytes, second tier";
+    /// Guest instructions in them.
+    hot_guest_instructions "guest instructions, second tier";
+    /// Host code bytes made of them.
+    hot_host_bytes "host code bytes, second tier";
+    /// Nanoseconds that this took, beside the guest.
+    hot_translation_ns "nanoseconds translating, second tier";
     /// Direct jumps linked.
     links "direct jumps linked";
     /// Returns to the dispatcher for a direct jump that was not linked.
@@ -88,11 +102,38 @@ counters! {
     checked_regions "regions that check their code";
     /// Regions dropped.
     invalidated_regions "regions invalidated";
-    /// Nanoseconds spent translating.
-    translation_ns "nanoseconds translating";
+}
+
+/// The counters of one tier's translations.
+pub(crate) struct TierCounters<'a> {
+    pub(crate) regions: &'a AtomicU64,
+    pub(crate) guest_bytes: &'a AtomicU64,
+    pub(crate) guest_instructions: &'a AtomicU64,
+    pub(crate) host_bytes: &'a AtomicU64,
+    pub(crate) translation_ns: &'a AtomicU64,
 }
 
 impl Stats {
+    /// The counters of `tier`.
+    pub(crate) fn tier(&self, tier: Tier) -> TierCounters<'_> {
+        match tier {
+            Tier::First { .. } => TierCounters {
+                regions: &self.regions,
+                guest_bytes: &self.guest_bytes,
+                guest_instructions: &self.guest_instructions,
+                host_bytes: &self.host_bytes,
+                translation_ns: &self.translation_ns,
+            },
+            Tier::Second => TierCounters {
+                regions: &self.hot_regions,
+                guest_bytes: &self.hot_guest_bytes,
+                guest_instructions: &self.hot_guest_instructions,
+                host_bytes: &self.hot_host_bytes,
+                translation_ns: &self.hot_translation_ns,
+            },
+        }
+    }
+
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }

@@ -13,13 +13,14 @@ use crate::code_cache::CodeCache;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
 use crate::host::arch;
-use crate::jit::HostCode;
+use crate::jit::{HostCode, Optimiser};
 use crate::loader::Symbols;
 use crate::perf_map::PerfMap;
 use crate::personality::Personality;
 use crate::processor::Processor;
 use crate::stats::Stats;
 use crate::thread::{Extent, Thread, ThreadHandle, ThreadList};
+use crate::tiering::Tiering;
 use crate::world::{Order, Until, World};
 
 /// How guest code is run.
@@ -55,6 +56,8 @@ pub struct TeamConfig {
     pub weak_host: bool,
     /// Where translations are kept from run to run, if they are.
     pub disk_cache: Option<DiskCacheConfig>,
+    /// When the JIT translates code, and how well.
+    pub tiering: Tiering,
 }
 
 impl TeamConfig {
@@ -68,6 +71,7 @@ impl TeamConfig {
             perf_map: false,
             weak_host: false,
             disk_cache: None,
+            tiering: Tiering::default(),
         }
     }
 }
@@ -119,6 +123,8 @@ pub struct Team {
     pub(crate) perf_map: Option<PerfMap>,
     pub(crate) disk_cache: Option<DiskCache>,
     pub(crate) code_cache_bytes: usize,
+    pub(crate) tiering: Tiering,
+    pub(crate) optimiser: Optimiser,
     pub(crate) world: World,
     order: Order,
     /// Whether ordered code differs from other code on this host.
@@ -165,6 +171,8 @@ impl Team {
                 perf_map,
                 disk_cache,
                 code_cache_bytes: config.code_cache_bytes.max(LEAST_CODE_CACHE),
+                tiering: config.tiering,
+                optimiser: Optimiser::default(),
                 world: World::default(),
                 order: Order::default(),
                 needs_order,

@@ -161,6 +161,15 @@ impl ThreadList {
         *self.lock() = vec![ThreadHandle { shared: Arc::clone(shared), id: host_id() }];
     }
 
+    /// Lets all threads' computed jumps to `guest` that reach the code at the host addresses `before` (code and check) reach `after`.
+    pub(crate) fn replace_jump(&self, guest: u64, before: (u64, u64), after: (u64, u64)) {
+        for thread in self.lock().iter() {
+            if let Some(memory) = &thread.shared.memory {
+                memory.replace_jump(guest, before, after);
+            }
+        }
+    }
+
     /// Makes all threads forget where their computed jumps and returns to `blocks` (or, for [`Extent::All`], to anything) lead. The world is
     /// stopped.
     pub(crate) fn forget_code(&self, blocks: &[u64], extent: Extent) {

@@ -118,15 +118,16 @@ impl CodeSource for GuestCode<'_> {
     }
 }
 
-/// Translates the code that `key` names, as much of it as pays, applies the passes named, and watches its pages for changes.
+/// Translates the code that `key` names within `limits`, applies the passes named, and watches its pages for changes.
 pub(crate) fn translate(
     memory: &GuestMemory,
     key: BlockKey,
+    limits: &Limits,
     pass_names: &[&str],
     faults_see: FaultsSee,
 ) -> Translation {
     let code = GuestCode { memory, pages: RefCell::default() };
-    let mut region = hokku_frontend::translate(&code, key, &Limits::default());
+    let mut region = hokku_frontend::translate(&code, key, limits);
     let is_checked = code.pages.borrow().iter().any(|p| p.ticket.watch == Watch::Checked);
     if is_checked {
         passes::code_checks(&mut region, &|at| code.unwatched(at));

@@ -43,6 +43,7 @@ const STUBS: &[StubId] = &[
     StubId::JumpMiss,
     StubId::ReturnMiss,
     StubId::Callout,
+    StubId::LeaveHot,
 ];
 
 const TRAPS: &[Trap] = &[
@@ -69,6 +70,8 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         blocks,
         links,
         back_edges,
+        hot_exits,
+        counters,
         stops,
         faults,
         callouts,
@@ -105,6 +108,13 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
             near.put(&mut to, *target);
         }
     }
+    put(&mut to, hot_exits.len() as u64);
+    for HotExit { stub, target } in hot_exits {
+        put(&mut to, (*stub).into());
+        near.put(&mut to, *target);
+    }
+    put(&mut to, counters.len() as u64);
+    counters.iter().for_each(|offset| put(&mut to, (*offset).into()));
     put(&mut to, stops.len() as u64);
     for Stop { stub, kind, at, next } in stops {
         put(&mut to, (*stub).into());
@@ -198,6 +208,8 @@ impl Opened<'_> {
         let mut links =
             || list(&mut from, |from| Some(Link { site: from.word()?, stub: from.word()?, target: near.take(from)? }));
         let (links, back_edges) = (links()?, links()?);
+        let hot_exits = list(&mut from, |from| Some(HotExit { stub: from.word()?, target: near.take(from)? }))?;
+        let counters = list(&mut from, |from| from.word())?;
         let stops = list(&mut from, |from| {
             let (stub, kind) = (from.word()?, read_stop_kind(from)?);
             Some(Stop { stub, kind, at: near.take(from)?, next: near.take(from)? })
@@ -231,6 +243,8 @@ impl Opened<'_> {
             blocks,
             links,
             back_edges,
+            hot_exits,
+            counters,
             stops,
             faults,
             callouts,

@@ -1,4 +1,5 @@
-//! Memory for translated code: one memory file mapped twice, once to write and once to execute.
+//! Memory for translated code: one memory file mapped twice, once to write and once to execute. Behind the latter lie the words that code
+//! counts down.
 //!
 //! What must hold: code is written only where no thread can be executing it (fresh space), but for single aligned words, which host
 //! processors fetch whole. The code cache sees to the first; [`CodeMemory::patch`] to the second.
@@ -10,10 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 /// Alignment of each piece of code.
 const ALIGNMENT: usize = 16;
+
+/// Bytes of code for each byte of counters: the smallest counted region takes more than 128 bytes, its counter 4.
+const CODE_PER_COUNTER_BYTE: usize = 32;
 
 /// A fixed amount of memory for code, filled from the start.
 #[derive(Debug)]
@@ -24,6 +28,9 @@ pub(crate) struct CodeMemory {
     executable: u64,
     size: usize,
     used: usize,
+    /// Bytes of counters, which start where the executable code ends.
+    counter_bytes: usize,
+    counters_used: usize,
 }
 
 impl CodeMemory {
@@ -31,19 +38,41 @@ impl CodeMemory {
     pub(crate) fn new(size: usize) -> Result<Self, Errno> {
         let file = memfd_create("hokku-code", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, size as u64)?;
-        let map = |prot| {
-            // SAFETY: a new mapping at an address of the kernel's choice.
-            unsafe { mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, file.as_fd(), 0) }.map(|p| p as u64)
+        let page = super::PAGE_SIZE as usize;
+        let counter_bytes = (size / CODE_PER_COUNTER_BYTE).next_multiple_of(page);
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let both = unsafe { mmap_anonymous(std::ptr::null_mut(), size + counter_bytes, prot, MapFlags::PRIVATE)? };
+        let map = |at: *mut c_void, prot, flags| {
+            // SAFETY: at an address of the kernel's choice, or over the first part of the mapping made above, which nobody uses yet.
+            unsafe { mmap(at, size, prot, MapFlags::SHARED | flags, file.as_fd(), 0) }.map(|p| p as u64)
         };
-        let writable = map(ProtFlags::READ | ProtFlags::WRITE)?;
-        match map(ProtFlags::READ | ProtFlags::EXEC) {
-            Ok(executable) => Ok(CodeMemory { writable, executable, size, used: 0 }),
+        let executable = map(both, ProtFlags::READ | ProtFlags::EXEC, MapFlags::FIXED);
+        match executable.and_then(|_| map(std::ptr::null_mut(), prot, MapFlags::empty())) {
+            Ok(writable) => {
+                let executable = both as u64;
+                Ok(CodeMemory { writable, executable, size, used: 0, counter_bytes, counters_used: 0 })
+            }
             Err(error) => {
                 // SAFETY: mapped above; nobody else knows of it.
-                unsafe { munmap(writable as *mut c_void, size)? };
+                unsafe { munmap(both, size + counter_bytes)? };
                 Err(error)
             }
         }
+    }
+
+    /// Makes a counter that starts at `count`; gives its host address, or `None` when there is no more room.
+    pub(crate) fn counter(&mut self, count: u32) -> Option<u64> {
+        let end = self.counters_used + 4;
+        if end > self.counter_bytes {
+            return None;
+        }
+        let at = self.executable + (self.size + self.counters_used) as u64;
+        self.counters_used = end;
+        // SAFETY: an aligned word inside the mapping that starts behind the code; Rust code reaches it through such atomics alone.
+        let place = unsafe { AtomicU32::from_ptr(at as *mut u32) };
+        place.store(count, Ordering::Release);
+        Some(at)
     }
 
     /// Host addresses that code of this memory can have.
@@ -89,14 +118,15 @@ impl CodeMemory {
     /// Forgets all code from `keep` bytes on. No thread may be running it.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.used = self.used.min(keep);
+        self.counters_used = 0;
     }
 }
 
 impl Drop for CodeMemory {
     fn drop(&mut self) {
-        for at in [self.writable, self.executable] {
+        for (at, size) in [(self.writable, self.size), (self.executable, self.size + self.counter_bytes)] {
             // SAFETY: the two mappings are this value's own; no thread runs the code of a team that is gone.
-            let _ = unsafe { munmap(at as *mut c_void, self.size) };
+            let _ = unsafe { munmap(at as *mut c_void, size) };
         }
     }
 }
@@ -133,6 +163,20 @@ mod tests {
         let of = |at: u64| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
         assert!(of(memory.writable).contains(" rw-s "));
         assert!(of(memory.executable).contains(" r-xs "));
+    }
+
+    #[test]
+    fn counters_lie_behind_the_code_until_they_are_full() {
+        let mut memory = CodeMemory::new(4096).unwrap();
+        let first = memory.counter(5).unwrap();
+        assert_eq!((first, memory.counter(6)), (memory.range().end, Some(first + 4)));
+        // SAFETY: a counter that no code uses.
+        let place = unsafe { AtomicU32::from_ptr(first as *mut u32) };
+        assert_eq!(place.load(Ordering::Relaxed), 5);
+        assert_eq!((2..1024).filter(|_| memory.counter(1).is_none()).count(), 0);
+        assert_eq!(memory.counter(1), None);
+        memory.truncate(0);
+        assert_eq!(memory.counter(7), Some(first));
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,7 @@
     reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
 )]
 
+pub(crate) mod background;
 mod blocking;
 pub(crate) mod callout;
 pub(crate) mod code_memory;

@@ -78,6 +78,18 @@ impl ThreadMemory {
         (known[slot].load(Ordering::Relaxed) == guest).then(|| known[slot + 1].load(Ordering::Relaxed))
     }
 
+    /// Lets computed jumps that go to `checked` and on to `host` go to `new_checked` and `new_host`, code for the same guest address `guest`.
+    /// For any thread, at any time: each word is replaced only where it is the old code's, which tells the guest address as well.
+    pub(crate) fn replace_jump(&self, guest: u64, (host, checked): (u64, u64), (new_host, new_checked): (u64, u64)) {
+        let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
+        let swap = |place: &AtomicU64, old, new| {
+            // Another jump is in the slot where this fails.
+            let _ = place.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        };
+        swap(&self.known_jumps()[slot * 2 + 1], host, new_host);
+        swap(&self.jump_targets()[slot], checked, new_checked);
+    }
+
     /// Forgets where `guest` leads. For any thread, while the owner is outside of host code.
     pub(crate) fn forget_jump(&self, guest: u64) {
         let slot = guest as usize & (JUMP_CACHE_ENTRIES - 1);
@@ -162,12 +174,17 @@ mod tests {
         assert!([0, 1, 0x1_0000, 0x1234].into_iter().all(|guest| memory.cached_jump(guest).is_none()));
         memory.set_miss(0x111);
         memory.cache_jump(0x40_1234, 0x777, 0x770);
+        memory.replace_jump(0x40_1234, (0x770, 0x777), (1, 1));
+        assert_eq!(memory.cached_jump(0x40_1234), Some(0x777));
+        memory.replace_jump(0x40_1234, (0x777, 0x770), (0x999, 0x990));
+        assert_eq!(memory.cached_jump(0x40_1234), Some(0x999));
+        assert_eq!(memory.jump_targets()[0x1234].load(Ordering::Relaxed), 0x990);
         memory.cache_jump(0x1_0000, 0x888, 0x880);
-        assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000)), (Some(0x777), Some(0x888)));
+        assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000)), (Some(0x999), Some(0x888)));
         memory.forget_jump(0x1_0000);
         assert_eq!(
             (memory.cached_jump(0x40_1234), memory.cached_jump(0x1_0000), memory.cached_jump(0)),
-            (Some(0x777), None, None)
+            (Some(0x999), None, None)
         );
         memory.forget_all_jumps();
         assert_eq!((memory.cached_jump(0x40_1234), memory.cached_jump(0)), (None, None));

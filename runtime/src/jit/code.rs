@@ -1,69 +1,76 @@
 //! What the runtime knows of one region's host code.
 
-use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, Stop};
+use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, HotExit, Link, Stop, Tier};
 use hokku_ir::{GuestAddr, Op};
 
 use crate::code_cache::RegionId;
 
-/// A direct exit of a region.
+/// A direct exit of a region, or a back edge of one of the first tier.
 #[derive(Clone, Debug)]
 pub(crate) struct JitLink {
     /// Host address of the word that says where the jump leads.
     pub(crate) site: u64,
-    /// Host address of its stub, where it leads while unlinked.
+    /// Host address of its stub, where it leads while unlinked: out of the code, or for a back edge to the region's own block.
     pub(crate) stub: u64,
     /// Where the guest goes.
     pub(crate) target: GuestAddr,
     /// The region that it is linked to.
     pub(crate) linked_to: Option<RegionId>,
+    /// It stays in the region while unlinked.
+    pub(crate) back_edge: bool,
 }
 
 /// One region's host code.
 #[derive(Debug)]
 pub(crate) struct JitCode {
+    pub(crate) tier: Tier,
     /// Host address of its first byte.
     pub(crate) start: u64,
     /// Number of bytes.
     pub(crate) len: u64,
     /// By block number.
     blocks: Vec<BlockEntry>,
-    /// Offsets of the blocks, in order.
+    /// Offsets of the blocks and of back edges' stubs, in order: where guest state is complete, at which guest address.
     block_offsets: Vec<(u32, GuestAddr)>,
     /// In order of `stub`.
     pub(crate) links: Vec<JitLink>,
     /// Links of this and other regions that lead here: region and number of the link.
     pub(crate) incoming: Vec<(RegionId, usize)>,
+    hot_exits: Vec<HotExit>,
     stops: Vec<Stop>,
     faults: Vec<FaultSite>,
     callouts: Vec<Callout>,
 }
 
 impl JitCode {
-    /// Code that was placed at `start`.
-    pub(crate) fn new(start: u64, compiled: Compiled) -> Self {
+    /// Code of `tier` that was placed at `start`.
+    pub(crate) fn new(start: u64, compiled: Compiled, tier: Tier) -> Self {
         let at = |offset: u32| start + u64::from(offset);
-        let link = |l: &hokku_ir::backend::Link| JitLink {
-            site: at(l.site),
-            stub: at(l.stub),
-            target: l.target,
-            linked_to: None,
+        let link = |back_edge| {
+            move |l: &Link| JitLink { site: at(l.site), stub: at(l.stub), target: l.target, linked_to: None, back_edge }
         };
-        let mut links: Vec<_> = compiled.links.iter().map(link).collect();
+        let back_edges = compiled.back_edges.iter().map(link(true));
+        let mut links: Vec<_> = compiled.links.iter().map(link(false)).chain(back_edges).collect();
         links.sort_unstable_by_key(|l| l.stub);
-        let Compiled { code, mut blocks, mut stops, mut faults, mut callouts, .. } = compiled;
+        let Compiled { code, mut blocks, mut hot_exits, mut stops, mut faults, mut callouts, back_edges, .. } =
+            compiled;
+        hot_exits.sort_unstable_by_key(|h| h.stub);
         blocks.sort_unstable_by_key(|b| b.block);
         stops.sort_unstable_by_key(|s| s.stub);
         faults.sort_unstable_by_key(|f| f.offset);
         callouts.sort_unstable_by_key(|c| c.offset);
         let mut block_offsets: Vec<_> = blocks.iter().map(|b| (b.offset, b.pc)).collect();
+        block_offsets.extend(back_edges.iter().map(|b| (b.stub, b.target)));
         block_offsets.sort_unstable();
         JitCode {
+            tier,
             start,
             len: code.len() as u64,
             blocks,
             block_offsets,
             links,
             incoming: Vec::new(),
+            hot_exits,
             stops,
             faults,
             callouts,
@@ -85,6 +92,12 @@ impl JitCode {
     /// Number of the link whose stub is at host address `stub`.
     pub(crate) fn link_of_stub(&self, stub: u64) -> Option<usize> {
         self.links.binary_search_by_key(&stub, |l| l.stub).ok()
+    }
+
+    /// Where the guest goes on after the hot exit whose stub is at host address `stub`.
+    pub(crate) fn hot_exit(&self, stub: u64) -> Option<GuestAddr> {
+        let i = self.hot_exits.binary_search_by_key(&(stub - self.start), |h| u64::from(h.stub)).ok()?;
+        Some(self.hot_exits[i].target)
     }
 
     /// The syscall or trap exit whose stub is at host address `stub`.

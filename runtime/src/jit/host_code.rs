@@ -72,9 +72,18 @@ impl HostCode {
         }
     }
 
-    /// Places `compiled`, with its distances to the stubs filled in; gives its host address, or `None` where it does not fit any more.
-    pub(crate) fn place(&mut self, compiled: &mut Compiled) -> Option<u64> {
+    /// Places `compiled`, with its distances to the stubs and to a counter that starts at `count` filled in; gives its host address, or `None`
+    /// where it does not fit any more.
+    pub(crate) fn place(&mut self, compiled: &mut Compiled, count: u32) -> Option<u64> {
         let at = self.memory.next(compiled.code.len())?;
+        if !compiled.counters.is_empty() {
+            let counter = self.memory.counter(count)?;
+            for &offset in &compiled.counters {
+                let distance = counter.wrapping_sub(at + u64::from(offset) + 4) as i32;
+                let offset = offset as usize;
+                compiled.code[offset..offset + 4].copy_from_slice(&distance.to_le_bytes());
+            }
+        }
         for relocation in &compiled.relocations {
             let offset = relocation.offset as usize;
             let from = at + u64::from(relocation.offset) + 4;

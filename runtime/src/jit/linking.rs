@@ -1,8 +1,9 @@
 //! Links between regions: direct jumps that were patched to lead to translated code.
 
-use hokku_ir::GuestAddr;
-use hokku_ir::backend::{Backend, Stop};
+use hokku_ir::backend::{Backend, Stop, Tier};
+use hokku_ir::{BlockId, BlockKey, GuestAddr};
 
+use super::code::JitLink;
 use super::{HostCode, JitCode};
 use crate::code_cache::{Code, Record, RegionId, Tables};
 
@@ -33,6 +34,11 @@ impl Tables {
         Some((LinkRef { region, index }, code.links[index].target))
     }
 
+    /// Where the guest goes on after the hot exit whose stub is at `site`: the start of a region or of a loop.
+    pub(crate) fn hot_at(&self, site: u64) -> Option<GuestAddr> {
+        self.code_at(site)?.hot_exit(site)
+    }
+
     /// The syscall or trap exit whose stub is at `site`.
     pub(crate) fn stop_at(&self, site: u64) -> Option<Stop> {
         self.code_at(site)?.stop(site)
@@ -61,6 +67,46 @@ impl Tables {
             target.incoming.push((link.region, link.index));
         }
         true
+    }
+
+    /// Where the guest goes at `link`.
+    pub(crate) fn link_target(&self, link: LinkRef) -> Option<GuestAddr> {
+        Some(self.record(link.region)?.jit()?.links.get(link.index)?.target)
+    }
+
+    /// Makes `link` lead to `host`, a block of region `to`, wherever it leads now.
+    pub(crate) fn relink(&mut self, backend: &dyn Backend, link: LinkRef, to: RegionId, host: u64) {
+        let Some(from) = self.jit_mut(link.region) else { return };
+        if let Some(before) = from.links[link.index].linked_to.take()
+            && let Some(code) = self.jit_mut(before)
+        {
+            code.incoming.retain(|other| *other != (link.region, link.index));
+        }
+        // The jump still leads where it led before, until it is patched to lead to `host`.
+        if !self.link(backend, link, to, host) {
+            self.reset(backend, link);
+        }
+    }
+
+    /// Makes `link` lead to its stub.
+    fn reset(&self, backend: &dyn Backend, link: LinkRef) {
+        let Some(code) = self.record(link.region).and_then(|r| r.jit()) else { return };
+        let JitLink { site, stub, .. } = code.links[link.index];
+        self.redirect(backend, site, stub);
+    }
+
+    /// Host addresses (of the code and of its check) of the block of region `id` at `pc`, and its number.
+    pub(crate) fn own_block(&self, id: RegionId, pc: GuestAddr) -> Option<((u64, u64), BlockId)> {
+        let record = self.record(id)?;
+        let block = BlockId(record.block_pcs.iter().position(|&at| at == pc.0)? as u32);
+        let code = record.jit()?;
+        Some(((code.block(block)?, code.checked_block(block)?), block))
+    }
+
+    /// The tier of the code for `key`.
+    pub(crate) fn tier_of(&self, key: &BlockKey) -> Option<Tier> {
+        let (id, _) = self.find(key)?;
+        Some(self.record(id)?.jit()?.tier)
     }
 
     /// Takes back all links from and to region `id`, which is being dropped.

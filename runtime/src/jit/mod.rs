@@ -3,10 +3,14 @@
 mod callout;
 mod code;
 mod host_code;
+mod install;
 mod linking;
+mod optimiser;
 mod run;
 mod x87;
 
 pub(crate) use code::JitCode;
 pub(crate) use host_code::{Entrances, HostCode};
+pub(crate) use linking::LinkRef;
+pub(crate) use optimiser::Optimiser;
 pub(crate) use run::{JitThread, evaluate_callout};

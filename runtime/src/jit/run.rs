@@ -4,28 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use hashbrown::HashMap;
-use hokku_ir::backend::{Compiled, Stop, StopKind};
+use hokku_ir::backend::{Stop, StopKind};
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
 use hokku_ir::guest::ExitReason;
-use hokku_ir::passes::FaultsSee;
 use hokku_ir::softfloat::Exceptions;
 use hokku_ir::{BlockKey, Gpr, GuestAddr, Op};
 
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
-use super::{Entrances, JitCode};
-use crate::code_cache::{Code, CodePage, Outline, Tables};
-use crate::disk_cache::{Cached, Tier};
+use super::{Entrances, install};
 use crate::host::NativeFault;
 use crate::host::arch::enter::HostThread;
 use crate::host::thread_memory::ThreadMemory;
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Shared, Thread};
-use crate::translator;
 
 /// The op and guest instruction of each callout by its return address, and the cache's generation that they are of.
 type KnownCallouts = (u64, HashMap<u64, (Op, GuestAddr)>);
@@ -54,6 +49,8 @@ pub(crate) struct JitThread {
 enum Left {
     /// It goes on at this address; a link leads there if the place named is patched.
     To { target: GuestAddr, link: Option<LinkRef> },
+    /// It goes on at this address, where code has run often.
+    Hot { target: GuestAddr },
     /// Something happened.
     Flow(Flow),
 }
@@ -154,7 +151,7 @@ impl Thread {
             }
             let Some(host) = self.find(self.key(), link.take()) else {
                 self.team.world.leave(&self.shared);
-                if !install(&self.team, self.key()) {
+                if !install::install(&self.team, self.key()) {
                     // Code that does not fit even an empty cache.
                     return self.interpret_instruction();
                 }
@@ -166,6 +163,10 @@ impl Thread {
                 Left::To { target, link: from } => {
                     self.cpu.rip = target.0;
                     link = from;
+                }
+                Left::Hot { target } => {
+                    self.cpu.rip = target.0;
+                    self.team.optimiser.request(&self.team, self.key());
                 }
                 Left::Flow(flow) => return flow,
             }
@@ -237,6 +238,10 @@ impl Thread {
             return Left::Flow(stop_flow(&stop));
         }
         let tables = self.team.code.lock();
+        if reason == ExitReason::Hot as u32 {
+            let Some(target) = tables.hot_at(site) else { panic!("nothing is hot at host address {site:#x}") };
+            return Left::Hot { target };
+        }
         if reason == ExitReason::Link as u32 {
             Stats::add(&stats.link_exits, 1);
             let Some((link, target)) = tables.link_at(site) else { panic!("no link leaves at host address {site:#x}") };
@@ -274,84 +279,6 @@ fn stop_flow(stop: &Stop) -> Flow {
     match stop.kind {
         StopKind::Syscall(kind) => Flow::Syscall { kind, at: stop.at, next: stop.next },
         StopKind::Trap(trap) => Flow::Trap { trap, at: stop.at, next: stop.next },
-    }
-}
-
-/// The one tier that there is.
-const TIER: Tier = Tier(1);
-
-/// Enters host code for `key` into the cache: from disk, or translated. `false`: it is too large for the cache. Where a page has changed
-/// meanwhile, the caller finds nothing and comes again.
-fn install(team: &Team, key: BlockKey) -> bool {
-    let Some(backend) = team.backend.as_deref() else { return false };
-    let stats = &team.stats;
-    let start = Instant::now();
-    if let Some(disk) = &team.disk_cache {
-        if let Some(Cached { outline, pages, compiled }) = disk.lookup(&team.memory, key, TIER) {
-            Stats::add(&stats.disk_regions, 1);
-            Stats::add(&stats.disk_host_bytes, compiled.code.len() as u64);
-            Stats::time(&stats.disk_ns, start.elapsed());
-            return place(team, &outline, &pages, compiled);
-        }
-    }
-    let translation = translator::translate(&team.memory, key, backend.passes(), FaultsSee::ExactFlags);
-    let compiled = backend.compile(&translation.region);
-    let outline = Outline::of(&translation.region);
-    Stats::time(&stats.translation_ns, start.elapsed());
-    Stats::add(&stats.regions, 1);
-    Stats::add(&stats.checked_regions, translation.is_checked.into());
-    Stats::add(&stats.guest_bytes, outline.bytes());
-    Stats::add(&stats.guest_instructions, outline.instructions);
-    Stats::add(&stats.host_bytes, compiled.code.len() as u64);
-    let kept = team.disk_cache.as_ref().filter(|_| !translation.is_checked);
-    if let Some((disk, code)) = kept.zip(translation.guest_code()) {
-        disk.store(&team.memory, TIER, &outline, &code, &compiled);
-    }
-    place(team, &outline, &translation.pages, compiled)
-}
-
-/// Places a region's host code and enters it into the cache, as [`install`] does.
-fn place(team: &Team, outline: &Outline, pages: &[CodePage], mut compiled: Compiled) -> bool {
-    let key = outline.key;
-    // Symbols may have to be read from their files first, which is not for under the tables' lock.
-    let map = team.perf_map.as_ref().map(|map| (map, team.symbols.name(key.pc)));
-    for attempt in 0..2 {
-        if attempt > 0 || team.code.lock().is_full() {
-            team.flush_code();
-        }
-        let mut tables = team.code.lock();
-        if !tables.is_fresh(&team.memory, pages) {
-            return true;
-        }
-        let Some(host) = tables.host.as_mut().filter(|host| host.has_room_for(compiled.code.len() + 16)) else {
-            return false;
-        };
-        let Some(at) = host.place(&mut compiled) else { continue };
-        let code = JitCode::new(at, compiled);
-        if let Some((map, name)) = &map {
-            map.add(at, code.len, name);
-        }
-        let id = tables.insert(outline, pages, Code::Jit(code));
-        tables.by_host.insert(at, id);
-        link_forward(team, &mut tables, id, key);
-        return true;
-    }
-    false
-}
-
-/// Links the exits of a new region to what is translated already.
-fn link_forward(team: &Team, tables: &mut Tables, id: crate::code_cache::RegionId, key: BlockKey) {
-    let Some(backend) = team.backend.as_deref() else { return };
-    let targets: Vec<GuestAddr> = tables
-        .record(id)
-        .and_then(|r| r.jit())
-        .map_or(Vec::new(), |code| code.links.iter().map(|l| l.target).collect());
-    for (index, pc) in targets.into_iter().enumerate() {
-        let Some((to, block)) = tables.find(&BlockKey { pc, ..key }) else { continue };
-        let Some(host) = tables.record(to).and_then(|r| r.jit()).and_then(|code| code.block(block)) else { continue };
-        if tables.link(backend, LinkRef { region: id, index }, to, host) {
-            Stats::add(&team.stats.links, 1);
-        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! A system with four calls, and what the tests need to run programs on it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dynasmrt::VecAssembler;
 use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, SyscallKind};
-use hokku_runtime::{Engine, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, ThreadHandle};
+use hokku_runtime::{
+    Engine, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, ThreadHandle, Tiering, Tiers,
+};
 
 /// Assembler for 64-bit guest code.
 pub(crate) type Asm64 = VecAssembler<dynasmrt::x64::X64Relocation>;
@@ -149,7 +152,7 @@ impl Ended {
 
 impl Guest {
     pub(crate) fn new(engine: Engine, mode: CpuMode, code: &[u8], on_fault: OnFault) -> Guest {
-        Self::with(&TeamConfig::new(mode, engine), code, on_fault)
+        Self::with(&TeamConfig { tiering: TIERING.get(), ..TeamConfig::new(mode, engine) }, code, on_fault)
     }
 
     pub(crate) fn with(config: &TeamConfig, code: &[u8], on_fault: OnFault) -> Guest {
@@ -202,12 +205,28 @@ impl Drop for Guest {
     }
 }
 
-/// Runs `test` on every engine that this host has.
+thread_local! {
+    /// How the guests that this test makes are translated.
+    static TIERING: Cell<Tiering> = Cell::new(Tiering::default());
+}
+
+/// Runs `test` on every engine that this host has, the JIT with one tier, the other, and both, on this and on its own thread.
 pub(crate) fn on_engines(test: impl Fn(Engine)) {
     test(Engine::Interp);
     if Engine::best() == Engine::Jit {
-        test(Engine::Jit);
+        on_tiers(|| test(Engine::Jit));
     }
+}
+
+/// Runs `test` with guests whose code is translated with one tier, the other, and both, on this and on its own thread.
+pub(crate) fn on_tiers(test: impl Fn()) {
+    let both = |threshold, background| Tiering { tiers: Tiers::Both, threshold, background };
+    let one = |tiers| Tiering { tiers, ..Tiering::default() };
+    for tiering in [one(Tiers::First), one(Tiers::Second), both(1, false), both(3, false), both(1, true)] {
+        TIERING.set(tiering);
+        test();
+    }
+    TIERING.set(Tiering::default());
 }
 
 /// Assembles 64-bit guest code at [`CODE`].

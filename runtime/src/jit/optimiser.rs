@@ -1,0 +1,99 @@
+//! The optimiser: a thread that translates again what has run often.
+//!
+//! It works on guest code as it reads it: the pages' tickets tell, before the result is installed, whether that is still the guest's code. It
+//! holds no lock while it translates, and none is waited for longer than a look into a table takes. Guest threads never wait for it, nor does
+//! the end of the process. A forked child starts its own when it needs one.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+
+use hokku_ir::BlockKey;
+
+use super::install;
+use crate::team::Team;
+
+/// What is to be translated again, and whether there is a thread for it.
+#[derive(Debug, Default)]
+struct Work {
+    keys: VecDeque<BlockKey>,
+    running: bool,
+    closed: bool,
+}
+
+/// The way to the optimiser's thread.
+#[derive(Debug, Default)]
+pub(crate) struct Optimiser {
+    work: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The next piece of work; `None` when the team has ended.
+    fn next(&self) -> Option<BlockKey> {
+        let mut work = self.lock();
+        loop {
+            if work.closed {
+                return None;
+            }
+            if let Some(key) = work.keys.pop_front() {
+                return Some(key);
+            }
+            work = self.changed.wait(work).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+impl Optimiser {
+    /// Keeps the thread from taking work until the guard is dropped: for forks.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.work.lock()
+    }
+
+    /// In a child process: there is no thread and no work. The caller is the only thread.
+    pub(crate) fn renew(&self) {
+        *self.work.lock() = Work::default();
+    }
+
+    /// Translates the code at `key`, which has run often, some time later.
+    pub(crate) fn request(&self, team: &Arc<Team>, key: BlockKey) {
+        if !team.tiering.background {
+            install::improve(team, key);
+            return;
+        }
+        let mut work = self.work.lock();
+        if !work.running {
+            let (shared, team) = (Arc::clone(&self.work), Arc::downgrade(team));
+            work.running = crate::host::background::spawn("hokku optimiser", move || run(&shared, &team));
+            if !work.running {
+                // The guest goes on in the code that it has.
+                return;
+            }
+        }
+        work.keys.push_back(key);
+        self.work.changed.notify_one();
+    }
+}
+
+impl Drop for Optimiser {
+    fn drop(&mut self) {
+        self.work.lock().closed = true;
+        self.work.changed.notify_one();
+    }
+}
+
+/// The thread.
+fn run(shared: &Shared, team: &Weak<Team>) {
+    while let Some(key) = shared.next() {
+        let Some(team) = team.upgrade() else { return };
+        install::improve(&team, key);
+    }
+}
