@@ -9,6 +9,7 @@ mod dump;
 mod embedded;
 mod lab;
 mod run;
+mod tier;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use hokku_syscall_bridge::{ExitStatus, Finished, GuestRoot, RunOptions, Share, Strace, run_program};
 
 use crate::cpu::CpuOption;
+use crate::tier::TierArgs;
 use crate::{EngineName, cache, embedded};
 
 /// Word size of the programs that come inside hokku.
@@ -45,6 +46,8 @@ pub(crate) struct RunArgs {
     engine: Option<EngineName>,
     #[command(flatten)]
     cpu: CpuOption,
+    #[command(flatten)]
+    tier: TierArgs,
     /// Print each system call on stderr, or into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     strace: Option<Option<PathBuf>>,
@@ -122,6 +125,7 @@ fn options(args: RunArgs) -> Result<RunOptions> {
         options.engine = engine.engine();
     }
     options.processor = args.cpu.model;
+    options.tiering = args.tier.tiering();
     options.strace = args.strace.map(|file| file.map_or(Strace::Stderr, Strace::File));
     options.perf_map = args.perf_map;
     options.disk_cache = if args.no_cache { None } else { cache::configuration(args.cache_dir)? };

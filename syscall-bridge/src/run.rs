@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hokku_ir::CpuMode;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
-use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread};
+use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering};
 use thiserror::Error;
 
 use crate::abi::thread::NORMAL_PRIORITY;
@@ -58,6 +58,8 @@ pub struct RunOptions {
     pub engine: Engine,
     /// The guest's processor.
     pub processor: CpuModel,
+    /// When the JIT translates code, and how well.
+    pub tiering: Tiering,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -80,6 +82,7 @@ impl RunOptions {
             cwd: None,
             engine: Engine::best(),
             processor: CpuModel::DEFAULT,
+            tiering: Tiering::default(),
             strace: None,
             perf_map: false,
             code_cache_bytes: None,
@@ -316,6 +319,7 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         shares: options.shares,
         engine: options.engine,
         processor: options.processor,
+        tiering: options.tiering,
         strace: options.strace,
         perf_map: options.perf_map,
         code_cache_bytes: options
@@ -406,6 +410,7 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
     let numbers = numbers(&files, mode, loader_path, &loader);
     let mut config = TeamConfig::new(mode, setup.engine);
     config.processor = setup.processor;
+    config.tiering = setup.tiering;
     config.perf_map = setup.perf_map;
     config.code_cache_bytes = setup.code_cache_bytes;
     config.disk_cache = setup.disk_cache.clone();

@@ -5,11 +5,13 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-pub(crate) const ENGINES: [&str; 2] = ["interp", "jit"];
+/// As on the command line behind `--engine`.
+pub(crate) const ENGINES: [&str; 4] = ["interp", "jit", "jit --tier 2", "jit --tier-threshold 1 --tier-at-once"];
 
 /// Runs `cases` in one lab and returns one result a case.
 pub(crate) fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
-    lab_with(&["--engine", engine], cases)
+    let options: Vec<&str> = ["--engine"].into_iter().chain(engine.split(' ')).collect();
+    lab_with(&options, cases)
 }
 
 /// Runs `cases` in one lab with `options`.
@@ -47,7 +49,7 @@ fn case(id: &str, mode: u32, code: &str, regs: Value) -> Value {
     })
 }
 
-fn both(case: &Value) -> [Value; 2] {
+fn both(case: &Value) -> [Value; ENGINES.len()] {
     ENGINES.map(|engine| lab(engine, &[case.to_string()]).remove(0))
 }
 

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with};
 
 const ARCHES: [&str; 2] = ["x86_64", "x86"];
-const ENGINES: [&str; 2] = ["jit", "interp"];
+/// As on the command line behind `--engine`.
+const ENGINES: [&str; 4] = ["jit --tier-threshold 1", "jit --tier 1", "jit --tier 2", "interp"];
 
 /// Runs `program` with `args` in every combination and hands each end to `check`.
 fn everywhere(program: &str, args: &[&str], check: impl Fn(&str, &Ended)) {
@@ -20,7 +21,8 @@ fn everywhere_with(options: &[&str], program: &str, args: &[&str], check: impl F
     for arch in ARCHES {
         for engine in ENGINES {
             let what = format!("{program} {args:?} ({arch}, {engine})");
-            let mut line = vec!["run", "--arch", arch, "--engine", engine];
+            let mut line = vec!["run", "--arch", arch, "--engine"];
+            line.extend(engine.split(' '));
             line.extend(options);
             line.push(program);
             line.extend(args);
@@ -91,9 +93,11 @@ fn hello() {
 fn arguments_environment_and_exit_code_pass_through() {
     for arch in ARCHES {
         for engine in ENGINES {
-            let run = ["run", "--arch", arch, "--engine", engine, "--env", "GUEST_A=1", "--env", "GUEST_B=x y", "args"];
-            let args = ["--exit", "42", "", "a b", "--root"];
-            let ended = hokku_with(&[&run[..], &args[..]].concat(), |command| {
+            let mut run = vec!["run", "--arch", arch, "--engine"];
+            run.extend(engine.split(' '));
+            run.extend(["--env", "GUEST_A=1", "--env", "GUEST_B=x y", "args"]);
+            run.extend(["--exit", "42", "", "a b", "--root"]);
+            let ended = hokku_with(&run, |command| {
                 command.env("GUEST_HIDDEN", "the host's own");
             });
             assert_eq!(ended.sound(arch).code, 42, "{arch}, {engine}: {}", ended.err);
@@ -185,11 +189,10 @@ fn signals_to_hokku_reach_the_guest() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         for arch in ARCHES {
             for engine in ENGINES {
-                let ended = hokku_signalled(
-                    &["run", "--arch", arch, "--engine", engine, "--strace", "syscall_timer", "2000000000"],
-                    "is_computer_on",
-                    signal,
-                );
+                let mut run = vec!["run", "--arch", arch, "--engine"];
+                run.extend(engine.split(' '));
+                run.extend(["--strace", "syscall_timer", "2000000000"]);
+                let ended = hokku_signalled(&run, "is_computer_on", signal);
                 assert_eq!(ended.code, killed_by(signal), "{arch}, {engine}, signal {signal}");
             }
         }

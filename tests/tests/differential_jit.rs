@@ -3,16 +3,18 @@
 //! `cargo run --release -p hokku-tests --bin fuzz -- --engine jit` runs more of the same.
 
 use hokku_ir::CpuMode;
+use hokku_runtime::{Tiering, Tiers};
 use hokku_tests::fuzz::case::codes;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
 use hokku_tests::fuzz::sequence;
 
-/// Cases of single instructions for each word size, and of pieces of code.
-const CASES: u64 = 30_000;
+/// Cases of single instructions for each word size and tier, and of pieces of code.
+const CASES: u64 = 20_000;
 const PIECES: u64 = 6_000;
 
-fn compare(mode: CpuMode) {
-    let mut runner = match Runner::new(Against::Jit, mode) {
+fn compare(mode: CpuMode, tiers: Tiers) {
+    let tiering = Tiering { tiers, threshold: 2, background: false };
+    let mut runner = match Runner::new(Against::Jit(tiering), mode) {
         Ok(runner) => runner,
         Err(why) => {
             eprintln!("skipped: {why}");
@@ -33,6 +35,8 @@ fn compare(mode: CpuMode) {
 /// One after the other: both use the same guest addresses, and these are the host's.
 #[test]
 fn translated_code_does_what_the_evaluator_does() {
-    compare(CpuMode::Long64);
-    compare(CpuMode::Protected32);
+    for tiers in [Tiers::First, Tiers::Second, Tiers::Both] {
+        compare(CpuMode::Long64, tiers);
+        compare(CpuMode::Protected32, tiers);
+    }
 }

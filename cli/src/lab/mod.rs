@@ -19,6 +19,7 @@ use clap::Args;
 
 use crate::EngineName;
 use crate::cpu::CpuOption;
+use crate::tier::TierArgs;
 
 /// Time that a worker gets beyond a case's own limit before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub(crate) struct LabArgs {
     engine: EngineName,
     #[command(flatten)]
     cpu: CpuOption,
+    #[command(flatten)]
+    tier: TierArgs,
     /// Cases that run at a time [default: one a processor]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -48,7 +51,7 @@ pub(crate) struct LabArgs {
 /// Where stdin or stdout fails, or no worker can be started.
 pub(crate) fn lab(args: &LabArgs) -> Result<()> {
     if args.worker {
-        return worker::run(args.engine, args.cpu.model, &args.dir);
+        return worker::run(args.engine, args.cpu.model, args.tier.tiering(), &args.dir);
     }
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (results, ordered) = mpsc::channel::<(usize, String)>();
@@ -155,6 +158,7 @@ impl Worker {
         let program = std::env::current_exe().context("cannot find this program again to start a worker")?;
         let mut child = Command::new(program)
             .args(["lab", "--worker", "--engine", args.engine.name(), "--cpu", args.cpu.model.name])
+            .args(args.tier.again())
             .arg(&args.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::guest::F80;
 use hokku_ir::{CpuFeatures, CpuMode, CpuState, Gpr, GuestAddr, Seg, SyscallKind};
-use hokku_runtime::{FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread};
+use hokku_runtime::{FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, Tiering};
 
 use super::case::{Case, Fnv1a, Hex, Memory, Outcome, Register, Stop, from_hex, to_hex};
 use crate::EngineName;
@@ -37,12 +37,12 @@ const OTHER_NAMES: &[(&str, CpuFeatures)] = &[
 ];
 
 /// Answers each line of stdin by one line on stdout.
-pub(crate) fn run(engine: EngineName, processor: CpuModel, dir: &Path) -> Result<()> {
+pub(crate) fn run(engine: EngineName, processor: CpuModel, tiering: Tiering, dir: &Path) -> Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let line = line.context("cannot read cases")?;
         let case: Case = serde_json::from_str(&line).context("not a case")?;
-        let outcome = run_case(&case, engine, processor, dir)
+        let outcome = run_case(&case, engine, processor, tiering, dir)
             .unwrap_or_else(|error| Outcome::without_state(&case.id, "setup_error", Some(format!("{error:#}"))));
         writeln!(out, "{}", serde_json::to_string(&outcome)?).context("cannot write results")?;
         out.flush().context("cannot write results")?;
@@ -98,7 +98,13 @@ impl Personality for Lab {
 }
 
 /// Runs one case on `engine`; files of data are looked up in `dir`.
-pub(crate) fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir: &Path) -> Result<Outcome> {
+pub(crate) fn run_case(
+    case: &Case,
+    engine: EngineName,
+    processor: CpuModel,
+    tiering: Tiering,
+    dir: &Path,
+) -> Result<Outcome> {
     if case.v != 1 {
         bail!("format version {} is not 1", case.v);
     }
@@ -106,7 +112,8 @@ pub(crate) fn run_case(case: &Case, engine: EngineName, processor: CpuModel, dir
         return Ok(Outcome::without_state(&case.id, "unsupported", Some(format!("no {feature}"))));
     }
     let lab = Arc::new(Lab::default());
-    let team = Team::new(&TeamConfig { processor, ..TeamConfig::new(case.mode, engine.engine()) }, lab.clone())?;
+    let config = TeamConfig { processor, tiering, ..TeamConfig::new(case.mode, engine.engine()) };
+    let team = Team::new(&config, lab.clone())?;
     fill_memory(&team, case, dir)?;
     let mut cpu = CpuState::new(case.mode);
     for (name, value) in &case.regs {

@@ -65,6 +65,8 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
         blocks: vec![BlockEntry { block: hokku_ir::BlockId(1), pc, offset: 4, checked: 70 }],
         links: vec![link],
         back_edges: vec![link, Link { target: at, ..link }],
+        hot_exits: vec![HotExit { stub: 7, target: GuestAddr(at.0 + 1) }],
+        counters: vec![3, 5],
         stops: vec![
             Stop { stub: 30, kind: StopKind::Syscall(hokku_ir::SyscallKind::Int(99)), at: pc, next: at },
             Stop { stub: 40, kind: StopKind::Trap(hokku_ir::Trap::Breakpoint), at, next: pc },

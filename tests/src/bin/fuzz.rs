@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use hokku_ir::CpuMode;
+use hokku_runtime::{Tiering, Tiers};
 use hokku_tests::fuzz::case::{self, Program, codes};
 use hokku_tests::fuzz::jobs::{self, Range};
 use hokku_tests::fuzz::report;
@@ -37,6 +38,9 @@ struct Arguments {
     /// What is compared: `eval`, the front end and evaluator with this processor, or `jit`, the JIT with the evaluator.
     #[arg(long, default_value = "eval", value_parser = ["eval", "jit"])]
     engine: String,
+    /// Which of the JIT's tiers: `1`, `2`, or `both`, where the second takes over after two rounds.
+    #[arg(long, default_value = "both", value_parser = ["1", "2", "both"])]
+    tier: String,
     /// Number of processes at once.
     #[arg(long, default_value_t = 1)]
     jobs: u64,
@@ -70,7 +74,18 @@ impl Arguments {
     }
 
     fn against(&self) -> Against {
-        if self.engine == "jit" { Against::Jit } else { Against::Processor }
+        if self.engine != "jit" {
+            return Against::Processor;
+        }
+        Against::Jit(Tiering {
+            tiers: match self.tier.as_str() {
+                "1" => Tiers::First,
+                "2" => Tiers::Second,
+                _ => Tiers::Both,
+            },
+            threshold: 2,
+            background: false,
+        })
     }
 
     /// The command of a worker for `range`: these arguments, one word size.
@@ -82,6 +97,7 @@ impl Arguments {
         argument("--seed", self.seed.to_string());
         argument("--mode", mode.word().bits().to_string());
         argument("--engine", self.engine.clone());
+        argument("--tier", self.tier.clone());
         argument("--reports", self.reports.to_string());
         if let Some(mnemonic) = &self.mnemonic {
             argument("--mnemonic", mnemonic.clone());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hokku_ir::{CpuMode, CpuState, GuestAddr, SyscallKind};
 use hokku_runtime::{
-    Access, Engine, FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread,
+    Access, Engine, FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, Tiering,
 };
 
 use super::case::{Program, Start};
@@ -122,9 +122,10 @@ pub struct Jit {
 impl Jit {
     /// With `pattern` in the scratch pages. `Err` says why this host cannot. There is one 32-bit one in a process at a time, and none beside a
     /// [`Processor`].
-    pub fn new(mode: CpuMode, pattern: &[u8; BYTES]) -> Result<Jit, String> {
+    pub fn new(mode: CpuMode, tiering: Tiering, pattern: &[u8; BYTES]) -> Result<Jit, String> {
         let ends = Arc::new(Ends::default());
-        let team = Team::new(&TeamConfig::new(mode, Engine::Jit), ends.clone()).map_err(|e| e.to_string())?;
+        let config = TeamConfig { tiering, ..TeamConfig::new(mode, Engine::Jit) };
+        let team = Team::new(&config, ends.clone()).map_err(|e| e.to_string())?;
         let map = |at: u64, end: u64| {
             team.memory
                 .map_anonymous(Placement::Exactly(GuestAddr(at)), end - at, Prot::READ | Prot::WRITE, false)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hokku_ir::eval::Evaluator;
 use hokku_ir::{CpuMode, CpuState};
+use hokku_runtime::Tiering;
 use iced_x86::Code;
 use serde::{Deserialize, Serialize};
 
@@ -99,8 +100,8 @@ impl Tally {
 pub enum Against {
     /// This processor.
     Processor,
-    /// The JIT.
-    Jit,
+    /// The JIT, with these tiers.
+    Jit(Tiering),
 }
 
 /// Runs cases on a machine and through the evaluator.
@@ -118,7 +119,7 @@ impl Runner {
         let pattern = case::pattern();
         let machine: Box<dyn Machine> = match against {
             Against::Processor => Box::new(Processor::new(&pattern)?),
-            Against::Jit => Box::new(Jit::new(mode, &pattern)?),
+            Against::Jit(tiering) => Box::new(Jit::new(mode, tiering, &pattern)?),
         };
         let (memory, pages) = (vec![0; WRITABLE as usize], Pages::new(&pattern));
         Ok(Runner { machine, evaluator: Evaluator::new(), pattern, memory, pages })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_runtime::{DiskCacheConfig, Engine};
+use hokku_runtime::{DiskCacheConfig, Engine, Tiering, Tiers};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::files::LinuxFiles;
@@ -35,6 +35,8 @@ pub struct TeamSetup {
     pub engine: Engine,
     /// The guest's processor.
     pub processor: CpuModel,
+    /// When the JIT translates code, and how well.
+    pub tiering: Tiering,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -165,6 +167,10 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     }
     w.word(u64::from(setup.engine == Engine::Jit));
     w.bytes(setup.processor.name.as_bytes());
+    let Tiering { tiers, threshold, background } = setup.tiering;
+    w.word(tiers as u64);
+    w.word(threshold.into());
+    w.word(background.into());
     match &setup.strace {
         None => w.word(0),
         Some(Strace::Stderr) => w.word(1),
@@ -199,6 +205,7 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
         shares,
         engine: if r.flag()? { Engine::Jit } else { Engine::Interp },
         processor: processor(r)?,
+        tiering: read_tiering(r)?,
         strace: match r.word()? {
             0 => None,
             1 => Some(Strace::Stderr),
@@ -214,6 +221,15 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
 fn processor(r: &mut Reader<'_>) -> SysResult<CpuModel> {
     let name = r.bytes()?;
     CpuModel::ALL.iter().find(|m| m.name.as_bytes() == name).copied().ok_or(Status::B_BAD_DATA)
+}
+
+fn read_tiering(r: &mut Reader<'_>) -> SysResult<Tiering> {
+    let tiers = match r.word()? {
+        0 => Tiers::First,
+        1 => Tiers::Second,
+        _ => Tiers::Both,
+    };
+    Ok(Tiering { tiers, threshold: r.int()?, background: r.flag()? })
 }
 
 fn write_start(w: &mut Writer, start: &ProgramStart) {
@@ -375,6 +391,7 @@ mod tests {
             shares: vec![Share { host: PathBuf::from("/host"), guest: b"/boot/home/x".to_vec() }],
             engine: Engine::Interp,
             processor: CpuModel::PENTIUM3,
+            tiering: Tiering { tiers: Tiers::Second, threshold: 77, background: false },
             strace: Some(Strace::File(PathBuf::from("trace"))),
             perf_map: true,
             code_cache_bytes: 123,

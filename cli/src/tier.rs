@@ -1,0 +1,63 @@
+//! The options by which the JIT's tiers are chosen.
+
+use clap::{Args, ValueEnum};
+use hokku_runtime::{Tiering, Tiers};
+
+/// How well guest code is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TierName {
+    /// Quickly
+    #[value(name = "1")]
+    First,
+    /// Well, the first time already
+    #[value(name = "2")]
+    Second,
+    /// Quickly, and well what runs often
+    Both,
+}
+
+/// When the JIT translates code, and how well.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct TierArgs {
+    /// How well guest code is translated [default: both]
+    #[arg(long, value_enum, hide_short_help = true)]
+    tier: Option<TierName>,
+    /// How often quickly translated code runs before it is translated well
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    tier_threshold: Option<u32>,
+    /// Translate well on the guest's own thread, so that runs are repeatable
+    #[arg(long, hide = true)]
+    tier_at_once: bool,
+}
+
+impl TierArgs {
+    /// What they say.
+    pub(crate) fn tiering(self) -> Tiering {
+        let usual = Tiering::default();
+        Tiering {
+            tiers: match self.tier {
+                Some(TierName::First) => Tiers::First,
+                Some(TierName::Second) => Tiers::Second,
+                Some(TierName::Both) => Tiers::Both,
+                None => usual.tiers,
+            },
+            threshold: self.tier_threshold.unwrap_or(usual.threshold),
+            background: usual.background && !self.tier_at_once,
+        }
+    }
+
+    /// The arguments again, for another process.
+    pub(crate) fn again(self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if let Some(name) = self.tier.and_then(|tier| tier.to_possible_value()) {
+            arguments.extend(["--tier".into(), name.get_name().into()]);
+        }
+        if let Some(n) = self.tier_threshold {
+            arguments.extend(["--tier-threshold".into(), n.to_string()]);
+        }
+        if self.tier_at_once {
+            arguments.push("--tier-at-once".into());
+        }
+        arguments
+    }
+}
