@@ -10,8 +10,12 @@ pub(crate) const ENGINES: [&str; 4] = ["interp", "jit", "jit --tier 2", "jit --t
 
 /// Runs `cases` in one lab and returns one result a case.
 pub(crate) fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
-    let options: Vec<&str> = ["--engine"].into_iter().chain(engine.split(' ')).collect();
-    lab_with(&options, cases)
+    lab_with(&options(engine, &[]), cases)
+}
+
+/// The options for `engine`, and `more`.
+fn options<'a>(engine: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    ["--engine"].into_iter().chain(engine.split(' ')).chain(more.iter().copied()).collect()
 }
 
 /// Runs `cases` in one lab with `options`.
@@ -81,7 +85,7 @@ fn the_processor_model_decides_what_is_an_instruction() {
     needs["features"] = json!(["SSE4.2", "BMI1"]);
     for engine in ENGINES {
         let on =
-            |model| lab_with(&["--engine", engine, "--cpu", model], &[&counts, &moves, &needs].map(Value::to_string));
+            |model| lab_with(&options(engine, &["--cpu", model]), &[&counts, &moves, &needs].map(Value::to_string));
         let summary =
             |model| on(model).iter().map(|r| (r["regs"]["rax"].clone(), r["stop"]["reason"].clone())).collect();
         let old: Vec<_> = summary("pentium");

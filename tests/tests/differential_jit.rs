@@ -9,8 +9,8 @@ use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
 use hokku_tests::fuzz::sequence;
 
 /// Cases of single instructions for each word size and tier, and of pieces of code.
-const CASES: u64 = 20_000;
-const PIECES: u64 = 6_000;
+const CASES: u64 = 10_000;
+const PIECES: u64 = 2_000;
 
 fn compare(mode: CpuMode, tiers: Tiers) {
     let tiering = Tiering { tiers, threshold: 2, background: false };
