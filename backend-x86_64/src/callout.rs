@@ -86,6 +86,18 @@ impl Lowering<'_> {
             self.vec_locked = 0;
         }
         self.consume_inst(self.cur);
+        self.settle_for_stub(&op);
+        let fx = op.effects();
+        self.call_stub_now(numbered);
+        if fx.contains(Effects::writes_state) {
+            let new = self.new_flags();
+            self.guest_flags = new;
+            self.flags_are(Some(new));
+        }
+    }
+
+    /// Brings everything to where the callout stub expects it.
+    pub(crate) fn settle_for_stub(&mut self, op: &Op) {
         self.flush_stack();
         let fx = op.effects();
         if fx.contains(Effects::writes_state) {
@@ -105,17 +117,16 @@ impl Lowering<'_> {
         for r in crate::assign::pinned_vectors(self.mode)..16 {
             self.spill_vec_temp(r);
         }
+    }
+
+    /// The call alone, of `op` with its operands `numbered`; after [`Self::settle_for_stub`].
+    pub(crate) fn call_stub_now(&mut self, numbered: Op) {
         self.asm.count += 1;
         self.asm.bytes(&[0xe8]);
         let offset = self.asm.offset();
         self.out.relocations.push(Relocation { offset, stub: StubId::Callout });
         self.asm.bytes(&[0; 4]);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc });
-        if fx.contains(Effects::writes_state) {
-            let new = self.new_flags();
-            self.guest_flags = new;
-            self.flags_are(Some(new));
-        }
     }
 
     /// Stores operand `n`, zero-extended to 64 bits if it is an integer.

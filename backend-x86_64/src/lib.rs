@@ -51,7 +51,7 @@ mod vector_values;
 mod x87;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
-use hokku_ir::{CpuMode, Region};
+use hokku_ir::{CpuMode, Region, X87Arithmetic};
 
 pub use features::Features;
 
@@ -86,6 +86,11 @@ impl Backend for X86_64 {
     /// The host's order is the guest's.
     fn needs_order(&self) -> bool {
         false
+    }
+
+    /// Always exact: the host's own unit computes it at the same speed.
+    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
+        X87Arithmetic::Exact
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

@@ -439,6 +439,9 @@ impl Lower for Lowering<'_> {
         self.rest(dst);
     }
 
+    fn store_mmx(&mut self, _: Value, w: Width, reg: Num, at: Addr) {
+        self.write_mmx_to_memory(w, reg.0, at);
+    }
     fn x87_load(&mut self, _: Value, format: X87Format, at: Addr) {
         self.x87_memory(crate::x87::load_code(format), at);
     }
@@ -497,7 +500,11 @@ impl Lower for Lowering<'_> {
         self.x87_plain(&[if pop.0 { 0xdf } else { 0xdd }, 0xc0 + st.0]);
     }
     fn x87_control(&mut self, _: Value, op: X87Control) {
-        self.x87_plain(crate::x87::control_code(op));
+        match crate::x87::control_code(op) {
+            Some(code) => self.x87_plain(code),
+            None if op == X87Control::Clex => self.clear_exceptions(Op::X87ControlOp { op }),
+            None => self.enter_mmx(),
+        }
     }
     fn x87_get_status(&mut self, dst: Value) {
         self.x87_status(dst);

@@ -4,7 +4,7 @@
 
 use hokku_ir::{Addr, Op, Type, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
-use crate::assign::slot_offset;
+use crate::assign::{RCX, slot_offset};
 use crate::encode::{Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
@@ -129,14 +129,15 @@ pub(crate) fn unary_code(op: X87Unary) -> u8 {
     }
 }
 
-pub(crate) fn control_code(op: X87Control) -> &'static [u8] {
-    match op {
+/// `None` for what is no single instruction without operands.
+pub(crate) fn control_code(op: X87Control) -> Option<&'static [u8]> {
+    Some(match op {
         X87Control::Init => &[0xdb, 0xe3],
-        X87Control::Clex => &[0xdb, 0xe2],
         X87Control::Emms => &[0x0f, 0x77],
         X87Control::Wait => &[0x9b],
         X87Control::Nop => &[0xd9, 0xd0],
-    }
+        X87Control::Clex | X87Control::Mmx => return None,
+    })
 }
 
 impl Lowering<'_> {
@@ -235,6 +236,44 @@ impl Lowering<'_> {
         let t = self.vec_temp();
         self.asm.op(Opcode::sse(0xf3, 0x0fd6), t, Rm::Reg(reg), &[]);
         self.define_vec_temp(v, t);
+    }
+
+    /// `movq`, `movd` to memory.
+    pub(crate) fn write_mmx_to_memory(&mut self, w: Width, reg: u8, at: Addr) {
+        self.before_fault();
+        let m = self.address(at);
+        self.consume_inst(self.cur);
+        self.asm.op(Opcode::of(if w == Width::W64 { 0x0f7f } else { 0x0f7e }), reg, m, &[]);
+    }
+
+    /// `fnclex`. A pending exception, whose opcode the host's unit knows in the host's encoding, is taken back by the runtime.
+    pub(crate) fn clear_exceptions(&mut self, op: Op) {
+        self.consume_inst(self.cur);
+        self.settle_for_stub(&op);
+        let (slot, t, clear, done) = (self.take_slot(1), self.vec_temp(), self.asm.label(), self.asm.label());
+        self.take_rcx();
+        let status = Mem::state(slot_offset(slot));
+        self.asm.op(Opcode::of(0xdd), 7, status, &[]);
+        self.asm.movzx(Width::W16, RCX, Rm::Mem(status));
+        // The sign bits of both bytes are set where an exception is pending; no flags are touched.
+        self.asm.op(Opcode::sse(0x66, 0x0f6e), t, Rm::Reg(RCX), &[]);
+        self.asm.op(Opcode::sse(0x66, 0x0fd7), RCX, Rm::Reg(t), &[]);
+        self.asm.jrcxz(clear);
+        self.call_stub_now(op);
+        self.asm.jmp(done);
+        self.asm.bind(clear);
+        self.asm.plain(&[0xdb, 0xe2]);
+        self.asm.bind(done);
+        self.freed_slots.push((slot, 1));
+    }
+
+    /// An MMX instruction that changes nothing else.
+    pub(crate) fn enter_mmx(&mut self) {
+        self.before_fault();
+        self.asm.may_fault_here();
+        let slot = self.take_slot(1);
+        self.asm.op(Opcode::of(0x0f7f), 0, Mem::state(slot_offset(slot)), &[]);
+        self.freed_slots.push((slot, 1));
     }
 
     /// `movdq2q`.

@@ -52,7 +52,9 @@ pub(crate) fn dump(args: &DumpArgs) -> Result<()> {
     };
     let at = place(&elf, args.at.as_deref())?;
     let image = Image::of(&elf, &bytes);
-    let key = BlockKey { features: args.cpu.model.features, ..BlockKey::new(at, mode) };
+    let wanted = args.cpu.x87;
+    let x87 = hokku_runtime::back_end().map_or(wanted, |back_end| back_end.x87_arithmetic(wanted));
+    let key = BlockKey { features: args.cpu.model.features, x87, ..BlockKey::new(at, mode) };
     let region = translate(&image, key, &Limits::default());
     println!("; guest code");
     print_guest(&image, &region, mode);

@@ -126,6 +126,7 @@ fn options(args: RunArgs) -> Result<RunOptions> {
     }
     options.processor = args.cpu.model;
     options.tiering = args.tier.tiering();
+    options.x87 = args.cpu.x87;
     options.strace = args.strace.map(|file| file.map_or(Strace::Stderr, Strace::File));
     options.perf_map = args.perf_map;
     options.disk_cache = if args.no_cache { None } else { cache::configuration(args.cache_dir)? };

@@ -2,7 +2,7 @@
 
 use crate::exit::{SyscallKind, Trap};
 use crate::guest::GuestAddr;
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::Op;
 use crate::region::{BlockId, Region};
 
@@ -44,6 +44,9 @@ pub trait Backend: Send + Sync {
     /// Such a back end either lowers the loads and stores of ordered regions to ones that acquire and release, or names
     /// [`memory_order`](crate::passes::memory_order()) as its last pass and lowers the fences.
     fn needs_order(&self) -> bool;
+
+    /// What x87 instructions compute in where the user would have `wanted`: a host may be as fast with more than that.
+    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic;
 
     /// The code that all regions of `mode` share.
     fn stubs(&self, mode: CpuMode) -> Stubs;

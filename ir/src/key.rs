@@ -31,6 +31,31 @@ impl CpuMode {
     }
 }
 
+/// What x87 instructions compute in: decision 7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum X87Arithmetic {
+    /// 80-bit extended values, as the processor does: bit for bit.
+    #[default]
+    Exact,
+    /// IEEE doubles: faster on hosts without an x87 unit.
+    Double,
+}
+
+impl X87Arithmetic {
+    /// Name on the command line and in the text form: `exact`, `f64`.
+    pub fn name(self) -> &'static str {
+        match self {
+            X87Arithmetic::Exact => "exact",
+            X87Arithmetic::Double => "f64",
+        }
+    }
+
+    /// The one with that name.
+    pub fn from_name(name: &str) -> Option<X87Arithmetic> {
+        [X87Arithmetic::Exact, X87Arithmetic::Double].into_iter().find(|a| a.name() == name)
+    }
+}
+
 /// All that a region's code was specialised for: two guest states with equal keys may run the same code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockKey {
@@ -40,6 +65,8 @@ pub struct BlockKey {
     pub mode: CpuMode,
     /// x87 top of stack, for back ends that resolve stack positions when they translate; `None` where the host tracks it itself.
     pub x87_top: Option<u8>,
+    /// What x87 instructions compute in: what the engine has chosen ([`crate::backend::Backend::x87_arithmetic`]).
+    pub x87: X87Arithmetic,
     /// Whether memory accesses must follow x86's total store order (design D9).
     pub ordered: bool,
     /// Whether the trap flag was set: one instruction, then a trap.
@@ -49,8 +76,16 @@ pub struct BlockKey {
 }
 
 impl BlockKey {
-    /// The key of ordinary code at `pc`: unordered memory, no single step, x87 top left to the host, a processor with all features.
+    /// The key of ordinary code at `pc`: unordered memory, no single step, x87 exact and its top left to the host, a processor with all features.
     pub fn new(pc: GuestAddr, mode: CpuMode) -> Self {
-        BlockKey { pc, mode, x87_top: None, ordered: false, single_step: false, features: CpuFeatures::all() }
+        BlockKey {
+            pc,
+            mode,
+            x87_top: None,
+            x87: X87Arithmetic::Exact,
+            ordered: false,
+            single_step: false,
+            features: CpuFeatures::all(),
+        }
     }
 }

@@ -31,7 +31,7 @@ pub mod verify;
 pub use exit::{Exit, SyscallKind, Target, Trap};
 pub use features::CpuFeatures;
 pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};
-pub use key::{BlockKey, CpuMode};
+pub use key::{BlockKey, CpuMode, X87Arithmetic};
 pub use operand::*;
 pub use ops::{Builder, Effects, Op};
 pub use region::{Block, BlockId, Inst, Region, Value};

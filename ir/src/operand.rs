@@ -307,6 +307,8 @@ kinds! {
         Clex "clex",
         /// `emms`: all registers free.
         Emms "emms",
+        /// What an MMX instruction does to the unit: top 0, all registers in use.
+        Mmx "mmx",
         /// `fwait`: raises a pending unmasked exception.
         Wait "wait",
         /// `fnop`: the same, as an instruction whose address is kept.

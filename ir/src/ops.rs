@@ -48,6 +48,8 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     get_mmx = GetMmx { reg: Num } -> Type::V64, [x87, may_fault];
     /// Writes MMX register `reg` (exponent all ones). Puts the x87 unit into MMX state.
     set_mmx = SetMmx { reg: Num, v: Value } -> Type::Void, [x87, may_fault];
+    /// Stores the low `w` bits of MMX register `reg`. Puts the x87 unit into MMX state: the top before a fault of the store, the tags after it.
+    store_mmx = StoreMmx { w: Width, reg: Num, at: Addr } -> Type::Void, [x87, writes_mem, may_fault];
     /// `mxcsr`, I32.
     get_mxcsr = GetMxcsr {} -> Type::I32, [reads_state];
     /// Sets `mxcsr` from I32; a reserved bit set is a #GP.

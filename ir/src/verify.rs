@@ -240,6 +240,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::CompareExchangePair { ref at, .. }
         | Op::X87Load { ref at, .. }
         | Op::X87Store { ref at, .. }
+        | Op::StoreMmx { ref at, .. }
         | Op::X87ArithMem { ref at, .. }
         | Op::X87CompareMem { ref at, .. }
         | Op::Gather { ref at, .. }

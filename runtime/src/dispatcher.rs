@@ -52,6 +52,7 @@ impl Thread {
         BlockKey {
             ordered: self.team.is_ordered(),
             single_step: self.is_single_stepping(),
+            x87: self.team.x87,
             features: self.team.processor.features(),
             ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode)
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use hokku_ir::backend::Backend;
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState, GuestAddr};
+use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 use thiserror::Error;
 
 use crate::code_cache::CodeCache;
@@ -50,6 +50,8 @@ pub struct TeamConfig {
     pub code_cache_bytes: usize,
     /// The guest's processor: what it can do and what `cpuid` shows.
     pub processor: CpuModel,
+    /// What x87 instructions may compute in; an engine may do better.
+    pub x87: X87Arithmetic,
     /// Whether to write `/tmp/perf-PID.map` for Linux's `perf`.
     pub perf_map: bool,
     /// Whether to treat the host as one whose memory order is weaker than x86's, whatever it is: for tests.
@@ -68,6 +70,7 @@ impl TeamConfig {
             engine,
             code_cache_bytes: 64 << 20,
             processor: CpuModel::DEFAULT,
+            x87: X87Arithmetic::Exact,
             perf_map: false,
             weak_host: false,
             disk_cache: None,
@@ -109,6 +112,8 @@ pub struct Team {
     pub mode: CpuMode,
     /// How its code is run.
     pub engine: Engine,
+    /// What its x87 instructions compute in.
+    pub x87: X87Arithmetic,
     /// Its system.
     pub personality: Arc<dyn Personality>,
     /// Its processor.
@@ -142,6 +147,7 @@ impl Team {
             Engine::Jit => Some(arch::backend().ok_or(StartError::NoJit)?),
         };
         let needs_order = config.weak_host || backend.as_ref().is_some_and(|b| b.needs_order());
+        let x87 = backend.as_ref().map_or(config.x87, |backend| backend.x87_arithmetic(config.x87));
         let code = CodeCache::default();
         if let Some(backend) = &backend {
             let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_CODE_CACHE))
@@ -161,6 +167,7 @@ impl Team {
                 memory,
                 mode: config.mode,
                 engine: config.engine,
+                x87,
                 personality,
                 processor: Processor::new(config.processor),
                 symbols: Symbols::default(),

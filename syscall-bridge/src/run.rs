@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hokku_ir::CpuMode;
 use hokku_ir::eval::cpuid::CpuModel;
+use hokku_ir::{CpuMode, X87Arithmetic};
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
 use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering};
 use thiserror::Error;
@@ -60,6 +60,8 @@ pub struct RunOptions {
     pub processor: CpuModel,
     /// When the JIT translates code, and how well.
     pub tiering: Tiering,
+    /// What x87 instructions may compute in.
+    pub x87: X87Arithmetic,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -83,6 +85,7 @@ impl RunOptions {
             engine: Engine::best(),
             processor: CpuModel::DEFAULT,
             tiering: Tiering::default(),
+            x87: X87Arithmetic::Exact,
             strace: None,
             perf_map: false,
             code_cache_bytes: None,
@@ -320,6 +323,7 @@ pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
         engine: options.engine,
         processor: options.processor,
         tiering: options.tiering,
+        x87: options.x87,
         strace: options.strace,
         perf_map: options.perf_map,
         code_cache_bytes: options
@@ -411,6 +415,7 @@ fn run_team(start: Start) -> Result<Finished, StartError> {
     let mut config = TeamConfig::new(mode, setup.engine);
     config.processor = setup.processor;
     config.tiering = setup.tiering;
+    config.x87 = setup.x87;
     config.perf_map = setup.perf_map;
     config.code_cache_bytes = setup.code_cache_bytes;
     config.disk_cache = setup.disk_cache.clone();

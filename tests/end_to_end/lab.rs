@@ -77,6 +77,19 @@ fn the_documented_example() {
 }
 
 #[test]
+fn x87_arithmetic_in_doubles_is_a_permission() {
+    // fldpi; hlt
+    let case = case("pi", 32, "d9ebf4", json!({})).to_string();
+    let pi = |options: &[&str]| lab_with(options, std::slice::from_ref(&case)).remove(0)["regs"]["fpr7"][0].clone();
+    for engine in ENGINES {
+        assert_eq!(pi(&["--engine", engine]), "0xc90fdaa22168c235");
+    }
+    assert_eq!(pi(&["--engine", "interp", "--x87", "f64"]), "0xc90fdaa22168c000");
+    // The x86-64 back end is as fast without.
+    assert_eq!(pi(&["--engine", "jit", "--x87", "f64"]), "0xc90fdaa22168c235");
+}
+
+#[test]
 fn the_processor_model_decides_what_is_an_instruction() {
     // tzcnt eax, ecx; hlt, and cmovo eax, ecx; hlt
     let counts = case("tzcnt", 32, "f30fbcc1f4", json!({"rax": "0x7", "rcx": "0x0"}));

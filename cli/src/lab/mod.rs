@@ -51,7 +51,7 @@ pub(crate) struct LabArgs {
 /// Where stdin or stdout fails, or no worker can be started.
 pub(crate) fn lab(args: &LabArgs) -> Result<()> {
     if args.worker {
-        return worker::run(args.engine, args.cpu.model, args.tier.tiering(), &args.dir);
+        return worker::run(args.engine, &args.cpu, args.tier.tiering(), &args.dir);
     }
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (results, ordered) = mpsc::channel::<(usize, String)>();
@@ -157,7 +157,16 @@ impl Worker {
     fn start(args: &LabArgs) -> Result<Worker> {
         let program = std::env::current_exe().context("cannot find this program again to start a worker")?;
         let mut child = Command::new(program)
-            .args(["lab", "--worker", "--engine", args.engine.name(), "--cpu", args.cpu.model.name])
+            .args([
+                "lab",
+                "--worker",
+                "--engine",
+                args.engine.name(),
+                "--cpu",
+                args.cpu.model.name,
+                "--x87",
+                args.cpu.x87.name(),
+            ])
             .args(args.tier.again())
             .arg(&args.dir)
             .stdin(Stdio::piped())

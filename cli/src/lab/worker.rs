@@ -16,6 +16,7 @@ use hokku_runtime::{FaultKind, GuestFault, Personality, Placement, Prot, Resume,
 
 use super::case::{Case, Fnv1a, Hex, Memory, Outcome, Register, Stop, from_hex, to_hex};
 use crate::EngineName;
+use crate::cpu::CpuOption;
 
 /// Other names than [`CpuFeatures`]' own that a case may use for a processor's features: letters and digits count, case does not.
 const OTHER_NAMES: &[(&str, CpuFeatures)] = &[
@@ -37,12 +38,12 @@ const OTHER_NAMES: &[(&str, CpuFeatures)] = &[
 ];
 
 /// Answers each line of stdin by one line on stdout.
-pub(crate) fn run(engine: EngineName, processor: CpuModel, tiering: Tiering, dir: &Path) -> Result<()> {
+pub(crate) fn run(engine: EngineName, cpu: &CpuOption, tiering: Tiering, dir: &Path) -> Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let line = line.context("cannot read cases")?;
         let case: Case = serde_json::from_str(&line).context("not a case")?;
-        let outcome = run_case(&case, engine, processor, tiering, dir)
+        let outcome = run_case(&case, engine, cpu, tiering, dir)
             .unwrap_or_else(|error| Outcome::without_state(&case.id, "setup_error", Some(format!("{error:#}"))));
         writeln!(out, "{}", serde_json::to_string(&outcome)?).context("cannot write results")?;
         out.flush().context("cannot write results")?;
@@ -101,10 +102,11 @@ impl Personality for Lab {
 pub(crate) fn run_case(
     case: &Case,
     engine: EngineName,
-    processor: CpuModel,
+    cpu: &CpuOption,
     tiering: Tiering,
     dir: &Path,
 ) -> Result<Outcome> {
+    let (processor, x87) = (cpu.model, cpu.x87);
     if case.v != 1 {
         bail!("format version {} is not 1", case.v);
     }
@@ -112,7 +114,7 @@ pub(crate) fn run_case(
         return Ok(Outcome::without_state(&case.id, "unsupported", Some(format!("no {feature}"))));
     }
     let lab = Arc::new(Lab::default());
-    let config = TeamConfig { processor, tiering, ..TeamConfig::new(case.mode, engine.engine()) };
+    let config = TeamConfig { processor, x87, tiering, ..TeamConfig::new(case.mode, engine.engine()) };
     let team = Team::new(&config, lab.clone())?;
     fill_memory(&team, case, dir)?;
     let mut cpu = CpuState::new(case.mode);

@@ -192,6 +192,11 @@ fn movd(e: &mut Emitter, insn: &Insn) -> Translated {
         return Ok(Step::Next);
     }
     let w = insn.width()?;
+    if insn.is_memory(0) && insn.is_mm(1) {
+        let (reg, at) = (e.vector_register(insn, 1)?, e.address(insn)?);
+        e.store_mmx(w, reg, at);
+        return Ok(Step::Next);
+    }
     let ty = if insn.is_mm(1) { Type::V64 } else { scalar_of(w)? };
     let v = e.vector(insn, 1, ty, Align::Any)?;
     if insn.is_memory(0) && ty.bytes() == w.bytes() {

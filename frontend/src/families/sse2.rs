@@ -102,6 +102,8 @@ fn to_mmx(e: &mut Emitter, insn: &Insn, from: Type, round: FpRound) -> Translate
     // A pending x87 exception comes before those of the conversion.
     e.x87_control(X87Control::Wait);
     let v = e.vector(insn, 1, from, Align::Natural)?;
+    // A conversion that faults leaves the unit in MMX state, a source that is not there does not.
+    e.x87_control(X87Control::Mmx);
     let v = e.vec_to_mmx_ints(from, round, v);
     write(e, insn, v)
 }

@@ -62,6 +62,7 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::SetSelector { seg, v } => effect!(state::set_selector(m.cpu, m.mode, seg, int(v) as u16)?),
         Op::GetMmx { reg } => state::get_mmx(m.cpu, reg.0)?,
         Op::SetMmx { reg, v } => effect!(state::set_mmx(m.cpu, reg.0, int(v))?),
+        Op::StoreMmx { w, reg, at } => effect!(m.store_mmx(w, reg.0, m.linear(&at, values))?),
         Op::GetMxcsr {} => m.cpu.mxcsr.into(),
         Op::SetMxcsr { v } => effect!(state::set_mxcsr(m.cpu, int(v) as u32)?),
 
@@ -279,7 +280,7 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, op, m.pc)?),
         Op::X87GetStatus {} => m.cpu.x87.status.into(),
         Op::X87GetControl {} => m.cpu.x87.control.into(),
-        Op::X87SetControl { v } => effect!(x87::set_control(&mut m.cpu.x87, int(v) as u16)?),
+        Op::X87SetControl { v } => effect!(x87::set_control(&mut m.cpu.x87, m.x87, int(v) as u16)?),
         Op::StateImageOp { image, direction, short, at } => {
             effect!(m.state_image(image, direction, short.0, m.linear(&at, values))?)
         }

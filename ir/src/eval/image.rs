@@ -5,11 +5,12 @@
 use super::memory::Memory;
 use super::state::{MXCSR_MASK, check_x87_pending};
 use super::x87::{from_guest, initialise, load_words, mask_all, to_guest};
+use super::x87_double as double;
 use super::{EvalFault, Machine};
 use crate::guest::{CpuState, GuestAddr, X87};
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::operand::{AtomicOp, StateDirection, StateImage, Width};
-use crate::softfloat::{F80, classify};
+use crate::softfloat::{F80, Rounding, classify};
 
 /// Bytes of an FXSAVE image up to and without the registers.
 const FX_HEADER: usize = 160;
@@ -69,10 +70,10 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let mut buffer = [0; 4 * ENV_WORDS + REGISTERS];
         let bytes = &mut buffer[..env + if registers { REGISTERS } else { 0 }];
         self.memory.read(at, bytes)?;
-        let x87 = &mut self.cpu.x87;
-        load_environment(x87, std::array::from_fn(|i| number(&bytes[i * size..][..size]) as u32), short);
+        let (x87, arithmetic) = (&mut self.cpu.x87, self.x87);
+        load_environment(x87, arithmetic, std::array::from_fn(|i| number(&bytes[i * size..][..size]) as u32), short);
         for (i, bytes) in bytes[env..].chunks_exact(10).enumerate() {
-            set_register(x87, i, bytes);
+            set_register(x87, arithmetic, i, bytes);
         }
         Ok(())
     }
@@ -119,7 +120,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         }
         let CpuState { x87, vector, mxcsr: place, .. } = &mut *self.cpu;
         *place = mxcsr;
-        load_words(x87, field(0, 2) as u16, field(2, 2) as u16);
+        load_words(x87, self.x87, field(0, 2) as u16, field(2, 2) as u16);
         x87.tags = field(4, 1) as u8;
         x87.opcode = field(6, 2) as u16 & 0x7ff;
         let pointer = if image == StateImage::Fx64 { 8 } else { 4 };
@@ -127,7 +128,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         x87.instruction = ((field(8, pointer) << 7) as i64 >> 7) as u64;
         x87.operand = field(16, pointer);
         for i in 0..8 {
-            set_register(x87, i, &bytes[32 + 16 * i..][..10]);
+            set_register(x87, self.x87, i, &bytes[32 + 16 * i..][..10]);
         }
         for (i, v) in vector.iter_mut().enumerate().take(count) {
             v[0] = field(FX_HEADER + 16 * i, 8);
@@ -167,9 +168,9 @@ fn environment(x87: &X87, short: bool) -> [u32; ENV_WORDS] {
     ]
 }
 
-fn load_environment(x87: &mut X87, words: [u32; ENV_WORDS], short: bool) {
+fn load_environment(x87: &mut X87, arithmetic: X87Arithmetic, words: [u32; ENV_WORDS], short: bool) {
     let [control, status, tags, instruction, opcode, operand, _] = words;
-    load_words(x87, control as u16, status as u16);
+    load_words(x87, arithmetic, control as u16, status as u16);
     x87.tags = (0..8).fold(0, |abridged, n| abridged | u8::from(tags >> (2 * n) & 3 != 3) << n);
     x87.instruction = instruction.into();
     x87.operand = operand.into();
@@ -186,8 +187,11 @@ fn register(x87: &X87, i: usize) -> F80 {
     from_guest(x87.regs[(usize::from(x87.top()) + i) & 7])
 }
 
-fn set_register(x87: &mut X87, i: usize, bytes: &[u8]) {
+/// Doubles are rounded, but for what MMX instructions may have left.
+fn set_register(x87: &mut X87, arithmetic: X87Arithmetic, i: usize, bytes: &[u8]) {
     let v = F80 { significand: number(&bytes[..8]), sign_exponent: number(&bytes[8..]) as u16 };
+    let is_double = arithmetic == X87Arithmetic::Double && v.sign_exponent != 0xffff;
+    let v = if is_double { double::rounded(v, Rounding::Nearest) } else { v };
     x87.regs[(usize::from(x87.top()) + i) & 7] = to_guest(v);
 }
 

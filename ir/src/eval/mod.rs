@@ -34,6 +34,7 @@ mod vector_permute;
 mod vector_string;
 mod vector_sums;
 mod x87;
+mod x87_double;
 mod x87_memory;
 mod x87_unary;
 
@@ -44,7 +45,7 @@ pub use x87::X87Code;
 
 use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::Op;
 use crate::region::{BlockId, Region, Value};
 use crate::softfloat::Exceptions;
@@ -152,6 +153,8 @@ pub struct Machine<'a, M: Memory + ?Sized> {
     pub system: &'a dyn SystemModel,
     /// Word size of the code that runs.
     pub mode: CpuMode,
+    /// What x87 instructions compute in.
+    pub x87: X87Arithmetic,
     /// Address of the instruction that the ops belong to; `insn` ops set it.
     pub pc: GuestAddr,
 }
@@ -185,7 +188,8 @@ impl Evaluator {
             self.values.resize(region.value_count as usize, Val::default());
         }
         let mode = region.key.mode;
-        let mut machine = Machine { cpu, memory, system, mode, pc: region.block(start).pc };
+        let (x87, pc) = (region.key.x87, region.block(start).pc);
+        let mut machine = Machine { cpu, memory, system, mode, x87, pc };
         let mut block = start;
         let (flow, rip) = loop {
             let next = match self.run_block(region, block, &mut machine) {
@@ -358,8 +362,8 @@ mod tests {
     fn callout_operands_need_not_be_extended() {
         let (mut cpu, memory) = machine();
         let system = FixedSystem::default();
-        let (mode, pc) = (CpuMode::Long64, GuestAddr(0x1000));
-        let machine = &mut Machine { cpu: &mut cpu, memory: &memory, system: &system, mode, pc };
+        let (mode, x87, pc) = (CpuMode::Long64, X87Arithmetic::Exact, GuestAddr(0x1000));
+        let machine = &mut Machine { cpu: &mut cpu, memory: &memory, system: &system, mode, x87, pc };
         let op = Op::DivU { w: Width::W8, high: Value(0), low: Value(1), d: Value(2) };
         let args = [Val::int(0xff01), Val::int(0xff07), Val::int(0xff10)];
         assert_eq!(eval_op(&op, &args, machine), Ok(Val::int(0x10)));

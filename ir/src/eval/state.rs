@@ -99,7 +99,7 @@ pub(super) fn check_x87_pending(x87: &X87) -> Result<(), EvalFault> {
 }
 
 /// Puts the unit into MMX state: top 0, all registers in use.
-fn enter_mmx(x87: &mut X87) -> Result<(), EvalFault> {
+pub(super) fn enter_mmx(x87: &mut X87) -> Result<(), EvalFault> {
     check_x87_pending(x87)?;
     x87.set_top(0);
     x87.tags = 0xff;

@@ -2,7 +2,7 @@
 
 use super::{EvalFault, FixedSystem, FlatMemory, Machine, Val, eval_op};
 use crate::guest::{CpuState, GuestAddr};
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::Op;
 
 /// Guest state, memory and system around the op under test.
@@ -10,18 +10,25 @@ pub(super) struct Case {
     pub(super) cpu: CpuState,
     pub(super) memory: FlatMemory,
     pub(super) mode: CpuMode,
+    pub(super) x87: X87Arithmetic,
 }
 
 impl Case {
     pub(super) fn new() -> Self {
-        Case { cpu: CpuState::new(CpuMode::Long64), memory: FlatMemory::new(), mode: CpuMode::Long64 }
+        Case {
+            cpu: CpuState::new(CpuMode::Long64),
+            memory: FlatMemory::new(),
+            mode: CpuMode::Long64,
+            x87: X87Arithmetic::Exact,
+        }
     }
 
     /// Evaluates `op` as part of the instruction at 0x401000.
     pub(super) fn eval(&mut self, op: Op, args: &[Val]) -> Result<Val, EvalFault> {
         let system = FixedSystem::default();
-        let pc = GuestAddr(0x40_1000);
-        let machine = &mut Machine { cpu: &mut self.cpu, memory: &self.memory, system: &system, mode: self.mode, pc };
+        let (x87, pc) = (self.x87, GuestAddr(0x40_1000));
+        let machine =
+            &mut Machine { cpu: &mut self.cpu, memory: &self.memory, system: &system, mode: self.mode, x87, pc };
         eval_op(&op, args, machine)
     }
 }

@@ -7,11 +7,14 @@
 use super::EvalFault;
 use super::fp::relation_flags;
 use super::memory::Memory;
-use super::state::{PENDING, check_x87_pending};
+use super::state::{PENDING, check_x87_pending, enter_mmx};
+use super::x87_double as double;
 use crate::guest::{self, FlagSet, GuestAddr, Seg, X87};
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::operand::{X87Const, X87Control, X87Op};
-use crate::softfloat::{self as soft, Constant, Exceptions, F80, FloatEnv, Format, Relation, Settled};
+use crate::softfloat::{
+    self as soft, Constant, Exceptions, F80, FloatEnv, Format, Precision, Relation, Rounding, Settled,
+};
 
 /// Condition codes in the status word.
 pub(super) const C0: u16 = 1 << 8;
@@ -39,6 +42,7 @@ pub(super) enum StackFault {
 pub(super) struct Insn<'a, M: ?Sized> {
     pub(super) memory: &'a M,
     pub(super) mode: CpuMode,
+    pub(super) x87: X87Arithmetic,
     pub(super) pc: GuestAddr,
 }
 
@@ -131,9 +135,20 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
         self.x87.status = self.x87.status & !mask | conditions & mask;
     }
 
-    /// The modes for the instruction's arithmetic.
+    /// Whether it computes in doubles.
+    pub(super) fn is_double(&self) -> bool {
+        self.insn.x87 == X87Arithmetic::Double
+    }
+
+    /// The modes for the instruction's arithmetic. In doubles no exception is delivered.
     pub(super) fn env(&self) -> FloatEnv {
-        FloatEnv::from_control_word(self.x87.control)
+        let env = FloatEnv::from_control_word(self.x87.control);
+        if self.is_double() { FloatEnv { masked: Exceptions::ALL, precision: Precision::Extended, ..env } } else { env }
+    }
+
+    /// The result of arithmetic whose extended result is `v`.
+    pub(super) fn result(&self, v: F80, env: &mut FloatEnv) -> F80 {
+        if self.is_double() { double::result(v, env) } else { v }
     }
 
     /// Ends the instruction's arithmetic: exception flags, C1, and ES where one is unmasked.
@@ -165,7 +180,8 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
     /// Runs `f` and writes its result to ST(i), unless an exception forbids it; whether it was written.
     pub(super) fn compute(&mut self, i: u8, f: impl FnOnce(&mut FloatEnv) -> F80) -> bool {
         let mut env = self.env();
-        let result = f(&mut env);
+        let extended = f(&mut env);
+        let result = self.result(extended, &mut env);
         let settled = env.settle();
         self.commit(settled);
         if settled.writes_register() {
@@ -191,6 +207,15 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
             self.set(i, F80::INDEFINITE);
         }
         masked
+    }
+
+    /// Writes `v`, which is made from operands `needs` without arithmetic, to ST(i), and pops.
+    pub(super) fn transfer(&mut self, needs: &[u8], i: u8, pops: u8, v: F80) {
+        let missing = self.lacks(needs);
+        if !missing || self.stack_fault(StackFault::Underflow) {
+            self.set(i, if missing { F80::INDEFINITE } else { v });
+            self.pop(pops);
+        }
     }
 
     /// Pushes `v`, or the indefinite where there is no room.
@@ -224,13 +249,16 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
             X87Const::Ln2 => Constant::LnOf2,
             X87Const::Zero => Constant::Zero,
         };
-        self.push_checked(soft::constant(value, self.env().rounding));
+        self.push_checked(if self.is_double() {
+            double::rounded(soft::constant(value, Rounding::Nearest), Rounding::Nearest)
+        } else {
+            soft::constant(value, self.env().rounding)
+        });
     }
 
     /// `x87_copy`.
     pub(super) fn copy(&mut self, i: u8, pops: u8) {
-        let v = self.st(0);
-        self.compute_from(&[0], i, pops, |_| v);
+        self.transfer(&[0], i, pops, self.st(0));
     }
 
     /// `x87_exchange`.
@@ -253,7 +281,12 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
     /// `x87_arith`.
     pub(super) fn arith(&mut self, op: X87Op, dst: u8, src: u8, pops: u8) {
         let (a, b) = (self.st(dst), self.st(src));
-        self.compute_from(&[dst, src], dst, pops, |env| arith(op, a, b, env));
+        if self.is_double() {
+            let b = double::narrow(b, Rounding::Nearest);
+            self.compute_from(&[dst, src], dst, pops, |env| double::arith(op, a, b, env));
+        } else {
+            self.compute_from(&[dst, src], dst, pops, |env| arith(op, a, b, env));
+        }
     }
 
     /// Relates ST(0) to `b`, where registers `needs` must not be empty; and whether the instruction may pop.
@@ -334,6 +367,7 @@ pub(super) fn control(x87: &mut X87, op: X87Control, pc: GuestAddr) -> Result<()
             x87.set_top(0);
             x87.tags = 0;
         }
+        X87Control::Mmx => enter_mmx(x87)?,
         X87Control::Wait => check_x87_pending(x87)?,
         X87Control::Nop => {
             check_x87_pending(x87)?;
@@ -388,24 +422,24 @@ pub(super) fn initialise(x87: &mut X87) {
 }
 
 /// `x87_set_control`.
-pub(super) fn set_control(x87: &mut X87, v: u16) -> Result<(), EvalFault> {
+pub(super) fn set_control(x87: &mut X87, arithmetic: X87Arithmetic, v: u16) -> Result<(), EvalFault> {
     check_x87_pending(x87)?;
-    load_words(x87, v, x87.status);
+    load_words(x87, arithmetic, v, x87.status);
     Ok(())
 }
 
-/// Loads control and status word; ES follows from the two.
-pub(super) fn load_words(x87: &mut X87, control: u16, status: u16) {
+/// Loads control and status word; ES follows from the two, where exceptions are delivered.
+pub(super) fn load_words(x87: &mut X87, arithmetic: X87Arithmetic, control: u16, status: u16) {
     x87.control = control & CONTROL_BITS | 0x40;
     x87.status = status & !(PENDING | BUSY);
-    if status & !control & Exceptions::ALL.bits() != 0 {
+    if arithmetic == X87Arithmetic::Exact && status & !control & Exceptions::ALL.bits() != 0 {
         x87.status |= PENDING | BUSY;
     }
 }
 
 /// Masks all exceptions, as `fnstenv` does after saving.
 pub(super) fn mask_all(x87: &mut X87) {
-    load_words(x87, x87.control | Exceptions::ALL.bits(), x87.status);
+    load_words(x87, X87Arithmetic::Exact, x87.control | Exceptions::ALL.bits(), x87.status);
 }
 
 /// A register's value.

@@ -1,7 +1,9 @@
 //! x87 instructions with a memory operand. Memory comes first: a page fault leaves the unit as it was.
 
 use super::memory::{Memory, effective};
+use super::state::enter_mmx;
 use super::x87::{Insn, StackFault, Unit, arith};
+use super::x87_double as double;
 use super::{EvalFault, Machine, Val};
 use crate::guest::GuestAddr;
 use crate::operand::{Addr, Width, X87Format, X87Op};
@@ -28,7 +30,7 @@ enum Loaded {
 impl<'a, M: Memory + ?Sized> Machine<'a, M> {
     /// The instruction that runs.
     fn insn(&self) -> Insn<'a, M> {
-        Insn { memory: self.memory, mode: self.mode, pc: self.pc }
+        Insn { memory: self.memory, mode: self.mode, x87: self.x87, pc: self.pc }
     }
 
     /// The memory operand at `at`.
@@ -52,6 +54,16 @@ impl<'a, M: Memory + ?Sized> Machine<'a, M> {
     fn x87_waiting(&mut self) -> Result<Unit<'_, M>, EvalFault> {
         let insn = self.insn();
         Unit::wait(&mut self.cpu.x87, insn)
+    }
+
+    /// `store_mmx`.
+    pub(super) fn store_mmx(&mut self, w: Width, reg: u8, at: GuestAddr) -> Result<(), EvalFault> {
+        self.x87_waiting()?;
+        // Processors move the top before they reach memory, and mark the registers after.
+        self.cpu.x87.set_top(0);
+        let bytes = self.cpu.x87.regs[usize::from(reg & 7)].significand.to_le_bytes();
+        self.memory.write(at, &bytes[..w.bytes() as usize])?;
+        enter_mmx(&mut self.cpu.x87)
     }
 
     fn load_x87(&self, from: Operand) -> Result<Loaded, EvalFault> {
@@ -90,6 +102,9 @@ impl<'a, M: Memory + ?Sized> Machine<'a, M> {
         }
         let mut env = unit.env();
         let v = match loaded {
+            Loaded::Single(v) if unit.is_double() => double::widen(double::from_single(v)),
+            Loaded::Double(v) if unit.is_double() => double::widen(v),
+            Loaded::Extended(v) if unit.is_double() => double::rounded(v, env.rounding),
             Loaded::Single(v) => soft::load(v, &mut env),
             Loaded::Double(v) => soft::load(v, &mut env),
             Loaded::Extended(v) => v,
@@ -106,6 +121,15 @@ impl<'a, M: Memory + ?Sized> Machine<'a, M> {
     pub(super) fn x87_arith_mem(&mut self, op: X87Op, from: Operand) -> Result<(), EvalFault> {
         let (mut unit, loaded) = self.start_x87(from)?;
         let a = unit.st(0);
+        if unit.is_double() {
+            let b = match loaded {
+                Loaded::Single(b) => double::from_single(b),
+                Loaded::Double(b) => b,
+                Loaded::Extended(b) => double::narrow(b, Rounding::Nearest),
+            };
+            unit.compute_from(&[0], 0, 0, |env| double::arith(op, a, b, env));
+            return Ok(());
+        }
         unit.compute_from(&[0], 0, 0, |env| match loaded {
             Loaded::Single(b) => arith(op, a, b, env),
             Loaded::Double(b) => arith(op, a, b, env),
@@ -133,7 +157,12 @@ impl<'a, M: Memory + ?Sized> Machine<'a, M> {
     pub(super) fn x87_store(&mut self, to: Operand, truncate: bool, pops: u8) -> Result<(), EvalFault> {
         let unit = self.x87_waiting()?;
         let (empty, mut env, v) = (unit.lacks(&[0]), unit.env(), unit.st(0));
-        let (bytes, len) = if empty { indefinite(to.format) } else { stored(to.format, truncate, v, &mut env) };
+        let (bytes, len) = match to.format {
+            _ if empty => indefinite(to.format),
+            X87Format::F32 if unit.is_double() => low(double::to_single(v, &mut env).0.into(), 4),
+            X87Format::F64 if unit.is_double() => low(double::narrow(v, env.rounding).0, 8),
+            _ => stored(to.format, truncate, v, &mut env),
+        };
         let settled = env.settle();
         let writes = if empty { env.masked.contains(soft::Exceptions::INVALID) } else { settled.writes_memory() };
         if writes {

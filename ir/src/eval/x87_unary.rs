@@ -2,6 +2,7 @@
 
 use super::memory::Memory;
 use super::x87::{C0, C1, C2, C3, StackFault, Unit};
+use super::x87_double as double;
 use crate::operand::X87Unary;
 use crate::softfloat::{self as soft, F80, FloatEnv, Inexact, Kind, Quotient, Remainder};
 
@@ -18,8 +19,9 @@ impl<M: Memory + ?Sized> Unit<'_, M> {
     pub(super) fn unary(&mut self, op: X87Unary) {
         let (a, b) = (self.st(0), self.st(1));
         match op {
-            X87Unary::Fchs => self.compute_from(&[0], 0, 0, |_| a.negate()),
-            X87Unary::Fabs => self.compute_from(&[0], 0, 0, |_| a.abs()),
+            X87Unary::Fchs => self.transfer(&[0], 0, 0, a.negate()),
+            X87Unary::Fabs => self.transfer(&[0], 0, 0, a.abs()),
+            X87Unary::Fsqrt if self.is_double() => self.compute_from(&[0], 0, 0, |env| double::sqrt(a, env)),
             X87Unary::Fsqrt => self.compute_from(&[0], 0, 0, |env| soft::sqrt(a, env)),
             X87Unary::Frndint => {
                 self.compute_from(&[0], 0, 0, |env| soft::round_to_integral(a, env.rounding, Inexact::Report, env))
@@ -64,7 +66,8 @@ impl<M: Memory + ?Sized> Unit<'_, M> {
 
     /// `fxam`: tells the sign of an empty register too.
     fn examine(&mut self, a: F80) {
-        let kind = if self.lacks(&[0]) { C3 | C0 } else { soft::classify(a).condition_bits() };
+        let classify = if self.is_double() { double::classify } else { soft::classify };
+        let kind = if self.lacks(&[0]) { C3 | C0 } else { classify(a).condition_bits() };
         let sign = if a.is_negative() { C1 } else { 0 };
         self.set_conditions(C0 | C1 | C2 | C3, kind | sign);
     }
@@ -100,7 +103,8 @@ impl<M: Memory + ?Sized> Unit<'_, M> {
             return;
         }
         let mut env = self.env();
-        let result = f(&mut env);
+        let result = f(&mut env)
+            .map(|pair| Pair { place: self.result(pair.place, &mut env), pushed: self.result(pair.pushed, &mut env) });
         let settled = env.settle();
         self.commit(settled);
         match result {

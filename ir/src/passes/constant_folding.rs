@@ -129,6 +129,7 @@ fn address(op: &mut Op) -> Option<&mut Addr> {
         | Op::Gather { at, .. }
         | Op::X87Load { at, .. }
         | Op::X87Store { at, .. }
+        | Op::StoreMmx { at, .. }
         | Op::X87ArithMem { at, .. }
         | Op::X87CompareMem { at, .. }
         | Op::StateImageOp { at, .. } => Some(at),

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::exit::{Exit, SyscallKind, Target};
 use crate::features::CpuFeatures;
 use crate::guest::{FlagSet, Gpr, GuestAddr, Seg};
-use crate::key::{BlockKey, CpuMode};
+use crate::key::{BlockKey, CpuMode, X87Arithmetic};
 use crate::operand::*;
 use crate::ops::Op;
 use crate::region::{Block, BlockId, Inst, Region, Value};
@@ -169,6 +169,9 @@ fn key(rest: &str) -> Parsed<BlockKey> {
             _ => match word.split_once('=') {
                 Some(("top", top)) => {
                     key.x87_top = Some(top.parse().ok().filter(|t| *t < 8).ok_or("top of stack is not below 8")?);
+                }
+                Some(("x87", name)) => {
+                    key.x87 = X87Arithmetic::from_name(name).ok_or("x87 is neither exact nor f64")?;
                 }
                 Some(("features", bits)) => {
                     key.features = CpuFeatures::from_bits(number(bits)?).ok_or("unknown features")?;

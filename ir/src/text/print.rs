@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::features::CpuFeatures;
-use crate::key::CpuMode;
+use crate::key::{CpuMode, X87Arithmetic};
 use crate::operand::Type;
 use crate::ops::Op;
 use crate::region::{Block, Inst, Region};
@@ -25,6 +25,9 @@ pub fn region(region: &Region) -> String {
     }
     if let Some(top) = key.x87_top {
         let _ = write!(out, " top={top}");
+    }
+    if key.x87 != X87Arithmetic::Exact {
+        let _ = write!(out, " x87={}", key.x87.name());
     }
     out.push('\n');
     for (start, len) in &region.ranges {

@@ -37,7 +37,8 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
     }
     let count = operand_count(&op);
     let team = jit.team();
-    let machine = &mut Machine { cpu: &mut *cpu, memory: &team.memory, system: &team.processor, mode: team.mode, pc };
+    let (memory, system, mode, x87) = (&team.memory, &team.processor, team.mode, team.x87);
+    let machine = &mut Machine { cpu: &mut *cpu, memory, system, mode, x87, pc };
     let result = eval_op(&op, &args[..count], machine);
     if uses_x87 {
         arch::x87::load(cpu);

@@ -146,15 +146,6 @@ pub const EXPLAINED: &[Explained] = &[
             is_indirect(case.insn.flow_control()) && !canonical && case.ours.ending == Ending::Arrived
         },
     },
-    Explained {
-        name: "MMX state at a fault",
-        words: "hokku: an MMX instruction has brought the x87 unit into MMX state (tags, top) when its memory access or conversion faults; \
-                the processor does that at another time",
-        covers: |case, field| {
-            let mmx = (0..case.insn.op_count()).any(|i| case.insn.op_register(i).is_mm());
-            mmx && exceptions(case).is_some() && (field.name == "x87 tags" || field.name == "x87 status")
-        },
-    },
 ];
 
 /// Removes from `fields` what is explained; the names of the explanations used.

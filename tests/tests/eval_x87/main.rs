@@ -12,7 +12,7 @@ mod native;
 
 use hokku_ir::eval::{EvalFault, FixedSystem, FlatMemory, Machine, Val, eval_op};
 use hokku_ir::guest::{CpuState, F80, FlagSet, GuestAddr};
-use hokku_ir::{CpuMode, Op};
+use hokku_ir::{CpuMode, Op, X87Arithmetic};
 
 use cases::{Rng, count};
 use instructions::{Instruction, MEMORY, Values};
@@ -132,7 +132,8 @@ impl State {
         }
         let memory = FlatMemory::with(AT, &self.memory.0);
         let system = FixedSystem::default();
-        let machine = &mut Machine { cpu: &mut cpu, memory: &memory, system: &system, mode: CpuMode::Long64, pc: AT };
+        let (mode, x87) = (CpuMode::Long64, X87Arithmetic::Exact);
+        let machine = &mut Machine { cpu: &mut cpu, memory: &memory, system: &system, mode, x87, pc: AT };
         let mut values = Values::default();
         for op in (instruction.ops)(self.flags) {
             run(op, &mut values, machine)?;

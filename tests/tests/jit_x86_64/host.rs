@@ -142,7 +142,14 @@ extern "C" fn callout(context: *mut Context, state: *mut CpuState, site: u64) ->
         save_x87(cpu);
     }
     let system = FixedSystem::default();
-    let mut machine = Machine { cpu, memory: &HostMemory, system: &system, mode: context.mode, pc: c.pc };
+    let mut machine = Machine {
+        cpu,
+        memory: &HostMemory,
+        system: &system,
+        mode: context.mode,
+        x87: hokku_ir::X87Arithmetic::Exact,
+        pc: c.pc,
+    };
     let result = eval_op(&c.op, &args[..count], &mut machine);
     if x87 {
         load_x87(cpu);

@@ -4,8 +4,7 @@
 //!
 //! While the host's unit runs the guest's instructions, it keeps *host* addresses of them: [`save`] asks which guest instruction that is.
 //! Opcode and operand address, which the unit keeps where an unmasked exception is raised, become the guest's with it: the host's instruction
-//! may name another register as base, and its operand address holds the base of fs or gs. They stay the host's where `fnclex` has taken
-//! the exception back before anything asked.
+//! may name another register as base, and its operand address holds the base of fs or gs.
 
 use std::arch::x86_64::{_fxrstor64, _fxsave64};
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hokku_ir::X87Arithmetic;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::{DiskCacheConfig, Engine, Tiering, Tiers};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -37,6 +38,8 @@ pub struct TeamSetup {
     pub processor: CpuModel,
     /// When the JIT translates code, and how well.
     pub tiering: Tiering,
+    /// What x87 instructions may compute in.
+    pub x87: X87Arithmetic,
     /// Where calls are traced to.
     pub strace: Option<Strace>,
     /// Whether to write a map for Linux's `perf`.
@@ -171,6 +174,7 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     w.word(tiers as u64);
     w.word(threshold.into());
     w.word(background.into());
+    w.word(u64::from(setup.x87 == X87Arithmetic::Double));
     match &setup.strace {
         None => w.word(0),
         Some(Strace::Stderr) => w.word(1),
@@ -206,6 +210,7 @@ fn read_setup(r: &mut Reader<'_>, embedded: &[&'static EmbeddedRoot]) -> SysResu
         engine: if r.flag()? { Engine::Jit } else { Engine::Interp },
         processor: processor(r)?,
         tiering: read_tiering(r)?,
+        x87: if r.flag()? { X87Arithmetic::Double } else { X87Arithmetic::Exact },
         strace: match r.word()? {
             0 => None,
             1 => Some(Strace::Stderr),
@@ -392,6 +397,7 @@ mod tests {
             engine: Engine::Interp,
             processor: CpuModel::PENTIUM3,
             tiering: Tiering { tiers: Tiers::Second, threshold: 77, background: false },
+            x87: X87Arithmetic::Double,
             strace: Some(Strace::File(PathBuf::from("trace"))),
             perf_map: true,
             code_cache_bytes: 123,
