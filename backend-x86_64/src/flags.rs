@@ -4,10 +4,11 @@
 //! a fault nor the end of the block can come before they agree again. Flags that are still needed when an instruction is about to overwrite them
 //! are saved to a spill slot first; the ways of computing that leave flags alone (`lea`, `shlx`, ...) make that rare.
 
-use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
+use hokku_ir::{Cond, FlagSet, Gpr, IntCmp, Op, Type, Value, Width};
 
 use crate::assign::slot_offset;
 use crate::encode::{Alu, HIGH, Opcode, Rm, Shift, Src};
+use crate::features::Features;
 use crate::lower::Lowering;
 use crate::plan::NONE;
 use crate::values::{Loc, Val};
@@ -181,7 +182,19 @@ impl Lowering<'_> {
         let passes = self
             .passes_on(f)
             .is_some_and(|(rest, changed)| rest == self.guest_flags && !(changed - set).intersects(kept));
-        if kept.is_empty() || passes {
+        if self.is_from_ah(set, f) {
+            if kept.is_empty() {
+                self.clobber_flags();
+            } else {
+                self.before_merge();
+            }
+            self.asm.plain(&[0x9e]);
+            let new = self.new_flags();
+            self.become_guest_flags(new);
+            self.flags_are(Some(new));
+            self.vals[f.0 as usize].loc = Loc::Nowhere;
+            self.consume_inst(self.def(f));
+        } else if kept.is_empty() || passes {
             self.replacing = true;
             self.need_flags(f);
             self.replacing = false;
@@ -240,6 +253,21 @@ impl Lowering<'_> {
             _ => return None,
         };
         Some((self.root(rest), changed))
+    }
+
+    /// Whether writing `f` to the flags in `set` is what `sahf` does: the three ops before made `f` from ah.
+    fn is_from_ah(&self, set: FlagSet, f: Value) -> bool {
+        // All processors with SSSE3 have `sahf` in 64-bit mode, some before it do not.
+        let mine = set == FlagSet::STATUS - FlagSet::OF && self.features.contains(Features::SSSE3);
+        let Some(first) = self.cur.checked_sub(3).filter(|_| mine && self.val(f).uses == 1) else { return false };
+        let [high, image, flags] = [0, 1, 2].map(|n| &self.block.insts[(first + n) as usize]);
+        let is_image = |v: Value| {
+            matches!(image.op, Op::ExtendZero { from: Width::W8, v, .. } if v == high.value) && v == image.value
+        };
+        matches!(high.op, Op::GetGprHigh { reg: Gpr::Rax })
+            && matches!(flags.op, Op::IntToFlags { v } if is_image(v))
+            && flags.value == f
+            && self.loc(f) == Loc::Deferred
     }
 
     /// CF where `f` is a constant of which only that is written.
