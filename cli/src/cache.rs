@@ -1,11 +1,21 @@
 //! `hokku cache`: the translations that are kept from run to run.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use hokku_runtime::{DiskCacheConfig, disk_cache};
+use hokku_ir::GuestAddr;
+use hokku_ir::eval::cpuid::CpuModel;
+use hokku_runtime::DiskCacheConfig;
+use hokku_runtime::disk_cache::{self, Progress};
+use hokku_runtime::loader::{ElfImage, ElfKind};
+use hokku_syscall_bridge::image_place;
+
+use crate::cpu::CpuOption;
 
 /// Options of `hokku cache`.
 #[derive(Args)]
@@ -20,6 +30,17 @@ pub(crate) struct CacheArgs {
 
 #[derive(Subcommand)]
 enum What {
+    /// Translate programs and libraries ahead of time, on all cores
+    #[command(after_help = "\
+What only a computed jump reaches is translated when it first runs. Translations are for the address where hokku usually puts a file of that \
+size.")]
+    Build {
+        #[command(flatten)]
+        cpu: CpuOption,
+        /// ELF files on the host
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Remove translations that were not used for longest
     Prune {
         /// Remove all of them
@@ -52,11 +73,66 @@ pub(crate) fn cache(args: CacheArgs) -> Result<()> {
     let folder = &config.folder;
     match args.what {
         None => show(&config).with_context(|| folder.display().to_string()),
+        Some(What::Build { cpu, files }) => files
+            .iter()
+            .try_for_each(|file| build(&config, cpu.model, file).with_context(|| file.display().to_string())),
         Some(What::Prune { all, max_size }) => {
             let limit = if all { 0 } else { max_size.saturating_mul(1 << 20) };
             let removed = disk_cache::prune(folder, limit).with_context(|| folder.display().to_string())?;
             println!("removed {}", size(removed));
             Ok(())
+        }
+    }
+}
+
+fn build(config: &DiskCacheConfig, processor: CpuModel, path: &Path) -> Result<()> {
+    let bytes = fs::read(path)?;
+    let image = ElfImage::parse(&path.to_string_lossy(), &bytes)?;
+    let (low, high) = image.span();
+    let base = match image.kind {
+        ElfKind::Fixed => low,
+        ElfKind::Shared => image_place(high - low),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bar = Bar { name: &name, shown: Mutex::new(0), visible: std::io::stderr().is_terminal() };
+    let built = disk_cache::build(config.clone(), &image, &bytes, GuestAddr(base), processor, &|p| bar.show(p))?;
+    bar.clear();
+    let new = built.done - built.kept;
+    println!(
+        "{name}: {new} regions translated, {} were there, {} of host code",
+        built.kept,
+        size(built.host_bytes as u64)
+    );
+    Ok(())
+}
+
+/// A bar on the terminal that grows.
+struct Bar<'a> {
+    name: &'a str,
+    /// Regions done when it was last drawn.
+    shown: Mutex<usize>,
+    visible: bool,
+}
+
+impl Bar<'_> {
+    const WIDTH: usize = 40;
+    /// Regions between two drawings.
+    const STEP: usize = 50;
+
+    fn show(&self, progress: Progress) {
+        let mut shown = self.shown.lock().unwrap_or_else(|e| e.into_inner());
+        if !self.visible || progress.done < *shown + Self::STEP {
+            return;
+        }
+        *shown = progress.done;
+        let full = Self::WIDTH * progress.done / progress.known.max(1);
+        let (done, to_do) = ("#".repeat(full), ".".repeat(Self::WIDTH - full));
+        eprint!("\r{} [{done}{to_do}] {} of {} regions", self.name, progress.done, progress.known);
+    }
+
+    fn clear(&self) {
+        if self.visible {
+            eprint!("\r\x1b[K");
         }
     }
 }

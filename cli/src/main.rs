@@ -27,7 +27,7 @@ struct Cli {
 enum Command {
     /// Run a program
     Run(run::RunArgs),
-    /// Show or clear the translations that are kept from run to run
+    /// Show, clear or prepare the translations that are kept from run to run
     Cache(cache::CacheArgs),
     /// Tell what ELF files need and whether they will run
     Check(check::CheckArgs),

@@ -37,4 +37,5 @@ pub use declare::{Support, Syscall};
 pub use root::{EmbeddedFile, EmbeddedRoot, GuestRoot, Share};
 pub use run::{Finished, RunOptions, StartError, Strace, run_program, take_over};
 pub use table::TABLE;
+pub use team::areas::image_place;
 pub use team::exit::{CrashReport, ExitStatus};

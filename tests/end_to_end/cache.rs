@@ -137,3 +137,28 @@ fn many_processes_use_it_at_once() {
     }
     assert!(folder.files().iter().all(|file| file.extension().is_some_and(|e| e == "tc")), "nothing unfinished");
 }
+
+#[test]
+fn what_is_built_ahead_of_time_is_found() {
+    let folder = Folder::new("ahead");
+    let system = crate::hokku::root("x86_64").join("boot/system");
+    let files = ["runtime_loader", "lib/libroot.so", "bin/mandelbrot"].map(|file| system.join(file));
+    let files = files.each_ref().map(|file| file.to_str().expect("a plain path"));
+    let build = || folder.hokku(&[&["cache", "build"], &files[..]].concat());
+    let built = build();
+    assert_eq!(built.code, 0, "{}", built.err);
+    assert_eq!(built.out.lines().count(), 3, "{}", built.out);
+    let again = build();
+    assert!(again.out.lines().all(|line| line.contains(": 0 regions translated")), "{}", again.out);
+    let (_, translated, found) = folder.run("x86_64", &["mandelbrot"]);
+    assert!(found > 10 * translated, "{found} found, {translated} translated");
+}
+
+#[test]
+fn what_cannot_be_built_says_why() {
+    let folder = Folder::new("unbuildable");
+    for (file, why) in [("/nowhere/x", "/nowhere/x"), (file!(), "")] {
+        let ended = folder.hokku(&["cache", "build", file]);
+        assert!(ended.code == 125 && ended.err.starts_with("hokku: ") && ended.err.contains(why), "{}", ended.err);
+    }
+}

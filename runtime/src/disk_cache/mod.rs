@@ -8,6 +8,7 @@
 //! the folder or a file in it, the guest runs as if there were none.
 //! **Locks.** Taken after the tables of the code cache and before those of the guest memory.
 
+mod build;
 mod entry;
 mod folder;
 mod image;
@@ -32,6 +33,7 @@ use crate::code_cache::{CodePage, Outline};
 use crate::guest_memory::{GuestMemory, Watch};
 use crate::host::PAGE_SIZE;
 
+pub use build::{BuildError, Progress, build};
 pub use folder::{Contents, contents, prune};
 pub(crate) use image::ImageId;
 use segment::{Draft, EntryKey, Segment};

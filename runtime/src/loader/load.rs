@@ -55,6 +55,44 @@ impl ElfImage {
     /// Maps the image with its lowest page at `base` (where it was linked for, if it is [`ElfKind::Fixed`]), relocates it against itself and
     /// protects its segments. `file` is what it was parsed from.
     pub fn load(&self, file: &[u8], memory: &GuestMemory, base: GuestAddr) -> Result<LoadedImage, LoadError> {
+        self.place(file, memory, base, &self.relocations)
+    }
+
+    /// Like [`Self::load`], but without relocating: to look at its code, not to run it.
+    pub fn map(&self, file: &[u8], memory: &GuestMemory, base: GuestAddr) -> Result<LoadedImage, LoadError> {
+        self.place(file, memory, base, &[])
+    }
+
+    /// Linked addresses where code may start: the file's entry, its functions, and what its relocations point to.
+    pub fn code_pointers(&self, file: &[u8]) -> Vec<u64> {
+        let is_code = |at: &u64| {
+            self.segments
+                .iter()
+                .any(|s| s.prot.contains(Prot::EXECUTE) && (s.address..s.address + s.bytes).contains(at))
+        };
+        let functions = self.symbols.iter().filter(|s| s.function).filter_map(|s| s.address);
+        let pointed = self.relocations.iter().filter_map(|r| match (self.mode, r.kind) {
+            (CpuMode::Long64, R_X86_64_RELATIVE) => r.addend.map(|addend| addend as u64),
+            (CpuMode::Protected32, R_386_RELATIVE) => self.word_in_file(file, r.at),
+            _ => None,
+        });
+        [self.entry].into_iter().chain(functions).chain(pointed).filter(is_code).collect()
+    }
+
+    /// The 32-bit word that the file has for linked address `at`.
+    fn word_in_file(&self, file: &[u8], at: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|s| (s.address..s.address + s.file_bytes).contains(&at))?;
+        let start = usize::try_from(segment.file_offset + (at - segment.address)).ok()?;
+        Some(u32::from_le_bytes(file.get(start..)?.get(..4)?.try_into().ok()?).into())
+    }
+
+    fn place(
+        &self,
+        file: &[u8],
+        memory: &GuestMemory,
+        base: GuestAddr,
+        relocations: &[Relocation],
+    ) -> Result<LoadedImage, LoadError> {
         let (low, _) = self.span();
         if base.0 % PAGE_SIZE != 0 || (self.kind == ElfKind::Fixed && base.0 != low) {
             return Err(self.map_error(base, MapError::BadRange));
@@ -66,7 +104,7 @@ impl ElfImage {
             entry: GuestAddr(self.entry.wrapping_add(delta)),
             segments: Vec::new(),
         };
-        let result = self.fill(file, memory, &mut loaded);
+        let result = self.fill(file, memory, &mut loaded, relocations);
         if result.is_err() {
             for segment in &loaded.segments {
                 // Mapped a moment ago: taking it back cannot fail, and the first error is the one to report.
@@ -76,7 +114,13 @@ impl ElfImage {
         result.map(|()| loaded)
     }
 
-    fn fill(&self, file: &[u8], memory: &GuestMemory, loaded: &mut LoadedImage) -> Result<(), LoadError> {
+    fn fill(
+        &self,
+        file: &[u8],
+        memory: &GuestMemory,
+        loaded: &mut LoadedImage,
+        relocations: &[Relocation],
+    ) -> Result<(), LoadError> {
         let delta = loaded.delta;
         for segment in &self.segments {
             let at = segment.address.wrapping_add(delta);
@@ -93,7 +137,7 @@ impl ElfImage {
             let bytes = bytes.ok_or_else(|| self.problem("the file has become shorter".into()))?;
             memory.write_bytes(GuestAddr(at), bytes).map_err(|fault| self.problem(fault.to_string()))?;
         }
-        for relocation in &self.relocations {
+        for relocation in relocations {
             self.relocate(memory, delta, relocation)?;
         }
         let image = ImageId::of_bytes(file);
