@@ -8,20 +8,20 @@ use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use hokku_ir::backend::{Backend, Compiled};
+use hokku_ir::backend::{Backend, Compiled, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::passes::FaultsSee;
 use hokku_ir::{BlockKey, GuestAddr};
 use thiserror::Error;
 
-use super::{Cached, DiskCache, DiskCacheConfig, Tier};
+use super::{Cached, DiskCache, DiskCacheConfig};
 use crate::code_cache::Outline;
 use crate::guest_memory::{Access, GuestMemory, MapError};
 use crate::loader::{ElfImage, LoadError};
-use crate::translator;
+use crate::{tiering, translator};
 
-/// The tier of what is translated ahead of time.
-const TIER: Tier = Tier(1);
+/// The tier of what is translated ahead of time: there is time to do it well.
+const TIER: Tier = Tier::Second;
 
 /// Why nothing could be translated.
 #[derive(Debug, Error)]
@@ -154,8 +154,10 @@ impl Builder<'_> {
         if let Some(Cached { outline, compiled, .. }) = self.disk.lookup(self.memory, key, TIER) {
             return (outline, compiled, true);
         }
-        let translation = translator::translate(self.memory, key, self.backend.passes(), FaultsSee::ExactFlags);
-        let compiled = self.backend.compile(&translation.region);
+        let passes = self.backend.passes();
+        let translation =
+            translator::translate(self.memory, key, &tiering::limits(TIER), passes, FaultsSee::ExactFlags);
+        let compiled = self.backend.compile_as(&translation.region, TIER);
         let outline = Outline::of(&translation.region);
         if let Some(code) = translation.guest_code() {
             self.disk.store(self.memory, TIER, &outline, &code, &compiled);

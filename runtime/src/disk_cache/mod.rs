@@ -24,7 +24,7 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use hokku_ir::backend::{Backend, Compiled};
+use hokku_ir::backend::{Backend, Compiled, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{BlockKey, GuestAddr};
 use xxhash_rust::xxh3::Xxh3;
@@ -60,10 +60,6 @@ impl DiskCacheConfig {
         Some(caches.join("hokku"))
     }
 }
-
-/// How much work went into a translation: those of different tiers are kept side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Tier(pub(crate) u8);
 
 /// A region from the cache, ready to be placed.
 #[derive(Debug)]

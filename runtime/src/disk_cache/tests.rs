@@ -13,6 +13,7 @@ use crate::guest_memory::{Placement, Prot};
 const IMAGE: ImageId = ImageId(0x1234);
 const CODE: [u8; 6] = [0x48, 0x89, 0xc8, 0x90, 0x90, 0xc3];
 const NAME: &str = "translator";
+const FIRST: Tier = Tier::First { counted: true };
 
 /// A folder of its own for each test, gone at the end.
 struct Folder(PathBuf);
@@ -85,11 +86,11 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
 
 fn store(cache: &DiskCache, memory: &GuestMemory, at: GuestAddr) {
     let (outline, compiled) = region(at);
-    cache.store(memory, Tier(1), &outline, &[CODE.to_vec()], &compiled);
+    cache.store(memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
 }
 
 fn found(cache: &DiskCache, memory: &GuestMemory, at: GuestAddr) -> Option<Cached> {
-    cache.lookup(memory, BlockKey::new(at, CpuMode::Long64), Tier(1))
+    cache.lookup(memory, BlockKey::new(at, CpuMode::Long64), FIRST)
 }
 
 #[test]
@@ -106,13 +107,13 @@ fn what_is_kept_is_found_in_the_next_run() {
     assert_eq!(cached.outline, outline);
     assert_eq!(format!("{:?}", cached.compiled), format!("{compiled:?}"));
     assert_eq!(cached.pages.iter().map(|p| p.0).collect::<Vec<_>>(), [at.0 - PAGE_SIZE + 3, at.0 + 3]);
-    let other = |key| next.lookup(&memory, key, Tier(1)).is_some();
+    let other = |key| next.lookup(&memory, key, FIRST).is_some();
     let key = BlockKey::new(at, CpuMode::Long64);
     assert!(other(key));
     assert!(!other(BlockKey { ordered: true, ..key }), "for one thread only");
     assert!(!other(BlockKey { single_step: true, ..key }));
     assert!(!other(BlockKey { pc: at.offset(3), ..key }), "a region is found by its first block");
-    assert!(next.lookup(&memory, key, Tier(2)).is_none(), "of another tier");
+    assert!(next.lookup(&memory, key, Tier::Second).is_none(), "of another tier");
     assert_eq!(contents(&folder.0).unwrap().regions(), 1);
 }
 
@@ -154,7 +155,7 @@ fn regions_with_a_failed_fetch_are_not_kept() {
     let cache = folder.cache();
     let (outline, mut compiled) = region(at);
     compiled.stops[1].kind = StopKind::Trap(hokku_ir::Trap::Fetch);
-    cache.store(&memory, Tier(1), &outline, &[CODE.to_vec()], &compiled);
+    cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
     assert!(found(&cache, &memory, at).is_none());
 }
 

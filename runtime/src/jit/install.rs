@@ -9,7 +9,7 @@ use hokku_ir::{BlockKey, GuestAddr};
 use super::JitCode;
 use super::linking::LinkRef;
 use crate::code_cache::{Code, CodePage, Outline, RegionId, Tables};
-use crate::disk_cache::{self, Cached};
+use crate::disk_cache::Cached;
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::tiering::{self, Tiers};
@@ -33,20 +33,11 @@ impl Fresh {
     }
 }
 
-/// The tier's name on disk.
-fn on_disk(tier: Tier) -> disk_cache::Tier {
-    disk_cache::Tier(match tier {
-        Tier::First { counted: false } => 0,
-        Tier::First { counted: true } => 1,
-        Tier::Second => 2,
-    })
-}
-
 /// What an earlier run has kept for `key`.
 fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
     let disk = team.disk_cache.as_ref()?;
     let start = Instant::now();
-    let Cached { outline, pages, compiled } = disk.lookup(&team.memory, key, on_disk(tier))?;
+    let Cached { outline, pages, compiled } = disk.lookup(&team.memory, key, tier)?;
     let stats = &team.stats;
     Stats::add(&stats.disk_regions, 1);
     Stats::add(&stats.disk_host_bytes, compiled.code.len() as u64);
@@ -70,7 +61,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     Stats::add(&team.stats.checked_regions, translation.is_checked.into());
     let kept = team.disk_cache.as_ref().filter(|_| !translation.is_checked);
     if let Some((disk, code)) = kept.zip(translation.guest_code()) {
-        disk.store(&team.memory, on_disk(tier), &outline, &code, &compiled);
+        disk.store(&team.memory, tier, &outline, &code, &compiled);
     }
     Fresh::new(team, outline, translation.pages, compiled, tier)
 }

@@ -8,7 +8,7 @@ use hokku_runtime::{GuestMemory, Team};
 
 use super::commpage::{self, CallNumbers};
 use super::stack::{self, StackRequest};
-use crate::abi::area::{B_ANY_ADDRESS, B_RANDOMIZED_ANY_ADDRESS, PAGE, Protection};
+use crate::abi::area::{B_ANY_ADDRESS, B_RANDOMIZED_BASE_ADDRESS, PAGE, Protection};
 use crate::abi::layout::{GuestType, word_bytes};
 use crate::abi::structs::{ExtendedImageInfo, ImageInfo, RealTimeData, UserSpaceProgramArgs};
 use crate::abi::thread::MAIN_STACK;
@@ -184,7 +184,7 @@ fn map_loader(team: &TeamState, machine: &Team, file: &[u8], path: &str) -> Resu
     let memory = &machine.memory;
     let mut areas = lock(&team.areas);
     let failed = |error: Status| StartError::Kernel { what: "find room for the runtime loader", error };
-    let base = areas.reserve(B_RANDOMIZED_ANY_ADDRESS, 0, high - low).map_err(failed)?;
+    let base = areas.reserve(B_RANDOMIZED_BASE_ADDRESS, 0, high - low).map_err(failed)?;
     let loaded = image.load(file, memory, GuestAddr(base))?;
     for (i, segment) in loaded.segments.iter().enumerate() {
         let name = format!(

@@ -114,7 +114,7 @@ pub struct Areas {
 /// Areas up to this size go below 2 GiB in 64-bit programs, where code reaches them with short instructions.
 const LOW_LIMIT: u64 = 64 << 20;
 
-/// Where ranges go that are reserved for images, which may be anywhere: each size has a place of its own, so that a library is at the same
+/// Where ranges go that are reserved for images: each size has a place of its own, so that a library is at the same
 /// address in most programs, and translations of its code can be used again.
 const IMAGE_PLACES: u64 = 0x6000_0000;
 /// Distance of two places.
@@ -339,7 +339,8 @@ impl Areas {
             }
             range.start
         } else {
-            let anywhere = matches!(spec, B_RANDOMIZED_ANY_ADDRESS | B_RANDOMIZED_BASE_ADDRESS);
+            // What the runtime loader asks for images by.
+            let anywhere = spec == B_RANDOMIZED_BASE_ADDRESS;
             let usual = image_place(size)..self.low.end;
             match self.gap(&usual, size).filter(|&at| anywhere && size <= LOW_LIMIT && at >= address) {
                 Some(at) => at,
