@@ -122,6 +122,7 @@ impl Asm {
     /// `op reg, rm` or `op rm, reg` (or with an extension of the opcode in `reg`), then `imm`.
     pub(crate) fn op(&mut self, op: Opcode, reg: u8, rm: impl Into<Rm>, imm: &[u8]) {
         let rm = rm.into();
+        debug_assert!(!matches!(rm, Rm::Mem(Mem { index: Some(RSP), .. })), "rsp cannot be an index");
         self.count += 1;
         let mut rex = if op.wide { 8 } else { 0 };
         let mut force = op.byte_reg && (4..8).contains(&reg);
@@ -212,7 +213,6 @@ impl Asm {
 
     fn memory(&mut self, reg: u8, m: &Mem) {
         let disp = m.disp.to_le_bytes();
-        debug_assert!(m.index != Some(RSP));
         let Some(base) = m.base else {
             // No base: SIB with base 101 and a 32-bit displacement (the form without SIB is relative to rip).
             self.buf.push(reg | 4);

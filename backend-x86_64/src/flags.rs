@@ -6,6 +6,7 @@
 
 use hokku_ir::{Cond, FlagSet, Gpr, IntCmp, Op, Type, Value, Width};
 
+use crate::Features;
 use crate::assign::slot_offset;
 use crate::encode::{Alu, HIGH, Opcode, Rm, Shift, Src};
 use crate::features::Features;
@@ -382,6 +383,12 @@ impl Lowering<'_> {
             }
             Op::MulFlagsS { w, a, b } => {
                 self.multiply_wide(true, w, a, b);
+            }
+            Op::CountOnesFlags { w, a } if self.features.contains(Features::POPCNT) && w >= Width::W32 => {
+                let a = self.src_rm(a, w);
+                let t = self.temp();
+                self.clobber_flags();
+                self.asm.op(Opcode::sse(0xf3, 0x0fb8).wide(w == Width::W64), t, a, &[]);
             }
             Op::VecTestFlags { op, ty, a, b } if self.test_vectors(op, ty, a, b) => {}
             _ => {

@@ -504,9 +504,15 @@ fn computes_flags_of(inst: &Inst, flags: &Op) -> bool {
         (Op::Mul { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) if w != Width::W8 => (w, a, b) == (w2, a2, b2),
         (Op::MulHighU { w, a, b }, Op::MulFlagsU { w: w2, a: a2, b: b2 })
         | (Op::MulHighS { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
-        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 }) => {
-            (w, a) == (w2, a2)
+        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 })
+        | (Op::CountOnes { w, a }, Op::CountOnesFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
+        (Op::CountLeadingZeros { w, a } | Op::CountTrailingZeros { w, a }, Op::CountZerosFlags { w: w2, a: a2, v }) => {
+            (w, a, inst.value) == (w2, a2, v)
         }
+        (
+            Op::VecStringIndex { control, explicit, a, a_len, b, b_len },
+            Op::VecStringFlags { control: c2, explicit: e2, a: a2, a_len: al2, b: b2, b_len: bl2 },
+        ) => (control, explicit, a, a_len, b, b_len) == (c2, e2, a2, al2, b2, bl2),
         _ => false,
     }
 }

@@ -187,6 +187,16 @@ impl Lowering<'_> {
         if w < Width::W32 || !self.features.contains(Features::BMI2) || !(self.flags_needed() || fixed.is_none()) {
             return false;
         }
+        if let (Shift::Ror | Shift::Rol, Some(n)) = (op, fixed) {
+            // `rorx`
+            let n = if op == Shift::Ror { n } else { (w.bits() as u8 - n) & (w.bits() as u8 - 1) };
+            let rm = self.src_rm(a, w);
+            self.consume_inst(self.cur);
+            let d = self.dest(v, if let Rm::Reg(r) = rm { Some(r) } else { None });
+            self.asm.vex(Opcode::sse(0xf2, 0x0f3af0).wide(w == Width::W64), false, d.reg, 0, rm, &[n]);
+            self.define(v, d);
+            return true;
+        }
         let prefix = match op {
             Shift::Shl => 0x66,
             Shift::Sar => 0xf3,

@@ -3,6 +3,7 @@
 use hokku_ir::ops::Lower;
 use hokku_ir::*;
 
+use crate::Features;
 use crate::assign::{MXCSR, SYSTEM_FLAGS, segment_base_offset};
 use crate::encode::{Alu, Shift};
 use crate::lower::Lowering;
@@ -229,35 +230,35 @@ impl Lower for Lowering<'_> {
     fn shld_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value, _: Value) {}
     fn shrd_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value, _: Value) {}
     fn bit_scan_flags(&mut self, _: Value, _: Width, _: Value) {}
-    fn count_leading_zeros(&mut self, dst: Value, _: Width, _: Value) {
-        self.rest(dst);
+    fn count_leading_zeros(&mut self, dst: Value, w: Width, a: Value) {
+        self.count_bits(dst, 0x0fbd, Features::LZCNT, w, a);
     }
-    fn count_trailing_zeros(&mut self, dst: Value, _: Width, _: Value) {
-        self.rest(dst);
+    fn count_trailing_zeros(&mut self, dst: Value, w: Width, a: Value) {
+        self.count_bits(dst, 0x0fbc, Features::BMI1, w, a);
     }
     fn count_zeros_flags(&mut self, dst: Value, _: Width, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn count_ones(&mut self, dst: Value, _: Width, _: Value) {
-        self.rest(dst);
+    fn count_ones(&mut self, dst: Value, w: Width, a: Value) {
+        self.count_bits(dst, 0x0fb8, Features::POPCNT, w, a);
     }
     fn count_ones_flags(&mut self, dst: Value, _: Width, _: Value) {
         self.rest(dst);
     }
-    fn extract_field(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn extract_field(&mut self, dst: Value, w: Width, a: Value, control: Value) {
+        self.cut_bits(dst, 0x0f38f7, Features::BMI1, w, a, control);
     }
-    fn low_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn low_bits(&mut self, dst: Value, w: Width, a: Value, n: Value) {
+        self.cut_bits(dst, 0x0f38f5, Features::BMI2, w, a, n);
     }
-    fn deposit_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn deposit_bits(&mut self, dst: Value, w: Width, a: Value, mask: Value) {
+        self.move_bits(dst, 0xf2, w, a, mask);
     }
-    fn extract_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn extract_bits(&mut self, dst: Value, w: Width, a: Value, mask: Value) {
+        self.move_bits(dst, 0xf3, w, a, mask);
     }
-    fn crc32c(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn crc32c(&mut self, dst: Value, from: Width, crc: Value, v: Value) {
+        self.checksum(dst, from, crc, v);
     }
     fn bit_test_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value) {}
     fn vec_test_flags(&mut self, _: Value, _: VecTest, _: Type, _: Value, _: Value) {}
@@ -284,8 +285,8 @@ impl Lower for Lowering<'_> {
             self.rest(dst);
         }
     }
-    fn compare_exchange_pair(&mut self, dst: Value, _: Width, _: Addr, _: Flag) {
-        self.rest(dst);
+    fn compare_exchange_pair(&mut self, dst: Value, w: Width, at: Addr, locked: Flag) {
+        self.exchange_pair(dst, w, at, locked.0);
     }
     fn fence(&mut self, _: Value, kind: Fence) {
         self.fence_memory(kind);
@@ -301,8 +302,19 @@ impl Lower for Lowering<'_> {
     fn load_masked(&mut self, dst: Value, w: Width, ty: Type, at: Addr, mask: Value) {
         self.masked_load(dst, w, ty, at, mask);
     }
-    fn gather(&mut self, dst: Value, _: Width, _: Width, _: Type, _: Num, _: Num, _: Num, _: Num, _: Addr) {
-        self.rest(dst);
+    fn gather(
+        &mut self,
+        dst: Value,
+        w: Width,
+        index: Width,
+        ty: Type,
+        to: Num,
+        mask: Num,
+        indices: Num,
+        scale: Num,
+        at: Addr,
+    ) {
+        self.gather_lanes(dst, (w, index), ty, [to.0, mask.0, indices.0], scale.0, at);
     }
     fn cpuid(&mut self, dst: Value) {
         self.rest(dst);
@@ -429,8 +441,8 @@ impl Lower for Lowering<'_> {
     fn zero_vectors(&mut self, dst: Value, all: Flag) {
         self.zero_all_vectors(dst, all.0);
     }
-    fn vec_string_index(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_string_index(&mut self, dst: Value, control: Num, explicit: Flag, a: Value, _: Value, b: Value, _: Value) {
+        self.string_index(dst, control.0, explicit.0, a, b);
     }
     fn vec_string_mask(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
         self.rest(dst);

@@ -194,4 +194,59 @@ impl Lowering<'_> {
         self.consume_inst(self.cur);
         self.asm.vex(Opcode::sse(0x66, code + 2), ty == Type::V256, r, mask, m, &[]);
     }
+
+    /// A gather: the host's own, on the registers where the guest's are.
+    pub(crate) fn gather_lanes(
+        &mut self,
+        v: Value,
+        (w, index): (Width, Width),
+        ty: Type,
+        regs: [u8; 3],
+        scale: u8,
+        at: Addr,
+    ) {
+        let pinned = regs.iter().all(|r| !self.is_vec_temp(*r));
+        // With a segment's base or other wrapping of addresses it is not one operand.
+        let plain = at.seg.is_none() && at.width == self.mode.word() && at.index.is_none();
+        if !self.features.contains(Features::AVX2) || !pinned || !plain {
+            return self.rest(v);
+        }
+        let [dst, mask, indices] = regs;
+        self.evict_vec(dst);
+        self.evict_vec(mask);
+        self.before_fault();
+        let mut m = self.address(at);
+        if m.index.is_some() {
+            let t = self.reusable(&m);
+            self.asm.lea(self.mode.word(), t, m);
+            m = Mem { space: crate::encode::Space::Guest, ..Mem::plain(t, 0) };
+        }
+        self.consume_inst(self.cur);
+        m = Mem { index: Some(indices), scale, short: at.width != Width::W64, ..m };
+        let op = Opcode::sse(0x66, if index == Width::W32 { 0x0f3892 } else { 0x0f3893 });
+        self.asm.vex(op.wide(w == Width::W64), ty == Type::V256, dst, mask, m, &[]);
+    }
+
+    /// `pcmpistri`, its flags with it. The other string comparisons, which take lengths or give a mask, are rarer.
+    pub(crate) fn string_index(&mut self, v: Value, control: u8, explicit: bool, a: Value, b: Value) {
+        if explicit || !self.features.contains(Features::SSE42) {
+            return self.rest(v);
+        }
+        self.take_rcx();
+        let form = self.free_form();
+        if self.is_deferred_load(b) {
+            self.force(a);
+        }
+        if form == Form::Legacy || self.is_aligned_load(b) {
+            self.force(b);
+        }
+        let a = self.vec_reg(a, Type::V128);
+        let b = self.vec_operand(b, Type::V128, form);
+        self.consume_pair();
+        let flags = self.joined_flags();
+        self.clobber_flags();
+        self.vec_one_code(form, Opcode::sse(0x66, 0x0f3a63), false, a, 0, b, &[control]);
+        self.flags_are(flags);
+        self.define_temp(v, crate::assign::RCX);
+    }
 }
