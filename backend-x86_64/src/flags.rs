@@ -9,7 +9,6 @@ use hokku_ir::{Cond, FlagSet, Gpr, IntCmp, Op, Type, Value, Width};
 use crate::Features;
 use crate::assign::slot_offset;
 use crate::encode::{Alu, HIGH, Opcode, Rm, Shift, Src};
-use crate::features::Features;
 use crate::lower::Lowering;
 use crate::plan::NONE;
 use crate::values::{Loc, Val};
