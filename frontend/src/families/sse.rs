@@ -192,9 +192,8 @@ fn sqrt_scalar(e: &mut Emitter, insn: &Insn, ty: Type) -> Translated {
 fn approximate_scalar(e: &mut Emitter, insn: &Insn, op: VecUn) -> Translated {
     let first = first_source(insn);
     let source = e.vector(insn, first + 1, Type::F32, Align::Any)?;
-    let bits = e.bitcast(Type::F32, Type::I32, source);
     let old = e.vector(insn, first, Type::V128, Align::Any)?;
-    let a = e.vec_insert(Width::W32, Type::V128, old, Num(0), bits);
+    let a = e.vec_merge_low(Type::F32, old, source);
     let v = e.vec_unary(op, Type::V128, a);
     write(e, insn, v)
 }

@@ -105,6 +105,7 @@ fn forget(known: &mut Known, op: &Op) {
             known.gpr = Default::default();
             known.flags = None;
         }
+        Op::ZeroVectors { .. } | Op::Gather { .. } => known.vector = Default::default(),
         _ => *known = Known::default(),
     }
 }
@@ -159,5 +160,11 @@ mod tests {
             "%1 = get_gpr rcx, w64\nstring movs, w8, rep, w64, no, ds\n%3 = get_gpr rcx, w64\nset_gpr rax, w64, %3\njump b0",
         );
         assert!(lines.contains(&"%3 = get_gpr rcx, w64".into()), "{lines:?}");
+        let lines = run(
+            "%1 = get_gpr rcx, w64\n%2 = get_vec #1, v256\nzero_vectors no\n%4 = get_gpr rcx, w64\n%5 = get_vec #1, v256\n\
+            set_gpr rax, w64, %4\nset_vec #2, v256, keep, %5\njump b0",
+        );
+        assert!(lines.contains(&"set_gpr rax, w64, %1".into()), "{lines:?}");
+        assert!(lines.contains(&"%5 = get_vec #1, v256".into()), "{lines:?}");
     }
 }
