@@ -1,6 +1,7 @@
 //! Compares hokku with this processor, and its JIT with its evaluator, on random guest code.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -9,10 +10,14 @@ use hokku_ir::CpuMode;
 use hokku_runtime::{Tiering, Tiers};
 use hokku_tests::fuzz::case::{self, Program, codes};
 use hokku_tests::fuzz::jobs::{self, Range};
+use hokku_tests::fuzz::progress::Progress;
 use hokku_tests::fuzz::report;
 use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 use hokku_tests::fuzz::sequence;
+
+/// Cases between two notes of the progress.
+const PART: u64 = 4_000_000;
 
 /// Random guest code on this processor and through hokku. The exit code is 1 where they differ without an explanation.
 #[derive(Debug, Parser)]
@@ -44,6 +49,9 @@ struct Arguments {
     /// Number of processes at once.
     #[arg(long, default_value_t = 1)]
     jobs: u64,
+    /// Keep the progress in this file; where it exists, go on with what is in it.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Differences to print in full, for each process.
     #[arg(long, default_value_t = 10)]
     reports: usize,
@@ -88,6 +96,12 @@ impl Arguments {
         })
     }
 
+    /// What decides which cases there are.
+    fn asked(&self) -> String {
+        let Arguments { seed, first, cases, engine, sequences, mnemonic, .. } = self;
+        format!("seed {seed}, from {first} for {cases}, {engine}, sequences {sequences}, mnemonic {mnemonic:?}")
+    }
+
     /// The command of a worker for `range`: these arguments, one word size.
     fn worker_command(&self, mode: CpuMode, range: Range) -> Command {
         let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "fuzz".into()));
@@ -119,20 +133,51 @@ fn main() -> ExitCode {
         list(&arguments);
         return ExitCode::SUCCESS;
     }
+    match compare(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs all that is asked for, a part after the other; whether all is the same.
+fn compare(arguments: &Arguments) -> Result<bool, String> {
+    let mut progress = Progress::open(arguments.state.as_deref(), &arguments.asked())?;
     let mut all = Tally::default();
     for mode in arguments.modes() {
         let plan = arguments.plan(mode);
         if plan.codes.is_empty() {
             continue;
         }
+        let bits = mode.word().bits();
         let start = Instant::now();
-        let programs =
-            Range { from: arguments.first / STATES, to: (arguments.first + arguments.cases).div_ceil(STATES) };
-        let tally = jobs::run(programs.split(arguments.jobs.max(1)), |range| arguments.worker_command(mode, range));
-        let rate = tally.cases as f64 / start.elapsed().as_secs_f64();
+        let end = arguments.first + arguments.cases;
+        let (mut next, mut tally) = progress.of(&bits.to_string(), arguments.first);
+        let before = tally.cases;
+        while next < end {
+            let part = end.min(next + PART);
+            let programs = Range { from: next / STATES, to: part.div_ceil(STATES) };
+            let found = jobs::run(programs.split(arguments.jobs.max(1)), |r| arguments.worker_command(mode, r));
+            for report in &found.reports {
+                println!("{report}");
+            }
+            tally.add(Tally { reports: Vec::new(), ..found });
+            next = part;
+            progress.note(&bits.to_string(), next, &tally)?;
+            if next < end {
+                eprintln!(
+                    "{bits}-bit: {next} of {end}, {} differences; go on with --first {next}",
+                    tally.differences()
+                );
+            }
+        }
+        let rate = (tally.cases - before) as f64 / start.elapsed().as_secs_f64();
         eprintln!(
             "{}-bit: {} instructions, {} cases ({} exceptions, {} skipped, {} untranslated), {} differences, {} crashes, {rate:.0}/s",
-            mode.word().bits(),
+            bits,
             plan.codes.len(),
             tally.cases,
             tally.exceptions,
@@ -150,16 +195,13 @@ fn main() -> ExitCode {
         }
         all.add(tally);
     }
-    for report in &all.reports {
-        println!("{report}");
-    }
     for (name, n) in &all.explained {
         eprintln!("{n:10} explained: {name}");
     }
     for (name, n) in &all.different {
         println!("{n:8} {name}");
     }
-    if all.differences() == 0 && all.crashes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(all.differences() == 0 && all.crashes.is_empty())
 }
 
 fn list(arguments: &Arguments) {
@@ -185,7 +227,8 @@ fn worker(arguments: &Arguments, from: u64, to: u64) -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        let tally = runner.run(&arguments.plan(mode), from, to, jobs::announce);
+        let range = Range { from, to };
+        let tally = runner.run(&arguments.plan(mode), from, to, |number| jobs::announce(range, number));
         if let Err(error) = jobs::hand_over(&tally) {
             eprintln!("{error}");
             return ExitCode::from(2);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use hokku_ir::{CpuMode, CpuState, Gpr, Seg};
 use iced_x86::{
-    Code, CodeSize, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
-    UsedMemory,
+    Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
+    Register, UsedMemory, UsedRegister,
 };
 
 use super::encoding::{self, Encoded, bitness};
@@ -38,6 +38,10 @@ pub struct Program {
     single: bool,
     /// Memory that the first instruction uses: what single-instruction states aim at the scratch pages.
     used: Vec<UsedMemory>,
+    /// Numbers of the vector registers that it uses.
+    vectors: Vec<usize>,
+    /// Whether it works on the x87 unit, or may.
+    uses_x87: bool,
 }
 
 /// Where a run starts.
@@ -91,7 +95,12 @@ impl Program {
         }
         aim_constants(rng, mode, &mut bytes, &insn);
         insn = encoding::decode(mode, at, &bytes);
-        let used = InstructionInfoFactory::new().info(&insn).used_memory().to_vec();
+        let mut factory = InstructionInfoFactory::new();
+        let info = factory.info(&insn);
+        let used = info.used_memory().to_vec();
+        let registers = || info.used_registers().iter().map(UsedRegister::register);
+        let vectors = registers().filter(|r| r.is_vector_register()).map(Register::number).collect();
+        let uses_x87 = registers().any(|r| r.is_st() || r.is_mm()) || is_of_x87(code);
         if mode == CpuMode::Protected32 && writes_code_segment(&insn, &used) {
             return None;
         }
@@ -107,13 +116,14 @@ impl Program {
                 return None;
             }
         }
-        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], single: true, used })
+        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], single: true, used, vectors, uses_x87 })
     }
 
     /// Code of several instructions whose states the caller prepares.
     pub fn sequence(mode: CpuMode, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
         let arrivals = vec![at + bytes.len() as u64];
-        Program { mode, at, bytes, arrivals, insns, single: false, used: Vec::new() }
+        let (used, vectors) = (Vec::new(), Vec::new());
+        Program { mode, at, bytes, arrivals, insns, single: false, used, vectors, uses_x87: true }
     }
 
     /// Whether it is one instruction.
@@ -126,10 +136,16 @@ impl Program {
         self.mode == CpuMode::Protected32 && self.insns.iter().any(uses_based_segment)
     }
 
-    /// A random state to run the one instruction from; `None` where memory of this process would be touched.
-    pub fn start(&self, rng: &mut Rng) -> Option<Start> {
+    /// A random state to run the one instruction from; `None` where memory of this process would be touched. Of vector and x87 registers that
+    /// the instruction does not use, the values are those of `last`, the state before.
+    pub fn start(&self, rng: &mut Rng, last: &mut Option<CpuState>) -> Option<Start> {
         let insn = &self.insns[0];
-        let mut start = Start { cpu: values::state(rng, self.mode), memory: Vec::new() };
+        let cpu = match last {
+            Some(last) => values::next_state(rng, self.mode, last, &self.vectors, self.uses_x87),
+            None => values::state(rng, self.mode),
+        };
+        *last = Some(cpu.clone());
+        let mut start = Start { cpu, memory: Vec::new() };
         start.cpu.rip = self.at;
         if self.needs_segments() {
             for (i, seg) in [Seg::Fs, Seg::Gs].into_iter().enumerate() {
@@ -253,6 +269,13 @@ impl Start {
             memory[offset..offset + bytes.len()].copy_from_slice(bytes);
         }
     }
+}
+
+/// Whether `code` is of the x87 unit or MMX, or stores or loads their state.
+fn is_of_x87(code: Code) -> bool {
+    use CpuidFeature::*;
+    let features = [FPU, FPU287, FPU387, FXSR, MMX, XSAVE, XSAVEC, XSAVEOPT];
+    code.cpuid_features().iter().any(|f| features.contains(f))
 }
 
 /// Whether it names fs or gs, whose bases are not zero.

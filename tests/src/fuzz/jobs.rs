@@ -29,10 +29,15 @@ impl Range {
 /// How many crashes a range may have before the rest of it is given up.
 const CRASHES: usize = 20;
 
-/// The worker's side: tells which program comes next.
-pub fn announce(number: u64) {
-    // A parent that is gone needs no telling; the worker ends with its range.
-    let _ = writeln!(io::stdout(), "p {number}");
+/// How many programs a worker runs between two that it tells of, which takes its time.
+const STRIDE: u64 = 64;
+
+/// The worker's side: tells which program comes next. In a long range that is one of many, in a short one each.
+pub fn announce(range: Range, number: u64) {
+    if range.to - range.from <= STRIDE || number % STRIDE == 0 {
+        // A parent that is gone needs no telling; the worker ends with its range.
+        let _ = writeln!(io::stdout(), "p {number}");
+    }
 }
 
 /// The worker's side: hands over what it found.
@@ -56,34 +61,32 @@ pub fn run(ranges: Vec<Range>, command: impl Fn(Range) -> Command + Sync) -> Tal
 
 fn range(range: Range, command: impl Fn(Range) -> Command) -> Tally {
     let mut tally = Tally::default();
-    let mut rest = range;
-    for _ in 0..CRASHES {
-        if rest.from >= rest.to {
-            break;
-        }
-        let done = command(rest).stdout(Stdio::piped()).spawn().and_then(one);
-        match done {
-            Ok((Some(found), _, _)) => {
-                tally.add(found);
-                return tally;
-            }
+    let mut waiting = vec![range];
+    let mut crashes = 0;
+    while let Some(range) = waiting.pop().filter(|r| r.from < r.to) {
+        match command(range).stdout(Stdio::piped()).spawn().and_then(one) {
+            Ok((Some(found), _, _)) => tally.add(found),
             Ok((None, at, status)) => {
-                let at = at.unwrap_or(rest.from);
-                tally.crashes.push(format!("program {at}: the worker ended with {status}"));
-                // What the worker found before is found again by a run that ends before the crash.
-                if at > rest.from {
-                    if let Ok((Some(found), _, _)) =
-                        command(Range { to: at, ..rest }).stdout(Stdio::piped()).spawn().and_then(one)
-                    {
-                        tally.add(found);
-                    }
-                }
-                rest.from = at + 1;
+                // What the worker found before is found again by one that ends before the crash.
+                let at = at.unwrap_or(range.from);
+                let end = (at + STRIDE).min(range.to);
+                let parts = if range.to - range.from <= STRIDE {
+                    tally.crashes.push(format!("program {at}: the worker ended with {status}"));
+                    crashes += 1;
+                    [Range { from: at + 1, ..range }, Range { to: at, ..range }].to_vec()
+                } else {
+                    [Range { from: end, ..range }, Range { from: at, to: end }, Range { to: at, ..range }].to_vec()
+                };
+                waiting.extend(parts.into_iter().filter(|r| r.from < r.to));
             }
             Err(error) => {
                 tally.crashes.push(format!("cannot run a worker: {error}"));
                 return tally;
             }
+        }
+        if crashes >= CRASHES {
+            tally.crashes.push(format!("given up: programs {waiting:?}"));
+            break;
         }
     }
     tally

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hokku_ir::Region;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::text::print;
-use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+use iced_x86::{Decoder, DecoderOptions, Formatter, Mnemonic, NasmFormatter};
 
 use super::case::{Program, Start};
 use super::compare::{After, Field, everything, hex};
@@ -26,6 +26,9 @@ pub fn listing(program: &Program) -> String {
     let mut formatter = NasmFormatter::new();
     let mut text = String::new();
     for insn in &program.insns {
+        if !program.is_single() && insn.mnemonic() == Mnemonic::Nop {
+            continue; // what was taken out
+        }
         let mut line = String::new();
         formatter.format(insn, &mut line);
         let offset = (insn.ip() - program.at) as usize;
@@ -35,7 +38,7 @@ pub fn listing(program: &Program) -> String {
     text
 }
 
-/// The whole report. `fields` are the differences; the sides are the processor and what was tested.
+/// The whole report. `fields` are the differences, `explained` the explanations of others; the sides are the processor and what was tested.
 pub fn difference(
     id: Id,
     command: &str,
@@ -43,6 +46,7 @@ pub fn difference(
     start: &Start,
     translated: &Translated,
     fields: &[Field],
+    explained: &[&'static str],
     sides: (&After<'_>, &After<'_>),
     first_name: &str,
 ) -> String {
@@ -51,6 +55,9 @@ pub fn difference(
     let _ =
         writeln!(text, "==== difference: seed {:#x}, case {}, {bits}-bit; again with: {command}", id.seed, id.number);
     text += &listing(program);
+    if !explained.is_empty() {
+        let _ = writeln!(text, "  explained beside it: {}", explained.join(", "));
+    }
     for (at, bytes) in &start.memory {
         let _ = writeln!(text, "  memory {at:#x}: {}", hex(bytes));
     }

@@ -143,8 +143,10 @@ impl Runner {
     fn program(&mut self, plan: &Plan, number: u64, program: &Program, rng: &mut Rng, tally: &mut Tally) {
         let translated = evaluate::translated(program, rng.percent(50));
         self.machine.load(program);
+        let mut last = None;
         for state in 0..STATES {
-            let start = if plan.sequences { Some(sequence::start(rng, plan.mode)) } else { program.start(rng) };
+            let start =
+                if plan.sequences { Some(sequence::start(rng, plan.mode)) } else { program.start(rng, &mut last) };
             let Some(start) = start else {
                 tally.skipped += 1;
                 continue;
@@ -214,7 +216,7 @@ impl Runner {
         let whole = program;
         let (program, translated) = (&smaller, &translated);
         let start = self.shrunk(program, translated, start.clone());
-        let Both::Compared { fields, native, ours, endings, .. } = self.both(program, translated, &start) else {
+        let Both::Compared { fields, explained, native, ours, endings } = self.both(program, translated, &start) else {
             return;
         };
         let memory = self.machine.memory();
@@ -236,6 +238,7 @@ impl Runner {
                 &start,
                 translated,
                 &fields,
+                &explained,
                 (&first, &second),
                 self.machine.name(),
             )

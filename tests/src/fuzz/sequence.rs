@@ -1,5 +1,5 @@
-//! Random pieces of code: 5 to 50 instructions with forward jumps, a counted loop and calls, so that passes, liveness and register allocation
-//! are compared too.
+//! Random pieces of code: 5 to 50 instructions of all families with jumps forward (direct, conditional, computed, by rcx), a counted loop and
+//! calls, so that passes, liveness and register allocation are compared too.
 //!
 //! Memory operands go through registers that nothing in the piece writes: rbx and rsi (and, in 64-bit code, rbp, r12 and r13) point into the
 //! scratch pages, rdi is a small index, rsp a stack there. rbp (r15 in 64-bit code) counts the loop.
@@ -12,8 +12,9 @@ use iced_x86::{
 
 use super::case::{Program, Start};
 use super::encoding::{self, bitness};
+use super::items;
 use super::rng::Rng;
-use super::safety::is_near_branch;
+use super::safety::{is_indirect, is_near_branch};
 use super::values;
 use crate::oracle::layout::{CODE, SCRATCH};
 
@@ -118,6 +119,8 @@ struct Piece<'a> {
     bytes: Vec<u8>,
     /// Places of 32-bit jump distances and the item that they lead to.
     jumps: Vec<(usize, usize)>,
+    /// The same for addresses of 32 bits.
+    addresses: Vec<(usize, usize)>,
     /// Where items start.
     items: Vec<usize>,
 }
@@ -125,8 +128,8 @@ struct Piece<'a> {
 /// A random piece of code with instructions from `codes`.
 pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode) -> Program {
     let count = 5 + rng.below(46) as usize;
-    let mut piece =
-        Piece { rng, mode, codes, factory: InstructionInfoFactory::new(), bytes: vec![], jumps: vec![], items: vec![] };
+    let factory = InstructionInfoFactory::new();
+    let mut piece = Piece { rng, mode, codes, factory, bytes: vec![], jumps: vec![], addresses: vec![], items: vec![] };
     let functions = piece.rng.below(3) as usize;
     piece.body(count, functions);
     piece.finish(count, functions)
@@ -157,8 +160,9 @@ impl Piece<'_> {
                 }
                 1 if functions > 0 => {
                     let function = self.rng.below(functions as u64) as usize;
-                    self.jump(&[0xe8], count + 1 + function);
+                    self.call(count + 1 + function);
                 }
+                2 if self.rng.percent(40) && self.bytes.len() + 64 < ROOM => self.prepared(),
                 _ => self.instruction(true),
             }
             if let Some((start, end)) = looped {
@@ -185,6 +189,10 @@ impl Piece<'_> {
             let distance = (self.items[item] as i64 - (place as i64 + 4)) as i32;
             self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
         }
+        for (place, item) in std::mem::take(&mut self.addresses) {
+            let address = AT as u32 + self.items[item] as u32;
+            self.bytes[place..place + 4].copy_from_slice(&address.to_le_bytes());
+        }
         let insns = decode_all(self.mode, AT, &self.bytes);
         Program::sequence(self.mode, AT, self.bytes, insns)
     }
@@ -196,10 +204,60 @@ impl Piece<'_> {
         self.bytes.extend([0; 4]);
     }
 
-    /// A conditional jump forward.
+    /// A conditional jump forward, sometimes one that counts rcx or one to a computed address.
     fn branch(&mut self, item: usize) {
-        let condition = self.rng.below(16) as u8;
-        self.jump(&[0x0f, 0x80 | condition], item);
+        match self.rng.below(16) {
+            // jrcxz, loop, loope, loopne: to a jump that reaches
+            0 => {
+                let count = self.rng.pick(&[0xe0, 0xe1, 0xe2, 0xe3]);
+                self.bytes.extend([count, 2, 0xeb, 5]);
+                self.jump(&[0xe9], item);
+            }
+            1 => {
+                self.address(item);
+                self.bytes.extend([0xff, 0xe1]);
+            }
+            _ => {
+                let condition = self.rng.below(16) as u8;
+                self.jump(&[0x0f, 0x80 | condition], item);
+            }
+        }
+    }
+
+    /// A call, sometimes to a computed address.
+    fn call(&mut self, item: usize) {
+        if self.rng.one_in(5) {
+            self.address(item);
+            self.bytes.extend([0xff, 0xd1]);
+        } else {
+            self.jump(&[0xe8], item);
+        }
+    }
+
+    /// `mov ecx, address of item`
+    fn address(&mut self, item: usize) {
+        self.bytes.push(0xb9);
+        self.addresses.push((self.bytes.len(), item));
+        self.bytes.extend([0; 4]);
+    }
+
+    /// An item of several instructions.
+    fn prepared(&mut self) {
+        let item = match self.rng.below(8) {
+            0..=2 => {
+                self.bytes.extend(items::string(self.rng, self.mode));
+                return;
+            }
+            3 => items::division(self.rng, self.mode),
+            4 => items::scan(self.rng, self.mode),
+            5 => items::bit_string(self.rng, self.mode),
+            _ => {
+                self.bytes.extend(items::rounding(self.rng, self.mode));
+                return;
+            }
+        };
+        self.bytes.extend(item);
+        self.define_flags();
     }
 
     /// `mov counter, n`
@@ -236,6 +294,9 @@ impl Piece<'_> {
             }
             self.bytes.extend(&found.bytes);
             if leaves_flags_undefined(&insn) {
+                if let Some(read) = self.rng.percent(50).then(|| items::read_flags(self.rng, &insn)).flatten() {
+                    self.bytes.extend(read);
+                }
                 self.define_flags();
             }
             return;
@@ -313,18 +374,13 @@ fn is_near_pointer(memory: &UsedMemory, mode: CpuMode, own: bool, stack: bool) -
 /// Whether what follows must not see the flags. `and`, `or`, `xor` and `test` leave AF undefined by the manual, but all processors clear it.
 fn leaves_flags_undefined(insn: &Instruction) -> bool {
     let logic = matches!(insn.mnemonic(), Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Test);
-    let shift = matches!(
-        insn.mnemonic(),
-        Mnemonic::Shl
-            | Mnemonic::Sal
-            | Mnemonic::Shr
-            | Mnemonic::Sar
-            | Mnemonic::Rol
-            | Mnemonic::Ror
-            | Mnemonic::Rcl
-            | Mnemonic::Rcr
-    );
-    shift || (insn.rflags_undefined() != 0 && !logic)
+    is_shift(insn) || (insn.rflags_undefined() != 0 && !logic)
+}
+
+/// Whether it is a shift or rotation, of which flags depend on the count.
+pub fn is_shift(insn: &Instruction) -> bool {
+    use Mnemonic::*;
+    matches!(insn.mnemonic(), Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr)
 }
 
 /// Decodes `bytes` from start to end.
@@ -373,10 +429,13 @@ fn nop(len: usize) -> Vec<u8> {
 /// `program` with the instruction number `n` replaced by a `nop`; `None` for jumps and what the shape needs.
 pub fn without(program: &Program, n: usize) -> Option<Program> {
     let insn = program.insns.get(n)?;
-    // Without its counter a loop would not end.
-    let counter = if program.mode == CpuMode::Protected32 { Register::RBP } else { Register::R15 };
-    let counts = insn.op_count() > 0 && insn.op_register(0).full_register() == counter;
-    if counts || is_near_branch(insn) || insn.flow_control() != FlowControl::Next || insn.mnemonic() == Mnemonic::Nop {
+    // Without its counter a loop would not end; a pointer or a computed address would lead anywhere.
+    let register = if insn.op_count() > 0 { insn.op_register(0).full_register() } else { Register::None };
+    let kept = reserved(program.mode).contains(&register);
+    let saved = insn.mnemonic() == Mnemonic::Push && register == Register::RCX;
+    let aims = program.insns.get(n + 1).is_some_and(|next| is_indirect(next.flow_control()));
+    let leads = is_near_branch(insn) || insn.flow_control() != FlowControl::Next;
+    if kept || saved || aims || leads || insn.mnemonic() == Mnemonic::Nop {
         return None;
     }
     let mut bytes = program.bytes.clone();

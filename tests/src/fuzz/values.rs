@@ -229,6 +229,15 @@ pub fn x87(rng: &mut Rng) -> X87 {
 
 /// A random state for code of `mode`.
 pub fn state(rng: &mut Rng, mode: CpuMode) -> CpuState {
+    let mut cpu = scalar_state(rng, mode);
+    let vectors = if mode == CpuMode::Protected32 { 8 } else { 16 };
+    cpu.vector[..vectors].fill_with(|| vector(rng));
+    cpu.x87 = x87(rng);
+    cpu
+}
+
+/// A state whose vector registers and x87 unit are those of the start.
+fn scalar_state(rng: &mut Rng, mode: CpuMode) -> CpuState {
     let mut cpu = CpuState::new(mode);
     let gprs = mode.gpr_count();
     let mask = mode.word().mask();
@@ -250,8 +259,6 @@ pub fn state(rng: &mut Rng, mode: CpuMode) -> CpuState {
         CpuMode::Long64 => (0x33, 0x2b),
     };
     cpu.selector = [data, code, data, data, 0, 0];
-    let vectors = if mode == CpuMode::Protected32 { 8 } else { 16 };
-    cpu.vector[..vectors].fill_with(|| vector(rng));
     cpu.mxcsr = MXCSR_START;
     if rng.percent(60) {
         cpu.mxcsr |= rng.u64() as u32 & 0xe07f & if rng.percent(50) { u32::MAX } else { !0x3f };
@@ -259,6 +266,17 @@ pub fn state(rng: &mut Rng, mode: CpuMode) -> CpuState {
     if rng.percent(10) {
         cpu.mxcsr &= !(rng.u64() as u32 & 0x1f80);
     }
-    cpu.x87 = x87(rng);
+    cpu
+}
+
+/// A random state like [`state`], in which the vector registers but `vectors`, and without `x87` the x87 unit too, are as in `last`: most of
+/// the time that a state takes goes into them.
+pub fn next_state(rng: &mut Rng, mode: CpuMode, last: &CpuState, vectors: &[usize], x87: bool) -> CpuState {
+    let mut cpu = scalar_state(rng, mode);
+    cpu.vector = last.vector;
+    for n in vectors {
+        cpu.vector[*n] = vector(rng);
+    }
+    cpu.x87 = if x87 { self::x87(rng) } else { last.x87.clone() };
     cpu
 }
