@@ -6,4 +6,5 @@ mod corrupted;
 mod fuzz_corpus;
 mod hokku;
 mod lab;
+mod lab_corpus;
 mod programs;

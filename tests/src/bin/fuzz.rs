@@ -1,7 +1,8 @@
 //! Compares hokku with this processor, and its JIT with its evaluator, on random guest code.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use hokku_ir::CpuMode;
 use hokku_runtime::{Tiering, Tiers};
 use hokku_tests::fuzz::case::{self, Program, codes};
 use hokku_tests::fuzz::jobs::{self, Range};
+use hokku_tests::fuzz::lab;
 use hokku_tests::fuzz::progress::Progress;
 use hokku_tests::fuzz::report;
 use hokku_tests::fuzz::rng::Rng;
@@ -58,6 +60,9 @@ struct Arguments {
     /// List the instructions that are compared and, with the reason, the translated ones that are not; run nothing.
     #[arg(long)]
     list: bool,
+    /// Write this many cases of each family and word size, with this processor's results, as `tests/lab` has them; run nothing else.
+    #[arg(long, num_args = 2, value_names = ["COUNT", "DIR"])]
+    lab: Option<Vec<String>>,
     /// Run programs FROM to TO in this process and tell the results to the one that started it.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], hide = true)]
     worker: Option<Vec<u64>>,
@@ -133,7 +138,11 @@ fn main() -> ExitCode {
         list(&arguments);
         return ExitCode::SUCCESS;
     }
-    match compare(&arguments) {
+    let done = match &arguments.lab {
+        Some(to) => write_lab(&to[0], Path::new(&to[1]), arguments.seed),
+        None => compare(&arguments),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -141,6 +150,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes cases of the lab to a file for each family.
+fn write_lab(count: &str, dir: &Path, seed: u64) -> Result<bool, String> {
+    let count: usize = count.parse().map_err(|e| format!("{count}: {e}"))?;
+    for family in lab::FAMILIES {
+        // Pieces have the registers of a whole state.
+        let count = if family == "pieces" { count / 4 } else { count };
+        let file = dir.join(format!("{family}.jsonl"));
+        fs::write(&file, lab::cases(family, count, seed)?).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    Ok(true)
 }
 
 /// Runs all that is asked for, a part after the other; whether all is the same.

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod items;
 pub mod jobs;
+pub mod lab;
 pub mod lanes;
 pub mod machine;
 pub mod pages;
