@@ -84,6 +84,7 @@ fn block_live_in(
             | Op::SbbFlags { f, .. }
             | Op::RotlCarry { f, .. }
             | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
+            Op::Ado { f, .. } | Op::AdoFlags { f, .. } => need(f, FlagSet::OF),
             Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
             Op::ShlFlags { f, .. }
             | Op::ShrFlags { f, .. }
@@ -94,12 +95,13 @@ fn block_live_in(
             | Op::RotrFlags { f, .. } => need(f, result),
             Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
             Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } => need(f, FlagSet::STATUS),
-            Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
             Op::MergeFlags { set, a, b } => {
                 need(a, result & set);
                 need(b, result - set);
             }
             _ => {
+                // An op that is not named above may read all of the flags that it is given.
+                inst.op.values(&mut |v| need(v, FlagSet::STATUS));
                 let fx = inst.op.effects();
                 let reads = fx.contains(Effects::reads_state) && writes_or_reads_flags_itself(&inst.op);
                 if reads || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags) {
@@ -148,6 +150,20 @@ mod tests {
             "%1 = get_flags \n%2 = condition b, %1\n%3 = get_gpr rax, w64\n%4 = sub_flags w64, %3, %3\nset_flags {cpazso}, %4\nbranch %2, b0, b0",
         );
         assert!(lines.contains(&"set_flags {c}, %4".to_string()), "{lines:?}");
+    }
+
+    /// Every op that takes flags beside the result that gives them.
+    #[test]
+    fn additions_with_either_carry_keep_it() {
+        for (op, kept) in [("adc", "{c}"), ("ado", "{o}"), ("sbb", "{c}")] {
+            let block = format!(
+                "%1 = get_gpr rax, w64\n%2 = add_flags w64, %1, %1\nset_flags {{cpazso}}, %2\ninsn 0x1001, #1\n\
+                 %5 = get_flags \n%6 = {op} w64, %1, %1, %5\nset_gpr rax, w64, %6\ninsn 0x1002, #1\n\
+                 %9 = sub_flags w64, %1, %1\nset_flags {{cpazso}}, %9\njump 0x10"
+            );
+            let lines = run(FaultsSee::LiveFlags, &block);
+            assert!(lines.contains(&format!("set_flags {kept}, %2")), "{op}: {lines:?}");
+        }
     }
 
     #[test]

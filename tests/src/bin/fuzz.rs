@@ -19,7 +19,7 @@ use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 use hokku_tests::fuzz::sequence;
 
 /// Cases between two notes of the progress.
-const PART: u64 = 4_000_000;
+const PART: u64 = 400_000;
 
 /// Random guest code on this processor and through hokku. The exit code is 1 where they differ without an explanation.
 #[derive(Debug, Parser)]
@@ -103,8 +103,10 @@ impl Arguments {
 
     /// What decides which cases there are.
     fn asked(&self) -> String {
-        let Arguments { seed, first, cases, engine, sequences, mnemonic, .. } = self;
-        format!("seed {seed}, from {first} for {cases}, {engine}, sequences {sequences}, mnemonic {mnemonic:?}")
+        let Arguments { seed, first, cases, engine, tier, sequences, mnemonic, .. } = self;
+        format!(
+            "seed {seed}, from {first} for {cases}, {engine}, tier {tier}, sequences {sequences}, mnemonic {mnemonic:?}"
+        )
     }
 
     /// The command of a worker for `range`: these arguments, one word size.

@@ -3,7 +3,7 @@
 use hokku_ir::eval::Evaluator;
 use hokku_ir::guest::{MXCSR_START, X87};
 use hokku_ir::{CpuMode, CpuState, Gpr};
-use iced_x86::{Code, CpuidFeature, InstructionInfoFactory};
+use iced_x86::{Code, CpuidFeature, InstructionInfoFactory, Mnemonic};
 use serde_json::{Map, Value, json};
 
 use super::case::{self, Program, Start};
@@ -68,7 +68,10 @@ pub fn cases(name: &str, count: usize, seed: u64) -> Result<String, String> {
                 let start = program.start(&mut rng, &mut None).map(|s| plain(&program, s));
                 (program, start)
             };
-            let Some(start) = start.filter(|s| program.start_is_harmless(s) && has_no_bases(&s.cpu)) else { continue };
+            // `hlt` is a case's end.
+            let ends = program.insns.iter().any(|i| i.mnemonic() == Mnemonic::Hlt);
+            let start = start.filter(|s| program.start_is_harmless(s) && has_no_bases(&s.cpu) && !ends);
+            let Some(start) = start else { continue };
             let id = format!("{name}-{}-{found}", bitness(mode));
             if let Some(case) = one(&mut oracle, &id, &program, &start) {
                 text += &case.to_string();
