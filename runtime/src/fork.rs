@@ -15,6 +15,7 @@ impl Thread {
             let _world = team.world.hold();
             let _tables = team.code.lock();
             let _disk = team.disk_cache.as_ref().map(|disk| disk.hold());
+            let _rewritten = team.rewritten.hold();
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
             let _optimiser = team.optimiser.hold();

@@ -101,6 +101,16 @@ impl Thread {
         flow
     }
 
+    /// Evaluates the block at `rip` as it is now. Nothing of it is kept.
+    pub(crate) fn interpret_rewritten(&mut self) -> Flow {
+        self.sync_x87();
+        let region = translator::translate_block(&self.team.memory, self.key());
+        self.team.rewritten.count(&self.team.memory, &region);
+        Stats::add(&self.team.stats.evaluated_blocks, 1);
+        let (memory, processor) = (&self.team.memory, &self.team.processor);
+        self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
+    }
+
     /// Evaluates the one instruction at `rip`. Its translation is not kept, so that it may change its own page.
     pub(crate) fn interpret_instruction(&mut self) -> Flow {
         self.sync_x87();

@@ -22,6 +22,7 @@ pub mod loader;
 mod perf_map;
 pub mod personality;
 mod processor;
+mod rewritten;
 mod stats;
 pub mod team;
 pub mod thread;

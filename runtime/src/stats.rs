@@ -100,6 +100,8 @@ counters! {
     stale_code "changes found by checked code";
     /// Regions translated that check their code.
     checked_regions "regions that check their code";
+    /// Blocks of rewritten code that were evaluated instead of translated.
+    evaluated_blocks "rewritten blocks evaluated";
     /// Regions dropped.
     invalidated_regions "regions invalidated";
 }

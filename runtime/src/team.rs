@@ -18,6 +18,7 @@ use crate::loader::Symbols;
 use crate::perf_map::PerfMap;
 use crate::personality::Personality;
 use crate::processor::Processor;
+use crate::rewritten::RewrittenCode;
 use crate::stats::Stats;
 use crate::thread::{Extent, Thread, ThreadHandle, ThreadList};
 use crate::tiering::Tiering;
@@ -131,6 +132,7 @@ pub struct Team {
     pub(crate) tiering: Tiering,
     pub(crate) optimiser: Optimiser,
     pub(crate) world: World,
+    pub(crate) rewritten: RewrittenCode,
     order: Order,
     /// Whether ordered code differs from other code on this host.
     needs_order: bool,
@@ -181,6 +183,7 @@ impl Team {
                 tiering: config.tiering,
                 optimiser: Optimiser::default(),
                 world: World::default(),
+                rewritten: RewrittenCode::default(),
                 order: Order::default(),
                 needs_order,
             }
@@ -226,6 +229,7 @@ impl Team {
         let dropped = self.code.drop_stale(self.backend.as_deref(), at);
         Stats::add(&self.stats.stale_code, 1);
         Stats::add(&self.stats.invalidated_regions, dropped.regions);
+        self.rewritten.note(&dropped.blocks);
         dropped.blocks
     }
 
@@ -267,6 +271,9 @@ impl CodeOwner for Team {
             Change::File => &self.stats.file_invalidations,
         };
         Stats::add(cause, 1);
+        if matches!(why, Change::Store | Change::HostStore) {
+            self.rewritten.note(&dropped.blocks);
+        }
         Stats::add(&self.stats.invalidations, 1);
         Stats::add(&self.stats.invalidated_regions, dropped.regions);
     }

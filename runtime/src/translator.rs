@@ -144,13 +144,25 @@ struct FleetingCode<'a>(&'a GuestMemory);
 
 impl CodeSource for FleetingCode<'_> {
     fn fetch(&self, at: GuestAddr, buf: &mut [u8]) -> usize {
-        let executable = |i: &u64| self.0.protection(at.offset(*i)).is_some_and(|p| p.allows(Access::Execute));
-        let len = (0..(buf.len().min(LONGEST_INSTRUCTION) as u64)).take_while(executable).count();
+        let executable = |at| self.0.protection(at).is_some_and(|p| p.allows(Access::Execute));
+        let mut len = 0;
+        while len < buf.len() && executable(at.offset(len as u64)) {
+            let in_page = (PAGE_SIZE - at.offset(len as u64).0 % PAGE_SIZE) as usize;
+            len = buf.len().min(len + in_page);
+        }
         match self.0.read_bytes(at, &mut buf[..len]) {
             Ok(()) => len,
             Err(fault) => fault.address.0.saturating_sub(at.0) as usize,
         }
     }
+}
+
+/// Translates the block that `key` names, to be run at once: as far as an instruction that may change it.
+pub(crate) fn translate_block(memory: &GuestMemory, key: BlockKey) -> Region {
+    let limits = Limits { max_instructions: 64, ..Limits::single_block() };
+    let mut region = hokku_frontend::translate(&FleetingCode(memory), key, &limits);
+    passes::end_where_code_may_change(&mut region);
+    region
 }
 
 /// Translates the one instruction that `key` names, to be run at once.

@@ -37,7 +37,7 @@ fn checks_itself(program: &str) {
     let scratch = Scratch::new(program);
     let share = format!("{}:/scratch", scratch.0.display());
     let args: &[&str] = match program {
-        "memory" | "stdio" => &["/scratch"],
+        "codechange" | "memory" | "stdio" => &["/scratch"],
         "walk" => &["--check", "/scratch"],
         _ => &[],
     };
@@ -60,6 +60,7 @@ self_checking!(
     abi,
     atomics,
     clocks,
+    codechange,
     codestorm,
     forkexec,
     format,

@@ -1,3 +1,4 @@
+use crate::exit::{Exit, Target};
 use crate::guest::GuestAddr;
 use crate::operand::{Fence, Imm, Width};
 use crate::ops::{Effects, Op};
@@ -49,6 +50,21 @@ fn checks(block: &Block, current: &dyn Fn(GuestAddr) -> Option<u8>) -> Vec<(usiz
     }
     words(place, &bytes, &mut checks);
     checks
+}
+
+/// Ends each block behind its first instruction that may change code, for a region that is run once and not checked.
+pub fn end_where_code_may_change(region: &mut Region) {
+    for block in &mut region.blocks {
+        let Some(first) = block.insts.iter().position(|i| may_change_code(&i.op)) else { continue };
+        let next = block.insts.iter().enumerate().skip(first).find_map(|(n, inst)| match inst.op {
+            Op::Insn { pc, .. } => Some((n, pc)),
+            _ => None,
+        });
+        if let Some((n, pc)) = next {
+            block.insts.truncate(n);
+            block.exit = Exit::Jump { to: Target::Guest(pc) };
+        }
+    }
 }
 
 /// Whether code may be another after `op`: it stores, or waits for the stores of others.
@@ -104,6 +120,19 @@ mod tests {
                 "insn 0x1010, #1",
             ]
         );
+    }
+
+    #[test]
+    fn a_block_that_is_run_once_ends_behind_a_store() {
+        let text = format!("insn 0x1000, #3\n{STORE}\ninsn 0x1003, #4\ninsn 0x1007, #1");
+        let mut region = parse::region(&format!("region 0x1000 long64\nblock b0 0x1000\n{text}\njump b0\n")).unwrap();
+        end_where_code_may_change(&mut region);
+        crate::verify::verify(&region).unwrap();
+        assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Guest(GuestAddr(0x1003)) });
+        let short = "region 0x1000 long64\nblock b0 0x1000\ninsn 0x1000, #3\njump b0\n";
+        let mut same = parse::region(short).unwrap();
+        end_where_code_may_change(&mut same);
+        assert_eq!(same, parse::region(short).unwrap());
     }
 
     #[test]

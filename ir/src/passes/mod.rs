@@ -7,7 +7,7 @@ mod flag_liveness;
 mod memory_order;
 mod state_forwarding;
 
-pub use code_checks::code_checks;
+pub use code_checks::{code_checks, end_where_code_may_change};
 pub use constant_folding::constant_folding;
 pub use dead_code::dead_code;
 pub use flag_liveness::{FaultsSee, flag_liveness};

@@ -151,6 +151,9 @@ impl Thread {
             }
             let Some(host) = self.find(self.key(), link.take()) else {
                 self.team.world.leave(&self.shared);
+                if self.team.rewritten.is_evaluated(&self.team.memory, at) {
+                    return self.interpret_rewritten();
+                }
                 if !install::install(&self.team, self.key()) {
                     // Code that does not fit even an empty cache.
                     return self.interpret_instruction();

@@ -70,7 +70,9 @@ fn stores_to_the_next_instruction_are_seen_however_often() {
                 stats.store_invalidations < 10,
                 "{engine:?} {mode:?}: the page is checked after a few times\n{stats}"
             );
-            assert!(stats.stale_code >= 100 && stats.checked_regions >= 100, "{engine:?} {mode:?}\n{stats}");
+            // Translated again each time, or not at all.
+            let followed = if engine == Engine::Interp { stats.stale_code } else { stats.evaluated_blocks };
+            assert!(followed >= 100, "{engine:?} {mode:?}\n{stats}");
         }
     });
 }
@@ -106,7 +108,8 @@ fn a_function_that_is_rewritten_often_is_the_new_one_each_time() {
     on_engines(|engine| {
         let (log, stats) = run(engine, CpuMode::Long64, &code);
         assert_eq!(log, [(1..=TIMES as u64).sum()], "{engine:?}");
-        assert!(stats.regions < TIMES as u64 + 60, "the other function is not translated again\n{stats}");
+        let most = if engine == Engine::Interp { TIMES as u64 + 60 } else { 60 };
+        assert!(stats.regions < most, "{engine:?}: too much is translated again\n{stats}");
     });
 }
 
