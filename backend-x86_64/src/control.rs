@@ -157,7 +157,7 @@ impl Lowering<'_> {
         start
     }
 
-    /// Code before block `id`, the region's first: where it is entered by links, and its checked entry.
+    /// Code before block `id`, which goes on behind it: where the block is entered by links, and its checked entry.
     pub(crate) fn region_entry(&mut self, id: BlockId) -> (u32, u32) {
         if !self.is_counted() {
             let checked = self.checked_entry(id, None);
@@ -427,6 +427,13 @@ impl Lowering<'_> {
                     let stub = self.asm.offset();
                     self.out.stops.push(Stop { stub, kind: StopKind::Trap(Trap::Stale), at, next: at });
                     self.leave_from_here(StubId::LeaveTrap);
+                }
+                Cold::Checked { id, label, n } if self.is_counted() => {
+                    // Whatever comes in from outside is counted, so that every loop through several regions is.
+                    let (offset, checked) = self.region_entry(id);
+                    self.asm.jmp(label);
+                    let block = &mut self.out.blocks[n];
+                    (block.offset, block.checked) = (offset, checked);
                 }
                 Cold::Checked { id, label, n } => {
                     self.out.blocks[n].checked = self.checked_entry(id, Some(label));

@@ -121,13 +121,18 @@ impl Plan {
             reads_flags: region.blocks.iter().map(reads_older_flags).collect(),
         };
         let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
+        // Blocks that are read before they are computed: only their changes make another round necessary.
+        let mut read_early = vec![false; region.blocks.len()];
+        for (n, block) in region.blocks.iter().enumerate() {
+            block.exit.successors(&mut |to| read_early[to.0 as usize] |= to.0 as usize <= n);
+        }
         loop {
             let mut changed = false;
             for (n, block) in region.blocks.iter().enumerate().rev() {
                 let out = live_after(&block.exit, &live_in);
                 plan.live_out[n] = out;
                 let live = plan.count(block, out);
-                changed |= live != live_in[n];
+                changed |= read_early[n] && live != live_in[n];
                 live_in[n] = live;
             }
             if !changed {
@@ -185,8 +190,8 @@ impl Plan {
                 if matches!(other.op, Op::Insn { .. }) {
                     break;
                 }
-                let free = !self.insts[k].dead && !self.insts[..n].iter().rev().take(8).any(|i| i.flags == k as u32);
-                if free && self.computes_flags_of(block, inst, &other.op) {
+                let taken = |p: &Plan| p.insts[..n].iter().rev().take(8).any(|i| i.flags == k as u32);
+                if self.computes_flags_of(block, inst, &other.op) && !self.insts[k].dead && !taken(self) {
                     self.insts[n].flags = k as u32;
                     break;
                 }
@@ -301,9 +306,14 @@ impl Plan {
         inst.op.values(&mut |v| self.note_use(v, emit, at as u32));
         let k = self.insts[at].flags;
         if k != NONE {
-            let mut operands = Vec::new();
-            block.insts[k as usize].op.values(&mut |v| operands.push(self.root(v)));
-            for v in operands {
+            let mut operands = [None; hokku_ir::eval::MAX_ARGS];
+            let mut places = operands.iter_mut();
+            block.insts[k as usize].op.values(&mut |v| {
+                if let Some(place) = places.next() {
+                    *place = Some(self.root(v));
+                }
+            });
+            for v in operands.into_iter().flatten() {
                 if self.values[v.0 as usize].uses == self.uses_in_pair(block, at, v) {
                     self.info(v).last = emit;
                 }
