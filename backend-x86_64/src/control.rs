@@ -52,6 +52,15 @@ impl Lowering<'_> {
                 self.before_fault_if_live();
                 self.computed_jump(false);
             }
+            Exit::Dispatch { target } => {
+                self.target_to_rcx(target);
+                self.before_fault_if_live();
+                if self.mode == CpuMode::Long64 {
+                    // Where the stub expects it.
+                    self.asm.op(Opcode::sse(0x66, 0x0f6e).wide(true), 15, RCX, &[]);
+                }
+                self.jump_to_stub(0xe9, StubId::JumpMiss);
+            }
             Exit::Call { to, ret, ret_block } => {
                 self.before_fault_if_live();
                 self.jump(Jump::Call, to, None);

@@ -174,9 +174,10 @@ impl<'a> Lowering<'a> {
         self.merged_on = None;
         self.asm.stack_delta = 0;
         self.wants_rcx = match block.exit {
-            Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => {
-                Some(self.root(target))
-            }
+            Exit::Indirect { target }
+            | Exit::Dispatch { target }
+            | Exit::IndirectCall { target, .. }
+            | Exit::Return { target } => Some(self.root(target)),
             _ => None,
         };
         self.pc = block.pc;

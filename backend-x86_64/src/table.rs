@@ -328,6 +328,15 @@ impl Lower for Lowering<'_> {
     fn xgetbv(&mut self, dst: Value) {
         self.rest(dst);
     }
+    fn state_in_use(&mut self, dst: Value) {
+        self.rest(dst);
+    }
+    fn xsave(&mut self, dst: Value, _: XsaveForm, _: Flag, _: Addr) {
+        self.rest(dst);
+    }
+    fn access_rights(&mut self, dst: Value, _: Value) {
+        self.rest(dst);
+    }
     fn get_tsc_aux(&mut self, dst: Value) {
         self.rest(dst);
     }

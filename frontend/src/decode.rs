@@ -7,6 +7,11 @@ use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 pub trait CodeSource {
     /// Copies up to `buf.len()` guest code bytes at `at`; returns how many are readable and executable there, without a gap.
     fn fetch(&self, at: GuestAddr, buf: &mut [u8]) -> usize;
+
+    /// Whether a debugger wants to stop before the instruction at `at`: it becomes a [`hokku_ir::Trap::Debug`] whose `next` is `at` itself.
+    fn has_breakpoint(&self, _at: GuestAddr) -> bool {
+        false
+    }
 }
 
 /// A byte slice at a guest address, all of it executable.
@@ -29,6 +34,8 @@ pub(crate) enum Decoded {
     Instruction(Instruction),
     /// Bytes that no instruction starts with; so many of them make up the faulting encoding.
     Invalid(u8),
+    /// More than 15 bytes: a general protection fault.
+    TooLong,
     /// The code ends, unreadable or not executable, after so many bytes.
     Unreadable(u8),
 }
@@ -38,6 +45,7 @@ impl Decoded {
     pub(crate) fn len(&self) -> u8 {
         match self {
             Decoded::Instruction(raw) => raw.len() as u8,
+            Decoded::TooLong => MAX_LEN as u8,
             Decoded::Invalid(len) | Decoded::Unreadable(len) => *len,
         }
     }
@@ -71,7 +79,8 @@ impl<'a> Reader<'a> {
                 0
             }
         };
-        let bytes = &self.window[offset..self.len.min(offset + MAX_LEN)];
+        let more = &self.window[offset..self.len.min(offset + 2 * MAX_LEN)];
+        let bytes = &more[..more.len().min(MAX_LEN)];
         let (bitness, ip) = match self.mode {
             CpuMode::Protected32 => (32, at.0 & u64::from(u32::MAX)),
             CpuMode::Long64 => (64, at.0),
@@ -81,7 +90,37 @@ impl<'a> Reader<'a> {
         match decoder.last_error() {
             DecoderError::None => Decoded::Instruction(raw),
             DecoderError::NoMoreBytes if bytes.len() < MAX_LEN => Decoded::Unreadable(bytes.len() as u8),
+            _ if raw.len() == MAX_LEN && is_too_long(bitness, more) => Decoded::TooLong,
             _ => Decoded::Invalid((raw.len() as u8).max(1)),
         }
     }
+}
+
+/// Whether `bytes`, which the decoder refuses after 15 of them, are an instruction of more, and not an invalid one that processors recognise by
+/// its opcode.
+fn is_too_long(bitness: u32, bytes: &[u8]) -> bool {
+    let is_prefix = |b: &u8| {
+        matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
+            || bitness == 64 && (0x40..=0x4f).contains(b)
+    };
+    let prefixes = bytes.iter().take_while(|b| is_prefix(b)).count();
+    let opcode = match bytes[prefixes..] {
+        [0x0f, 0x38 | 0x3a, ..] => 3,
+        [0x0f, ..] => 2,
+        _ => 1,
+    };
+    if prefixes + opcode > MAX_LEN {
+        return true;
+    }
+    // Without some of its prefixes, what is only too long is an instruction.
+    for n in 1..=prefixes {
+        let mut decoder = Decoder::new(bitness, &bytes[n..], DecoderOptions::NONE);
+        let raw = decoder.decode();
+        match decoder.last_error() {
+            DecoderError::None | DecoderError::NoMoreBytes => return true,
+            _ if raw.len() < MAX_LEN => return false,
+            _ => {}
+        }
+    }
+    false
 }

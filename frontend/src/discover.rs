@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, Num, Target, Trap};
-use iced_x86::{InstructionInfoFactory, OpAccess, OpKind, Register};
+use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
 use crate::decode::{CodeSource, Decoded, Reader};
 use crate::dispatch::{self, Known};
@@ -34,6 +34,11 @@ impl Limits {
     /// One block: no jump is followed.
     pub fn single_block() -> Self {
         Limits { max_blocks: 1, ..Limits::default() }
+    }
+
+    /// One instruction, or two where there is no trap after the first.
+    fn single_step() -> Self {
+        Limits { max_instructions: 2, ..Limits::single_instruction() }
     }
 
     /// One instruction.
@@ -72,9 +77,9 @@ pub(crate) struct Found {
 
 /// Translates the instructions of the region at `key.pc`, nearest first.
 pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Found {
-    let limits = if key.single_step { &Limits::single_instruction() } else { limits };
+    let limits = if key.single_step { &Limits::single_step() } else { limits };
     let mut reader = Reader::new(code, key.mode);
-    let mut emitter = Emitter::new(key.mode, key.features);
+    let mut emitter = Emitter::new(key);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut places = BTreeMap::new();
     let mut leaders = BTreeSet::from([key.pc]);
@@ -90,7 +95,11 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) ->
                 break;
             };
             place.insert(pieces.len() as u32);
-            let piece = translate_at(&mut reader, &mut emitter, key, at);
+            let piece = if code.has_breakpoint(at) {
+                breakpoint(&mut emitter, at)
+            } else {
+                translate_at(&mut reader, &mut emitter, key, at)
+            };
             let (step, next) = (piece.step, piece.next);
             pieces.push(piece);
             let Step::End(exit) = step else {
@@ -119,8 +128,25 @@ fn follow(exit: &Exit) -> [Option<GuestAddr>; 2] {
         Exit::Jump { to } => [guest(to), None],
         Exit::Branch { taken, next, .. } => [guest(next), guest(taken)],
         Exit::Call { ret, .. } | Exit::IndirectCall { ret, .. } => [Some(*ret), None],
-        Exit::Indirect { .. } | Exit::Return { .. } | Exit::Syscall { .. } | Exit::Trap { .. } => [None, None],
+        Exit::Indirect { .. }
+        | Exit::Dispatch { .. }
+        | Exit::Return { .. }
+        | Exit::Syscall { .. }
+        | Exit::Trap { .. } => [None, None],
     }
+}
+
+/// What stands for an instruction before which a debugger wants to stop.
+fn breakpoint(e: &mut Emitter, at: GuestAddr) -> Piece {
+    let start = e.insts().len();
+    e.insn(at, Num(1));
+    let step = Step::End(Exit::Trap { trap: Trap::Debug, at, next: at });
+    Piece { at, insts: start..e.insts().len(), len: 1, step, next: at }
+}
+
+/// `MOV SS`, `POP SS`: no debug exception until the instruction after them is done (SDM vol. 3A, 6.8.3).
+fn loads_stack_segment(insn: &Insn) -> bool {
+    matches!(insn.mnemonic(), Mnemonic::Mov | Mnemonic::Pop) && insn.raw.op0_register() == Register::SS
 }
 
 /// Decodes and translates the instruction at `at`.
@@ -131,6 +157,7 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
     let trap = |trap: Trap, next: GuestAddr| (Step::End(Exit::Trap { trap, at, next }), next);
     let (step, next) = match decoded {
         Decoded::Unreadable(len) => trap(Trap::Fetch, at.offset(u64::from(len))),
+        Decoded::TooLong => trap(Trap::Protection, at.offset(u64::from(len))),
         Decoded::Invalid(len) => trap(Trap::InvalidOpcode, at.offset(u64::from(len))),
         Decoded::Instruction(raw) => {
             let insn = Insn { raw, mode: key.mode };
@@ -145,7 +172,7 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
                     e.truncate_to(start + 1);
                     trap(Trap::Protection, next)
                 }
-                Some(Ok(Step::Next)) if key.single_step => trap(Trap::Debug, next),
+                Some(Ok(Step::Next)) if key.single_step && !loads_stack_segment(&insn) => trap(Trap::Debug, next),
                 Some(Ok(step)) => (step, next),
                 None | Some(Err(_)) => {
                     e.truncate_to(start + 1);

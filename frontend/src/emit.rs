@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use hokku_ir::{
-    Addr, Align, AtomicOp, Builder, CpuFeatures, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Target, Trap, Type, Value,
-    Width,
+    Addr, Align, AtomicOp, BlockKey, Builder, CpuFeatures, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Target, Trap, Type,
+    Value, Width,
 };
 use iced_x86::{OpKind, Register};
 
@@ -45,6 +45,8 @@ pub(crate) struct Emitter {
     pub(crate) mode: CpuMode,
     /// What the guest's processor can do, for instructions that behave by it.
     pub(crate) features: CpuFeatures,
+    /// The trap flag was set: a trap follows each element of a string.
+    pub(crate) single_step: bool,
 }
 
 impl Deref for Emitter {
@@ -61,8 +63,9 @@ impl DerefMut for Emitter {
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: CpuMode, features: CpuFeatures) -> Self {
-        Emitter { builder: Builder::new(), mode, features }
+    pub(crate) fn new(key: BlockKey) -> Self {
+        let BlockKey { mode, features, single_step, .. } = key;
+        Emitter { builder: Builder::new(), mode, features, single_step }
     }
 
     /// Width of addresses on the stack and of the stack pointer.

@@ -81,7 +81,11 @@ fn resolved(mut exit: Exit, ids: &BTreeMap<GuestAddr, BlockId>) -> Exit {
             *ret_block = ids.get(ret).copied();
         }
         Exit::IndirectCall { ret, ret_block, .. } => *ret_block = ids.get(ret).copied(),
-        Exit::Indirect { .. } | Exit::Return { .. } | Exit::Syscall { .. } | Exit::Trap { .. } => {}
+        Exit::Indirect { .. }
+        | Exit::Dispatch { .. }
+        | Exit::Return { .. }
+        | Exit::Syscall { .. }
+        | Exit::Trap { .. } => {}
     }
     exit
 }

@@ -117,13 +117,33 @@ fn bad_code_is_an_invalid_opcode() {
     code.insert(0, 0x66);
     code.insert(0, 0x66);
     code.extend([0x90; 15]);
-    assert_eq!(trap(&region(&code)).0, Trap::InvalidOpcode);
+    assert_eq!(trap(&region(&code)).0, Trap::Protection);
 }
 
 #[test]
 fn an_instruction_without_translator_is_named_by_its_trap() {
     // vpaddd ymm0, ymm1, ymm2
     assert_eq!(trap(&region(&[0xc5, 0xf5, 0xfe, 0xc2, 0x90])), (Trap::Untranslated, 0, 4));
+}
+
+#[test]
+fn instructions_have_at_most_15_bytes() {
+    // inc eax behind so many operand size prefixes
+    let prefixed = |n: usize| [vec![0x66; n], vec![0xff, 0xc0]].concat();
+    assert!(matches!(region(&prefixed(13)).blocks[0].insts[0].op, Op::Insn { len: hokku_ir::Num(15), .. }));
+    let too_long = region(&prefixed(14));
+    assert_eq!((instructions(&too_long), trap(&too_long)), (vec![1], (Trap::Protection, 0, 15)));
+    // An invalid opcode of 15 bytes is no more than that.
+    let invalid = |n: usize| trap(&region(&[vec![0x66; n], vec![0x0f, 0x0a], vec![0x90; 8]].concat())).0;
+    assert_eq!((invalid(13), invalid(14), invalid(20)), (Trap::InvalidOpcode, Trap::Protection, Trap::Protection));
+}
+
+#[test]
+fn nothing_traps_between_a_stack_segment_and_what_follows() {
+    let key = BlockKey { single_step: true, ..BlockKey::new(GuestAddr(START), CpuMode::Protected32) };
+    // mov ss, eax; mov esp, ecx; nop
+    let region = translate(&(GuestAddr(START), &[0x8e, 0xd0, 0x89, 0xcc, 0x90][..]), key, &Limits::default());
+    assert_eq!((instructions(&region), trap(&region)), (vec![2], (Trap::Debug, 2, 4)));
 }
 
 #[test]

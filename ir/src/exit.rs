@@ -76,6 +76,11 @@ pub enum Exit {
         /// Guest address.
         target: Value,
     },
+    /// To a computed address by way of the dispatcher, always: the state may ask for other code than this (the trap flag may have been set).
+    Dispatch {
+        /// Guest address.
+        target: Value,
+    },
     /// A direct call: the return address has been pushed. Hint: a `Return` to `ret` will follow.
     Call {
         /// The function.
@@ -124,7 +129,10 @@ impl Exit {
     pub fn values(&self, f: &mut dyn FnMut(Value)) {
         match self {
             Exit::Branch { cond, .. } => cond.values(f),
-            Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => target.values(f),
+            Exit::Indirect { target }
+            | Exit::Dispatch { target }
+            | Exit::IndirectCall { target, .. }
+            | Exit::Return { target } => target.values(f),
             Exit::Jump { .. } | Exit::Call { .. } | Exit::Syscall { .. } | Exit::Trap { .. } => {}
         }
     }
@@ -133,9 +141,10 @@ impl Exit {
     pub fn map_values(&mut self, f: &mut dyn FnMut(Value) -> Value) {
         match self {
             Exit::Branch { cond, .. } => cond.map_values(f),
-            Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => {
-                target.map_values(f)
-            }
+            Exit::Indirect { target }
+            | Exit::Dispatch { target }
+            | Exit::IndirectCall { target, .. }
+            | Exit::Return { target } => target.map_values(f),
             Exit::Jump { .. } | Exit::Call { .. } | Exit::Syscall { .. } | Exit::Trap { .. } => {}
         }
     }
@@ -156,6 +165,7 @@ impl Exit {
             Exit::Call { to, .. } => one(to),
             Exit::IndirectCall { .. }
             | Exit::Indirect { .. }
+            | Exit::Dispatch { .. }
             | Exit::Return { .. }
             | Exit::Syscall { .. }
             | Exit::Trap { .. } => {}

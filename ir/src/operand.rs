@@ -327,6 +327,18 @@ kinds! {
         Fx64 "fx64",
     }
 
+    /// What `XSAVE` and its kin do.
+    XsaveForm {
+        /// `XSAVE`.
+        Save "save",
+        /// `XSAVEOPT`: leaves out what is in its initial state.
+        SaveOptimised "save_optimised",
+        /// `XSAVEC`: leaves it out too, and says so.
+        SaveCompacted "save_compacted",
+        /// `XRSTOR`.
+        Restore "restore",
+    }
+
     /// Whether an image is written or read.
     StateDirection { Save "save", Load "load" }
 }

@@ -218,7 +218,7 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     /// Orders memory accesses.
     fence = FenceOp { kind: Fence } -> Type::Void, [writes_mem];
     /// A string instruction with its prefix, on rsi, rdi, rcx (of width `address`), rax and DF; `seg` overrides the source's segment. Restartable: at a fault
-    /// the registers tell what is done. `cmps` and `scas` set the status flags (unless rcx is zero at the start).
+    /// the registers tell what is done. With the trap flag set one element is done. `cmps` and `scas` set the status flags (unless rcx is zero at the start).
     string = String { op: StringOp, w: Width, rep: Rep, address: Width, seg: Flag, source: Seg } -> Type::Void, [reads_mem, writes_mem, may_fault, reads_state, writes_state];
     /// Stores those lanes of width `w` (W8, W32, W64) of `v` whose mask lane has its top bit set. The others are not accessed.
     store_masked = StoreMasked { w: Width, ty: Type, at: Addr, v: Value, mask: Value } -> Type::Void, [writes_mem, may_fault];
@@ -239,6 +239,12 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     random = Random { w: Width } -> w.ty(), [volatile];
     /// `XGETBV` with ecx zero: I64 mask of state components.
     xgetbv = Xgetbv {} -> Type::I64, [reads_state];
+    /// `XGETBV` with ecx one: I64 mask of those components that are not in their initial state.
+    state_in_use = StateInUse {} -> Type::I64, [reads_state];
+    /// `XSAVE` and kin, of the components that edx:eax and XCR0 name; `wide`: 64-bit x87 pointers. #GP unless 64-byte aligned, and for a bad header.
+    xsave = Xsave { form: XsaveForm, wide: Flag, at: Addr } -> Type::Void, [x87, reads_mem, writes_mem, may_fault, reads_state, writes_state];
+    /// Access rights of the descriptor that selector `v` (I16) names, I32 as `LAR` gives them; zero where a program may not use it.
+    access_rights = AccessRights { v: Value } -> Type::I32, [reads_state];
     /// The word that `RDTSCP` and `RDPID` give: the processor's number, I32.
     get_tsc_aux = GetTscAux {} -> Type::I32, [volatile];
     /// Raises `trap` where I8 `c` is not zero (`INTO`, `BOUND`, selector checks); the state is that before the instruction.

@@ -105,7 +105,10 @@ impl Checker<'_> {
         let word = self.region.key.mode.word().ty();
         match self.block.exit {
             Exit::Branch { cond, .. } => self.expect(cond, Type::I8)?,
-            Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => {
+            Exit::Indirect { target }
+            | Exit::Dispatch { target }
+            | Exit::IndirectCall { target, .. }
+            | Exit::Return { target } => {
                 self.expect(target, word)?;
             }
             _ => {}
@@ -154,6 +157,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::Random { .. }
         | Op::GetTscAux {}
         | Op::Xgetbv {}
+        | Op::StateInUse {}
         | Op::CheckCode { .. }
         | Op::Pause {}
         | Op::VecConst { .. }
@@ -175,7 +179,7 @@ fn operand_types(op: &Op) -> Vec<Type> {
         Op::SetFlags { .. } | Op::Condition { .. } | Op::FlagsToInt { .. } => vec![Flags],
         Op::SetSystemFlags { .. } | Op::SetMxcsr { .. } | Op::IntToFlags { .. } => vec![I32],
         Op::SetSegmentBase { .. } => vec![I64],
-        Op::SetSelector { .. } | Op::X87SetControl { .. } => vec![I16],
+        Op::AccessRights { .. } | Op::SetSelector { .. } | Op::X87SetControl { .. } => vec![I16],
         Op::SetVec { ty, .. } => vec![ty],
         Op::SetMmx { .. } => vec![V64],
         Op::Add { w, .. }
@@ -244,7 +248,8 @@ fn operand_types(op: &Op) -> Vec<Type> {
         | Op::X87ArithMem { ref at, .. }
         | Op::X87CompareMem { ref at, .. }
         | Op::Gather { ref at, .. }
-        | Op::StateImageOp { ref at, .. } => address_types(at),
+        | Op::StateImageOp { ref at, .. }
+        | Op::Xsave { ref at, .. } => address_types(at),
         Op::Store { ref at, ty, .. } => at_and(at, &[ty]),
         Op::AtomicRmw { ref at, w, .. } => at_and(at, &[w.ty()]),
         Op::AtomicCas { ref at, w, .. } => at_and(at, &[w.ty(); 2]),

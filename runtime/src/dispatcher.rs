@@ -26,14 +26,31 @@ impl Thread {
             Stats::add(&self.team.stats.interrupts, 1);
             return Arc::clone(&self.team.personality).interrupted(self);
         }
+        let at = GuestAddr(self.cpu.rip);
         let stepping = self.is_single_stepping();
+        let resumes = self.stopped_at.take() == Some(at);
+        if stepping || resumes || self.team.debug.is_watching() {
+            if !resumes && self.team.debug.has_breakpoint(at) {
+                return self.trap(Trap::Debug, at, at);
+            }
+            return self.step(stepping);
+        }
         let flow = match self.team.engine {
-            _ if stepping => self.interpret_instruction(),
             Engine::Interp => self.interpret(),
             Engine::Jit => self.run_jit(),
         };
+        self.ended(flow)
+    }
+
+    /// Runs one instruction; `traps`: a debug exception follows. One whose access was watched for raises one too.
+    fn step(&mut self, traps: bool) -> Resume {
+        let (flow, hit) = match self.team.debug.watches() {
+            watches if watches.is_empty() => (self.interpret_instruction(), None),
+            watches => self.interpret_watched(&watches),
+        };
+        self.watch_hit = hit;
         match flow {
-            Flow::Jump { to } | Flow::Stopped { at: to } if stepping => self.raise(to, FaultKind::Debug),
+            Flow::Jump { to } | Flow::Stopped { at: to } if traps || hit.is_some() => self.raise(to, FaultKind::Debug),
             flow => self.ended(flow),
         }
     }
@@ -56,6 +73,11 @@ impl Thread {
             features: self.team.processor.features(),
             ..BlockKey::new(GuestAddr(self.cpu.rip), self.team.mode)
         }
+    }
+
+    /// Whether the next instruction is to be run alone: the trap flag was set, or data is watched.
+    pub(crate) fn steps(&self) -> bool {
+        self.is_single_stepping() || self.team.debug.is_watching()
     }
 
     fn is_single_stepping(&self) -> bool {
@@ -82,9 +104,15 @@ impl Thread {
                 self.cpu.rip = next.0;
                 FaultKind::Breakpoint
             }
+            // A breakpoint: before the instruction.
+            Trap::Debug if at == next => {
+                self.stopped_at = Some(at);
+                self.watch_hit = None;
+                FaultKind::Debug
+            }
             Trap::Debug => {
                 self.cpu.rip = next.0;
-                FaultKind::Debug
+                return self.raise(next, FaultKind::Debug);
             }
             Trap::Overflow => FaultKind::Overflow,
             Trap::Bound => FaultKind::Bound,

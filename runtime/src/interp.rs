@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use hokku_frontend::Limits;
 use hokku_ir::backend::Tier;
-use hokku_ir::eval::{EvalFault, Evaluator, Flow};
+use hokku_ir::eval::{EvalFault, Evaluator, Flow, Memory};
 use hokku_ir::passes::{FaultsSee, NAMES};
-use hokku_ir::{BlockId, BlockKey, Region, Trap};
+use hokku_ir::{BlockId, BlockKey, GuestAddr, Region, Trap};
 
 use crate::code_cache::{Code, Outline};
+use crate::debug::{Watch, WatchHit, WatchedMemory};
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Thread};
@@ -66,12 +67,12 @@ impl Interpreter {
 impl Thread {
     /// Evaluates guest code until something other than a jump happens, or the thread is called.
     pub(crate) fn interpret(&mut self) -> Flow {
-        let stopped = Flow::Stopped { at: hokku_ir::GuestAddr(self.cpu.rip) };
+        let stopped = Flow::Stopped { at: GuestAddr(self.cpu.rip) };
         if !self.team.world.enter(&self.shared) {
             return stopped;
         }
         let flow = loop {
-            let at = hokku_ir::GuestAddr(self.cpu.rip);
+            let at = GuestAddr(self.cpu.rip);
             if self.shared.attention() != Attention::empty() {
                 break Flow::Stopped { at };
             }
@@ -89,6 +90,9 @@ impl Thread {
             let (memory, processor) = (&self.team.memory, &self.team.processor);
             let flow = self.interpreter.evaluator.run(&region, block, &mut self.cpu, memory, processor, go_on);
             match flow {
+                Flow::Jump { .. } | Flow::Stopped { .. } if self.steps() => {
+                    break Flow::Stopped { at: GuestAddr(self.cpu.rip) };
+                }
                 Flow::Jump { .. } | Flow::Stopped { .. } => {}
                 Flow::Fault { fault: EvalFault::Trap(Trap::Stale), .. } => {
                     self.interpreter.forget(&key);
@@ -113,9 +117,22 @@ impl Thread {
 
     /// Evaluates the one instruction at `rip`. Its translation is not kept, so that it may change its own page.
     pub(crate) fn interpret_instruction(&mut self) -> Flow {
+        let team = Arc::clone(&self.team);
+        self.interpret_on(&team.memory)
+    }
+
+    /// The same, and the access that was watched for.
+    pub(crate) fn interpret_watched(&mut self, watches: &[Watch]) -> (Flow, Option<WatchHit>) {
+        let team = Arc::clone(&self.team);
+        let memory = WatchedMemory::new(&team.memory, watches);
+        let flow = self.interpret_on(&memory);
+        (flow, memory.hit())
+    }
+
+    fn interpret_on(&mut self, memory: &impl Memory) -> Flow {
         self.sync_x87();
         let region = translator::translate_instruction(&self.team.memory, self.key());
-        let (memory, processor) = (&self.team.memory, &self.team.processor);
+        let processor = &self.team.processor;
         self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
     }
 }
@@ -127,7 +144,7 @@ fn install(team: &Team, key: BlockKey) {
     }
     let start = Instant::now();
     let Translation { region, pages, is_checked, .. } =
-        translator::translate(&team.memory, key, &Limits::default(), &NAMES, FaultsSee::ExactFlags);
+        translator::translate(&team.memory, &team.debug, key, &Limits::default(), &NAMES, FaultsSee::ExactFlags);
     let counts = team.stats.tier(Tier::First { counted: false });
     Stats::time(counts.translation_ns, start.elapsed());
     let mut tables = team.code.lock();

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod code_cache;
+mod debug;
 pub mod disk_cache;
 mod dispatcher;
 mod fork;
@@ -30,6 +31,7 @@ mod tiering;
 mod translator;
 mod world;
 
+pub use debug::{Watch, WatchHit};
 pub use disk_cache::DiskCacheConfig;
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,

@@ -10,6 +10,7 @@ use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 use thiserror::Error;
 
 use crate::code_cache::CodeCache;
+use crate::debug::Debugging;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
 use crate::host::arch;
@@ -124,6 +125,7 @@ pub struct Team {
     /// What was done so far.
     pub stats: Stats,
     pub(crate) threads: ThreadList,
+    pub(crate) debug: Debugging,
     pub(crate) code: CodeCache,
     pub(crate) backend: Option<Box<dyn Backend>>,
     pub(crate) perf_map: Option<PerfMap>,
@@ -175,6 +177,7 @@ impl Team {
                 symbols: Symbols::default(),
                 stats: Stats::default(),
                 threads: ThreadList::default(),
+                debug: Debugging::default(),
                 code,
                 backend,
                 perf_map,

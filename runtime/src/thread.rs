@@ -4,8 +4,9 @@ use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use hokku_ir::CpuState;
+use hokku_ir::{CpuState, GuestAddr};
 
+use crate::debug::WatchHit;
 use crate::host::thread_memory::ThreadMemory;
 use crate::interp::Interpreter;
 use crate::jit::JitThread;
@@ -22,6 +23,9 @@ pub struct Thread {
     pub local: Box<dyn Any + Send>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) interpreter: Interpreter,
+    /// Where a breakpoint stopped it: the instruction there is executed if it goes on from there.
+    pub(crate) stopped_at: Option<GuestAddr>,
+    pub(crate) watch_hit: Option<WatchHit>,
     /// Boxed, because host code and signal handlers know its address.
     pub(crate) jit: Option<Box<JitThread>>,
 }
@@ -202,7 +206,16 @@ impl Thread {
         let id = shared.tid.load(Ordering::SeqCst);
         team.threads.lock().push(ThreadHandle { shared: Arc::clone(&shared), id });
         let interpreter = Interpreter::default();
-        Ok(Thread { cpu: Box::new(cpu), team: Arc::clone(team), local, shared, interpreter, jit })
+        Ok(Thread {
+            cpu: Box::new(cpu),
+            team: Arc::clone(team),
+            local,
+            shared,
+            interpreter,
+            stopped_at: None,
+            watch_hit: None,
+            jit,
+        })
     }
 
     /// The name of this thread for others.
@@ -214,6 +227,11 @@ impl Thread {
     pub fn sync_x87(&mut self) {
         let team = &self.team;
         crate::host::arch::x87::save(&mut self.cpu, |host| team.x87_instruction(host));
+    }
+
+    /// The access because of which a watch has just stopped the thread.
+    pub fn watch_hit(&self) -> Option<WatchHit> {
+        self.watch_hit
     }
 
     /// Whether an interrupt waits to be delivered: host calls that may block for long should not be made then.

@@ -7,6 +7,7 @@ use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockKey, GuestAddr, Region};
 
 use crate::code_cache::CodePage;
+use crate::debug::Debugging;
 use crate::guest_memory::{Access, CodeTicket, GuestMemory, Watch};
 use crate::host::PAGE_SIZE;
 
@@ -55,6 +56,7 @@ struct OpenPage {
 /// Guest memory as a source of code: each page that is read is protected from stores first, where it can be, and copied.
 struct GuestCode<'a> {
     memory: &'a GuestMemory,
+    debug: &'a Debugging,
     pages: RefCell<Vec<OpenPage>>,
 }
 
@@ -94,6 +96,10 @@ impl GuestCode<'_> {
 }
 
 impl CodeSource for GuestCode<'_> {
+    fn has_breakpoint(&self, at: GuestAddr) -> bool {
+        self.debug.has_breakpoint(at)
+    }
+
     fn fetch(&self, at: GuestAddr, buf: &mut [u8]) -> usize {
         let mut done = 0;
         while done < buf.len() {
@@ -121,12 +127,13 @@ impl CodeSource for GuestCode<'_> {
 /// Translates the code that `key` names within `limits`, applies the passes named, and watches its pages for changes.
 pub(crate) fn translate(
     memory: &GuestMemory,
+    debug: &Debugging,
     key: BlockKey,
     limits: &Limits,
     pass_names: &[&str],
     faults_see: FaultsSee,
 ) -> Translation {
-    let code = GuestCode { memory, pages: RefCell::default() };
+    let code = GuestCode { memory, debug, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, limits);
     let is_checked = code.pages.borrow().iter().any(|p| p.ticket.watch == Watch::Checked);
     if is_checked {

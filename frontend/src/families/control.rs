@@ -267,5 +267,5 @@ fn iret(e: &mut Emitter, insn: &Insn) -> Translated {
         None => e.move_stack(3 * size),
     }
     set_eflags_image(e, w, image);
-    Ok(Step::End(Exit::Indirect { target }))
+    Ok(Step::End(Exit::Dispatch { target }))
 }

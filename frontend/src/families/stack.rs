@@ -1,6 +1,6 @@
 //! The stack: pushes, pops and frames.
 
-use hokku_ir::{Addr, Align, AtomicOp, FlagSet, Gpr, Imm, Seg, Type, Value, Width, guest::eflags};
+use hokku_ir::{Addr, Align, AtomicOp, Exit, FlagSet, Gpr, Imm, Seg, Type, Value, Width, guest::eflags};
 use iced_x86::{Code, Mnemonic, Register};
 
 use crate::emit::{Emitter, Place, Step, Translated, Translator};
@@ -123,13 +123,15 @@ fn pushf(e: &mut Emitter, insn: &Insn) -> Translated {
     Ok(Step::Next)
 }
 
-/// `POPF`: SDM 2B. Ends the block, because the trap flag may have been set.
+/// `POPF`: SDM 2B. By way of the dispatcher, because the trap flag may have been set.
 fn popf(e: &mut Emitter, insn: &Insn) -> Translated {
     let w = insn.stack_width()?;
     let image = e.stack_top(w);
     e.move_stack(i64::from(w.bytes()));
     set_eflags_image(e, w, image);
-    e.jump(insn.next())
+    let word = e.word();
+    let target = e.constant(word, insn.next().0);
+    Ok(Step::End(Exit::Dispatch { target }))
 }
 
 /// Sets what a user program may set of EFLAGS from an image of width `w`.

@@ -1,6 +1,6 @@
 //! String instructions.
 
-use hokku_ir::{Flag, Rep, Seg, StringOp, Width};
+use hokku_ir::{Cond, Exit, Flag, Gpr, IntCmp, Rep, Seg, StringOp, Target, Width};
 use iced_x86::{Code, OpKind};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
@@ -32,7 +32,29 @@ fn string(e: &mut Emitter, insn: &Insn, op: StringOp) -> Translated {
     let source = if matches!(op, StringOp::Stos | StringOp::Scas) { None } else { insn.segment() };
     let (w, address) = (insn.width()?, address_width(insn)?);
     e.string(op, w, rep, address, Flag(source.is_some()), source.unwrap_or(Seg::Ds));
+    if e.single_step && rep != Rep::Once {
+        return again(e, insn, rep, address);
+    }
     Ok(Step::Next)
+}
+
+/// One element is done: the instruction itself comes next as long as it repeats.
+fn again(e: &mut Emitter, insn: &Insn, rep: Rep, address: Width) -> Translated {
+    let count = e.get_gpr(Gpr::Rcx, address);
+    let zero = e.constant(address, 0);
+    let mut cond = e.compare(IntCmp::Ne, address, count, zero);
+    let cc = match rep {
+        Rep::Repe => Some(Cond::E),
+        Rep::Repne => Some(Cond::Ne),
+        Rep::Rep | Rep::Once => None,
+    };
+    if let Some(cc) = cc {
+        let f = e.get_flags();
+        let goes_on = e.condition(cc, f);
+        cond = e.and(Width::W8, cond, goes_on);
+    }
+    let (taken, next) = (Target::Guest(insn.pc()), Target::Guest(insn.next()));
+    Ok(Step::End(Exit::Branch { cond, taken, next }))
 }
 
 /// Width of the index registers.

@@ -1,14 +1,14 @@
 //! The system's instructions: calls into the kernel, flags, processor facts, hints, and what a user program may not do.
 
 use hokku_ir::{
-    Align, CheckedTrap, Cond, CpuFeatures, Exit, Fence, FlagSet, Gpr, Imm, IntCmp, Seg, SyscallKind, Trap, Type, Width,
-    guest::eflags,
+    Align, CheckedTrap, Cond, CpuFeatures, Exit, Fence, Flag, FlagSet, Gpr, Imm, IntCmp, Seg, SyscallKind, Trap, Type,
+    Value, Width, XsaveForm, guest::eflags,
 };
 use iced_x86::{Code, Mnemonic};
 
 use crate::emit::{Emitter, Step, Translated, Translator};
 use crate::families::stack::eflags_image;
-use crate::insn::Insn;
+use crate::insn::{Insn, Unsupported};
 
 /// The translator of `code`, if it is of this family.
 pub(crate) fn lookup(code: Code) -> Option<Translator> {
@@ -35,6 +35,13 @@ pub(crate) fn lookup(code: Code) -> Option<Translator> {
         Mnemonic::Rdpid => rdpid,
         Mnemonic::Rdrand | Mnemonic::Rdseed => random,
         Mnemonic::Xgetbv => xgetbv,
+        Mnemonic::Xsave | Mnemonic::Xsave64 => |e, i| xsave(e, i, XsaveForm::Save),
+        Mnemonic::Xsaveopt | Mnemonic::Xsaveopt64 => |e, i| xsave(e, i, XsaveForm::SaveOptimised),
+        Mnemonic::Xsavec | Mnemonic::Xsavec64 => |e, i| xsave(e, i, XsaveForm::SaveCompacted),
+        Mnemonic::Xrstor | Mnemonic::Xrstor64 => |e, i| xsave(e, i, XsaveForm::Restore),
+        Mnemonic::Lar => lar,
+        Mnemonic::Lsl => lsl,
+        Mnemonic::Verr | Mnemonic::Verw => verify_segment,
         Mnemonic::Rdfsbase => |e, i| read_base(e, i, Seg::Fs),
         Mnemonic::Rdgsbase => |e, i| read_base(e, i, Seg::Gs),
         Mnemonic::Wrfsbase => |e, i| write_base(e, i, Seg::Fs),
@@ -226,12 +233,8 @@ fn arpl(e: &mut Emitter, insn: &Insn) -> Translated {
     let raised = e.and(w, x, high);
     let raised = e.or(w, raised, rpl_y);
     let v = e.select(w, lower, raised, x);
-    let image = e.extend_zero(Width::W8, Width::W32, lower);
-    let n = e.constant(Width::W8, u64::from(FlagSet::ZF.bits().trailing_zeros()));
-    let image = e.shl(Width::W32, image, n);
-    let f = e.int_to_flags(image);
     e.write(dst, w, v)?;
-    e.set_flags(FlagSet::ZF, f);
+    set_zero_flag(e, lower);
     Ok(Step::Next)
 }
 
@@ -283,14 +286,86 @@ fn random(e: &mut Emitter, insn: &Insn) -> Translated {
     Ok(Step::Next)
 }
 
-/// `XGETBV`: SDM 2D. #GP for registers other than XCR0.
+/// `XGETBV`: SDM 2D. XCR0, or with ecx one what of it is in use; #GP for other registers.
 fn xgetbv(e: &mut Emitter, _: &Insn) -> Translated {
-    let ecx = e.get_gpr(Gpr::Rcx, Width::W32);
-    let zero = e.constant(Width::W32, 0);
-    let other = e.compare(IntCmp::Ne, Width::W32, ecx, zero);
+    let w = Width::W32;
+    let ecx = e.get_gpr(Gpr::Rcx, w);
+    let last = e.constant(w, u64::from(e.features.contains(CpuFeatures::XGETBV1)));
+    let other = e.compare(IntCmp::Ult, w, last, ecx);
     e.trap_if(CheckedTrap::Protection, other);
-    let v = e.xgetbv();
+    let (enabled, in_use) = (e.xgetbv(), e.state_in_use());
+    let ecx = e.truncate(w, Width::W8, ecx);
+    let v = e.select(Width::W64, ecx, in_use, enabled);
     set_edx_eax(e, v);
+    Ok(Step::Next)
+}
+
+/// `XSAVE`, `XSAVEOPT`, `XSAVEC`, `XRSTOR`: SDM 2D.
+fn xsave(e: &mut Emitter, insn: &Insn, form: XsaveForm) -> Translated {
+    use Mnemonic::{Xrstor64, Xsave64, Xsavec64, Xsaveopt64};
+    let wide = matches!(insn.mnemonic(), Xsave64 | Xsaveopt64 | Xsavec64 | Xrstor64);
+    let at = e.address(insn)?;
+    e.xsave(form, Flag(wide), at);
+    Ok(Step::Next)
+}
+
+/// Access rights of the segment whose selector is operand `operand`, and whether a program may use it; ZF tells.
+fn selector_rights(e: &mut Emitter, insn: &Insn, operand: u32) -> Result<(Value, Value), Unsupported> {
+    let selector = e.operand(insn, operand, Width::W16)?;
+    let rights = e.access_rights(selector);
+    let zero = e.constant(Width::W32, 0);
+    Ok((rights, e.compare(IntCmp::Ne, Width::W32, rights, zero)))
+}
+
+/// ZF = I8 `c`.
+fn set_zero_flag(e: &mut Emitter, c: Value) {
+    let image = e.extend_zero(Width::W8, Width::W32, c);
+    let n = e.constant(Width::W8, u64::from(FlagSet::ZF.bits().trailing_zeros()));
+    let image = e.shl(Width::W32, image, n);
+    let f = e.int_to_flags(image);
+    e.set_flags(FlagSet::ZF, f);
+}
+
+/// Writes I32 `v` to the first operand where `c`, else leaves all of it as it is; ZF = `c`.
+fn write_where(e: &mut Emitter, insn: &Insn, c: Value, v: Value) -> Translated {
+    let w = insn.width()?;
+    let dst = e.place(insn, 0)?;
+    // A 32-bit write would clear the upper half.
+    let whole = if w == Width::W32 { e.word() } else { w };
+    let old = e.read(dst, whole);
+    let v = e.resize(Width::W32, whole, v);
+    let v = e.select(whole, c, v, old);
+    e.write(dst, whole, v)?;
+    set_zero_flag(e, c);
+    Ok(Step::Next)
+}
+
+/// `LAR`: SDM 2A.
+fn lar(e: &mut Emitter, insn: &Insn) -> Translated {
+    let (rights, usable) = selector_rights(e, insn, 1)?;
+    write_where(e, insn, usable, rights)
+}
+
+/// `LSL`: SDM 2A. All segments reach over 4 GiB.
+fn lsl(e: &mut Emitter, insn: &Insn) -> Translated {
+    let (_, usable) = selector_rights(e, insn, 1)?;
+    let limit = e.constant(Width::W32, u64::MAX);
+    write_where(e, insn, usable, limit)
+}
+
+/// `VERR`, `VERW`: SDM 2D. All segments can be read, those of data written.
+fn verify_segment(e: &mut Emitter, insn: &Insn) -> Translated {
+    /// Access rights of code segments.
+    const CODE: u64 = 1 << 11;
+    let (rights, mut usable) = selector_rights(e, insn, 0)?;
+    if insn.mnemonic() == Mnemonic::Verw {
+        let code = e.constant(Width::W32, CODE);
+        let code = e.and(Width::W32, rights, code);
+        let zero = e.constant(Width::W32, 0);
+        let data = e.compare(IntCmp::Eq, Width::W32, code, zero);
+        usable = e.and(Width::W8, usable, data);
+    }
+    set_zero_flag(e, usable);
     Ok(Step::Next)
 }
 

@@ -149,6 +149,9 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::Rdtsc {} => m.system.rdtsc(),
         Op::Random { w } => m.system.random() & w.mask(),
         Op::Xgetbv {} => m.system.xcr0(),
+        Op::StateInUse {} => m.state_in_use(),
+        Op::Xsave { form, wide, at } => effect!(m.xsave(form, wide.0, m.linear(&at, values))?),
+        Op::AccessRights { v } => state::access_rights(m.cpu, m.mode, int(v) as u16).into(),
         Op::GetTscAux {} => m.cpu.tsc_aux.into(),
         Op::TrapIf { trap, c } => {
             if int(c) as u8 != 0 {

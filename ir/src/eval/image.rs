@@ -12,8 +12,10 @@ use crate::key::{CpuMode, X87Arithmetic};
 use crate::operand::{AtomicOp, StateDirection, StateImage, Width};
 use crate::softfloat::{F80, Rounding, classify};
 
-/// Bytes of an FXSAVE image up to and without the registers.
-const FX_HEADER: usize = 160;
+/// Parts of an FXSAVE image: mxcsr and its mask, the x87 registers, the vector registers.
+pub(super) const FX_MXCSR: usize = 24;
+pub(super) const FX_X87: usize = 32;
+pub(super) const FX_HEADER: usize = 160;
 
 /// Bytes of an FXSAVE image.
 const FX_SIZE: u64 = 512;
@@ -78,8 +80,8 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(())
     }
 
-    /// `fxsave`: the fields that the mode has; reserved ones beyond are not written.
-    fn fx_save(&mut self, image: StateImage, at: GuestAddr) -> Result<(), EvalFault> {
+    /// An FXSAVE image up to the last register.
+    pub(super) fn fx_bytes(&self, image: StateImage) -> [u8; FX_HEADER + 256] {
         let CpuState { x87, vector, mxcsr, .. } = &*self.cpu;
         let mut bytes = [0; FX_HEADER + 256];
         let mut put = |at: usize, v: u64, len: usize| bytes[at..at + len].copy_from_slice(&v.to_le_bytes()[..len]);
@@ -101,6 +103,12 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
             put(FX_HEADER + 16 * i, v[0], 8);
             put(FX_HEADER + 16 * i + 8, v[1], 8);
         }
+        bytes
+    }
+
+    /// `fxsave`: the fields that the mode has; reserved ones beyond are not written.
+    fn fx_save(&mut self, image: StateImage, at: GuestAddr) -> Result<(), EvalFault> {
+        let bytes = self.fx_bytes(image);
         // All of the image must be writable, whatever is left out of it.
         self.memory.atomic_rmw(AtomicOp::Or, Width::W8, at.offset(FX_SIZE - 1), 0)?;
         Ok(self.memory.write(at, &bytes[..FX_HEADER + 16 * self.vector_count()])?)
@@ -118,8 +126,19 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         if mxcsr & !MXCSR_MASK != 0 {
             return Err(EvalFault::Protection);
         }
-        let CpuState { x87, vector, mxcsr: place, .. } = &mut *self.cpu;
-        *place = mxcsr;
+        self.cpu.mxcsr = mxcsr;
+        self.load_fx_x87(image, bytes);
+        for (i, v) in self.cpu.vector.iter_mut().enumerate().take(count) {
+            v[0] = field(FX_HEADER + 16 * i, 8);
+            v[1] = field(FX_HEADER + 16 * i + 8, 8);
+        }
+        Ok(())
+    }
+
+    /// Takes the x87 unit from an FXSAVE image.
+    pub(super) fn load_fx_x87(&mut self, image: StateImage, bytes: &[u8]) {
+        let field = |at: usize, len: usize| number(&bytes[at..at + len]);
+        let x87 = &mut self.cpu.x87;
         load_words(x87, self.x87, field(0, 2) as u16, field(2, 2) as u16);
         x87.tags = field(4, 1) as u8;
         x87.opcode = field(6, 2) as u16 & 0x7ff;
@@ -130,14 +149,10 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         for i in 0..8 {
             set_register(x87, self.x87, i, &bytes[32 + 16 * i..][..10]);
         }
-        for (i, v) in vector.iter_mut().enumerate().take(count) {
-            v[0] = field(FX_HEADER + 16 * i, 8);
-            v[1] = field(FX_HEADER + 16 * i + 8, 8);
-        }
-        Ok(())
     }
 
-    fn vector_count(&self) -> usize {
+    /// Number of vector registers that the mode has.
+    pub(super) fn vector_count(&self) -> usize {
         match self.mode {
             CpuMode::Protected32 => 8,
             CpuMode::Long64 => 16,

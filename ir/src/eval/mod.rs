@@ -37,6 +37,7 @@ mod x87;
 mod x87_double;
 mod x87_memory;
 mod x87_unary;
+mod xsave;
 
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
@@ -231,9 +232,10 @@ impl Evaluator {
         Ok(match block.exit {
             Exit::Jump { to } | Exit::Call { to, .. } => Next::Go(to),
             Exit::Branch { cond, taken, next } => Next::Go(if int(cond) as u8 != 0 { taken } else { next }),
-            Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target } => {
-                Next::Go(address(target))
-            }
+            Exit::Indirect { target }
+            | Exit::Dispatch { target }
+            | Exit::IndirectCall { target, .. }
+            | Exit::Return { target } => Next::Go(address(target)),
             Exit::Syscall { kind, at, next } => Next::Syscall { kind, at, next },
             Exit::Trap { trap, at, next } => Next::Trap { trap, at, next },
         })

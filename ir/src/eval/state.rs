@@ -49,6 +49,24 @@ pub(super) fn set_selector(cpu: &mut CpuState, mode: CpuMode, seg: Seg, selector
     Ok(())
 }
 
+/// Access rights, in `LAR`'s form, of flat segments: present, for programs, accessed; 4 GiB in pages.
+const CODE_32: u32 = 0x00cf_fb00;
+const CODE_64: u32 = 0x00af_fb00;
+const DATA: u32 = 0x00cf_f300;
+
+/// `access_rights`: of the selectors that [`set_selector`] knows.
+pub(super) fn access_rights(cpu: &CpuState, mode: CpuMode, selector: u16) -> u32 {
+    // The privilege that a selector asks for may be any: programs have the lowest.
+    let is = |other: &u16| other | 3 == selector | 3;
+    let known = cpu.selector.iter().any(is) || CpuState::new(mode).selector.iter().any(is);
+    match mode {
+        _ if !known || selector & !3 == 0 => 0,
+        CpuMode::Protected32 if is(&cpu.selector[Seg::Cs.index()]) => CODE_32,
+        CpuMode::Long64 if is(&cpu.selector[Seg::Cs.index()]) => CODE_64,
+        _ => DATA,
+    }
+}
+
 /// The low part of vector register `reg`.
 pub(super) fn get_vec(cpu: &CpuState, reg: u8, ty: Type) -> Val {
     cut(cpu.vector[usize::from(reg & 15)], ty)
@@ -169,6 +187,16 @@ mod tests {
         assert_eq!((cpu.selector[4], cpu.segment_base[4]), (3, 0));
         assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Es, 0x43), Err(EvalFault::Protection));
         assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Ss, 0), Err(EvalFault::Protection));
+    }
+
+    #[test]
+    fn rights() {
+        for (mode, code) in [(CpuMode::Protected32, CODE_32), (CpuMode::Long64, CODE_64)] {
+            let cpu = CpuState::new(mode);
+            let of = |selector| access_rights(&cpu, mode, selector);
+            assert_eq!((of(cpu.selector[Seg::Cs.index()]), of(cpu.selector[Seg::Ds.index()])), (code, DATA));
+            assert_eq!((of(cpu.selector[Seg::Ds.index()] & !3), of(0), of(3), of(0x123)), (DATA, 0, 0, 0));
+        }
     }
 
     #[test]

@@ -26,17 +26,18 @@ pub(super) struct StringInsn {
 }
 
 impl<M: Memory + ?Sized> Machine<'_, M> {
-    /// Runs the instruction to its end or its first fault.
+    /// Runs the instruction to its end or its first fault; with the trap flag, one element.
     pub(super) fn string(&mut self, insn: StringInsn) -> Result<(), EvalFault> {
         let StringInsn { op, w, rep, address, .. } = insn;
         let repeats = rep != Rep::Once;
+        let traps = self.cpu.system_flags & eflags::TF != 0;
         let mut count = if repeats { self.cpu.get(Gpr::Rcx) & address.mask() } else { 1 };
         let mut flags = None;
         if repeats && address == Width::W32 {
             self.cut_registers(op);
         }
         while count != 0 {
-            let chunk = if repeats { self.chunk(insn, count) } else { 0 };
+            let chunk = if repeats && !traps { self.chunk(insn, count) } else { 0 };
             let done = if chunk != 0 && self.move_chunk(insn, chunk).is_ok() {
                 chunk
             } else {
@@ -59,7 +60,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
                 (Rep::Repne, Some(f)) => f.contains(FlagSet::ZF),
                 _ => false,
             };
-            if stops {
+            if stops || traps {
                 break;
             }
         }

@@ -193,6 +193,7 @@ fn exit(word: &str, rest: &str) -> Parsed<Option<Exit>> {
             Exit::Branch { cond: Value::read(cond)?, taken: target(taken)?, next: target(next)? }
         }
         ("indirect", [to]) => Exit::Indirect { target: Value::read(to)? },
+        ("dispatch", [to]) => Exit::Dispatch { target: Value::read(to)? },
         ("call", [to, ret] | [to, ret, _]) => Exit::Call { to: target(to)?, ret: addr(ret)?, ret_block: ret_block(2)? },
         ("indirect_call", [to, ret] | [to, ret, _]) => {
             Exit::IndirectCall { target: Value::read(to)?, ret: addr(ret)?, ret_block: ret_block(2)? }
@@ -211,7 +212,7 @@ fn exit(word: &str, rest: &str) -> Parsed<Option<Exit>> {
             let found = super::print::TRAPS.iter().find(|(_, name)| name == trap);
             Exit::Trap { trap: found.ok_or(format!("trap {trap}"))?.0, at: addr(at)?, next: addr(next)? }
         }
-        ("jump" | "branch" | "indirect" | "call" | "indirect_call" | "return" | "syscall" | "trap", _) => {
+        ("jump" | "branch" | "indirect" | "dispatch" | "call" | "indirect_call" | "return" | "syscall" | "trap", _) => {
             return Err(format!("wrong operands for {word}"));
         }
         _ => return Ok(None),
@@ -267,7 +268,7 @@ macro_rules! read_by_name {
     )* };
 }
 read_by_name!(Width Type Cond IntCmp AtomicOp Fence StringOp Rep BcdOp CheckedTrap Upper Align FpOp FpRound VecBin VecUn VecTer FmaOp VecTest VecShift
-    VecShuffle VecImm MaskOp X87Format X87Op X87Const X87Unary X87Control StateImage StateDirection Gpr Seg);
+    VecShuffle VecImm MaskOp X87Format X87Op X87Const X87Unary X87Control StateImage XsaveForm StateDirection Gpr Seg);
 
 /// First number that no value may have: what describes values by number is as long as the highest.
 const VALUES: u32 = 1 << 20;

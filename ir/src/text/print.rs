@@ -84,6 +84,7 @@ pub fn exit(exit: &Exit) -> String {
         Exit::Jump { to } => format!("jump {}", target(to)),
         Exit::Branch { cond, taken, next } => format!("branch {cond}, {}, {}", target(taken), target(next)),
         Exit::Indirect { target } => format!("indirect {target}"),
+        Exit::Dispatch { target } => format!("dispatch {target}"),
         Exit::Call { to, ret: r, ret_block } => format!("call {}, {r}{}", target(to), ret(ret_block)),
         Exit::IndirectCall { target, ret: r, ret_block } => format!("indirect_call {target}, {r}{}", ret(ret_block)),
         Exit::Return { target } => format!("return {target}"),

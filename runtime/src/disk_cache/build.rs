@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::{Cached, DiskCache, DiskCacheConfig};
 use crate::code_cache::Outline;
+use crate::debug::Debugging;
 use crate::guest_memory::{Access, GuestMemory, MapError};
 use crate::loader::{ElfImage, LoadError};
 use crate::{tiering, translator};
@@ -155,8 +156,14 @@ impl Builder<'_> {
             return (outline, compiled, true);
         }
         let passes = self.backend.passes();
-        let translation =
-            translator::translate(self.memory, key, &tiering::limits(TIER), passes, FaultsSee::ExactFlags);
+        let translation = translator::translate(
+            self.memory,
+            &Debugging::default(),
+            key,
+            &tiering::limits(TIER),
+            passes,
+            FaultsSee::ExactFlags,
+        );
         let compiled = self.backend.compile_as(&translation.region, TIER);
         let outline = Outline::of(&translation.region);
         if let Some(code) = translation.guest_code() {

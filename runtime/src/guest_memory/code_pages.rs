@@ -38,7 +38,7 @@ pub(crate) enum Change {
     Store,
     /// The system stores to one.
     HostStore,
-    /// Memory is mapped, unmapped or protected.
+    /// Memory is mapped, unmapped or protected, or a breakpoint set.
     Mapping,
     /// A mapped file is written.
     File,

@@ -9,7 +9,7 @@ use hokku_ir::{BlockKey, GuestAddr};
 use super::JitCode;
 use super::linking::LinkRef;
 use crate::code_cache::{Code, CodePage, Outline, RegionId, Tables};
-use crate::disk_cache::Cached;
+use crate::disk_cache::{Cached, DiskCache};
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::tiering::{self, Tiers};
@@ -33,9 +33,14 @@ impl Fresh {
     }
 }
 
+/// Where translations are kept; nowhere while there are breakpoints in them.
+fn disk_cache(team: &Team) -> Option<&DiskCache> {
+    team.disk_cache.as_ref().filter(|_| !team.debug.has_breakpoints())
+}
+
 /// What an earlier run has kept for `key`.
 fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
-    let disk = team.disk_cache.as_ref()?;
+    let disk = disk_cache(team)?;
     let start = Instant::now();
     let Cached { outline, pages, compiled } = disk.lookup(&team.memory, key, tier)?;
     let stats = &team.stats;
@@ -48,8 +53,14 @@ fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
 /// Translates `key`, and keeps the result for later runs.
 fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fresh {
     let start = Instant::now();
-    let translation =
-        translator::translate(&team.memory, key, &tiering::limits(tier), backend.passes(), FaultsSee::ExactFlags);
+    let translation = translator::translate(
+        &team.memory,
+        &team.debug,
+        key,
+        &tiering::limits(tier),
+        backend.passes(),
+        FaultsSee::ExactFlags,
+    );
     let compiled = backend.compile_as(&translation.region, tier);
     let outline = Outline::of(&translation.region);
     let counts = team.stats.tier(tier);
@@ -59,7 +70,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     Stats::add(counts.guest_instructions, outline.instructions);
     Stats::add(counts.host_bytes, compiled.code.len() as u64);
     Stats::add(&team.stats.checked_regions, translation.is_checked.into());
-    let kept = team.disk_cache.as_ref().filter(|_| !translation.is_checked);
+    let kept = disk_cache(team).filter(|_| !translation.is_checked);
     if let Some((disk, code)) = kept.zip(translation.guest_code()) {
         disk.store(&team.memory, tier, &outline, &code, &compiled);
     }

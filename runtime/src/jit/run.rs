@@ -165,6 +165,9 @@ impl Thread {
             match left {
                 Left::To { target, link: from } => {
                     self.cpu.rip = target.0;
+                    if self.steps() {
+                        return Flow::Stopped { at: target };
+                    }
                     link = from;
                 }
                 Left::Hot { target } => {

@@ -2,6 +2,7 @@
 
 mod changing;
 mod code;
+mod debug;
 mod faults;
 mod system;
 mod threads;
