@@ -121,12 +121,6 @@ fn bad_code_is_an_invalid_opcode() {
 }
 
 #[test]
-fn an_instruction_without_translator_is_named_by_its_trap() {
-    // vpaddd ymm0, ymm1, ymm2
-    assert_eq!(trap(&region(&[0xc5, 0xf5, 0xfe, 0xc2, 0x90])), (Trap::Untranslated, 0, 4));
-}
-
-#[test]
 fn instructions_have_at_most_15_bytes() {
     // inc eax behind so many operand size prefixes
     let prefixed = |n: usize| [vec![0x66; n], vec![0xff, 0xc0]].concat();
