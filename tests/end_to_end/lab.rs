@@ -80,13 +80,15 @@ fn the_documented_example() {
 fn x87_arithmetic_in_doubles_is_a_permission() {
     // fldpi; hlt
     let case = case("pi", 32, "d9ebf4", json!({})).to_string();
-    let pi = |options: &[&str]| lab_with(options, std::slice::from_ref(&case)).remove(0)["regs"]["fpr7"][0].clone();
+    let pi = |engine: &str, arithmetic: &[&str]| {
+        lab_with(&options(engine, arithmetic), std::slice::from_ref(&case)).remove(0)["regs"]["fpr7"][0].clone()
+    };
     for engine in ENGINES {
-        assert_eq!(pi(&["--engine", engine]), "0xc90fdaa22168c235");
+        assert_eq!(pi(engine, &[]), "0xc90fdaa22168c235");
     }
-    assert_eq!(pi(&["--engine", "interp", "--x87", "f64"]), "0xc90fdaa22168c000");
+    assert_eq!(pi("interp", &["--x87", "f64"]), "0xc90fdaa22168c000");
     // The x86-64 back end is as fast without.
-    assert_eq!(pi(&["--engine", "jit", "--x87", "f64"]), "0xc90fdaa22168c235");
+    assert_eq!(pi("jit", &["--x87", "f64"]), "0xc90fdaa22168c235");
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn vectors_are_as_long_as_the_processor_has_them() {
     }
     for engine in ENGINES {
         let plain = case("plain", 32, "f4", json!({"xmm3": ["0x1", "0x2"]}));
-        let old = lab_with(&["--engine", engine, "--cpu", "x86-64-v2"], &[add.to_string(), plain.to_string()]);
+        let old = lab_with(&options(engine, &["--cpu", "x86-64-v2"]), &[add.to_string(), plain.to_string()]);
         assert_eq!(old[0]["stop"]["reason"], "unsupported");
         assert_eq!(old[1]["regs"]["xmm3"], json!(["0x1", "0x2"]));
     }
