@@ -5,7 +5,8 @@
 //! **Checked pages** stay as they are; code translated from them compares itself with the guest's bytes when it is entered
 //! ([`code_checks`](hokku_ir::passes::code_checks())). So it is with memory that other processes store to (files with a name that are mapped shared,
 //! and all that is shared at a fork), with pages that a host call is writing to, and with those whose code has been rewritten a few times:
-//! a fault and new translations of all that is there cost more than comparing.
+//! a fault and new translations of all that is there cost more than comparing. Pages of the last kind are protected again when their code runs a
+//! lot ([`GuestMemory::settle_code`]).
 //!
 //! **The same memory twice.** Where a file (of the disk, or the host file that a cloned area's memory is) is mapped in several places, all
 //! shared mappings of a protected page are write-protected with it. A store through any of them drops what was translated through
@@ -63,6 +64,17 @@ pub(crate) struct CodeTicket {
 /// How often stores drop a page's translations before it is checked instead.
 const REWRITES: u32 = 4;
 
+/// How often a page that was checked for that is protected again because its code runs a lot.
+const SECOND_CHANCES: u32 = 3;
+
+/// What became of a page's translations so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rewrites {
+    /// How often stores dropped them.
+    stores: u32,
+    chances: u32,
+}
+
 /// Who holds translations and can drop them.
 pub(crate) trait CodeOwner: Send + Sync {
     /// Drops all translations of code in `range` and waits until no thread runs them.
@@ -80,7 +92,7 @@ pub(super) struct CodePages {
     /// Page address to the ticket under which its bytes were read.
     tickets: HashMap<u64, CodeTicket>,
     /// How often stores have dropped the translations of a page.
-    rewrites: HashMap<u64, u32>,
+    rewrites: HashMap<u64, Rewrites>,
     /// Files that were mapped when the process was forked.
     pub(super) inherited: HashSet<FileId>,
     /// Pages through which stores change translated code of other pages: those pages.
@@ -127,7 +139,7 @@ impl CodePages {
     fn count_rewrites(&mut self, range: &Range<u64>) {
         let pages: Vec<u64> = keys_in(&self.tickets, range).filter(|page| self.is_protected(*page)).collect();
         for page in pages {
-            *self.rewrites.entry(page).or_default() += 1;
+            self.rewrites.entry(page).or_default().stores += 1;
         }
     }
 
@@ -174,7 +186,7 @@ impl GuestMemory {
         if let Some(&ticket) = code.tickets.get(&page) {
             return Ok(ticket);
         }
-        let rewritten = || code.rewrites.get(&page).is_some_and(|&n| n >= REWRITES);
+        let rewritten = || code.rewrites.get(&page).is_some_and(|r| r.stores >= REWRITES);
         let writers = code.files.writers(page);
         let lent = || [page].iter().chain(&writers).any(|page| self.lent.touches(&(*page..page + PAGE_SIZE)));
         let writable = attributes.prot.allows(Access::Write) || !writers.is_empty();
@@ -183,20 +195,36 @@ impl GuestMemory {
         code.next_ticket += 1;
         let ticket = CodeTicket { number: code.next_ticket, watch };
         code.tickets.insert(page, ticket);
-        if watch == Watch::Checked {
-            return Ok(ticket);
-        }
-        for &writer in &writers {
-            code.behind.entry(writer).or_default().push(page);
-        }
-        for page_or_writer in [page].into_iter().chain(writers) {
-            let writable = ranges.get(page_or_writer).is_some_and(|(_, a)| a.prot.allows(Access::Write));
-            if writable && self.space.protect(page_or_writer..page_or_writer + PAGE_SIZE, HostProt::Read).is_err() {
-                release_page(self, &ranges, &mut code, page);
-                return Err(fault(FaultCause::Protection));
-            }
+        if watch == Watch::Protected && !protect_page(self, &ranges, &mut code, page) {
+            return Err(fault(FaultCause::Protection));
         }
         Ok(ticket)
+    }
+
+    /// Protects the page of `at`, which runs a lot, if it is checked only because it was rewritten, and not too often. What was translated of it
+    /// stays good.
+    pub(crate) fn settle_code(&self, at: GuestAddr) {
+        let page = at.0 & !(PAGE_SIZE - 1);
+        let ranges = self.read_ranges();
+        let mut code = self.code_pages();
+        let checked = code.tickets.get(&page).is_some_and(|t| t.watch == Watch::Checked);
+        let foreign = ranges.get(page).is_none_or(|(_, a)| a.foreign);
+        let writers = code.files.writers(page);
+        let lent = [page].iter().chain(&writers).any(|page| self.lent.touches(&(*page..page + PAGE_SIZE)));
+        if !checked || foreign || lent {
+            return;
+        }
+        if let Some(rewrites) = code.rewrites.get_mut(&page) {
+            if rewrites.chances == SECOND_CHANCES {
+                return;
+            }
+            // The next store is enough for the page to be checked again.
+            *rewrites = Rewrites { stores: REWRITES - 1, chances: rewrites.chances + 1 };
+        }
+        code.next_ticket += 1;
+        let ticket = CodeTicket { number: code.next_ticket, watch: Watch::Protected };
+        code.tickets.insert(page, ticket);
+        protect_page(self, &ranges, &mut code, page);
     }
 
     /// Whether the page of `at` is still watched under `ticket`.
@@ -271,6 +299,22 @@ impl GuestMemory {
             owner.memory_is_shared();
         }
     }
+}
+
+/// Takes stores to a page, and through others to its memory, from the guest. `false`: the host refuses, and the page has no ticket any more.
+fn protect_page(memory: &GuestMemory, ranges: &RangeMap, code: &mut CodePages, page: u64) -> bool {
+    let writers = code.files.writers(page);
+    for &writer in &writers {
+        code.behind.entry(writer).or_default().push(page);
+    }
+    for page_or_writer in [page].into_iter().chain(writers) {
+        let writable = ranges.get(page_or_writer).is_some_and(|(_, a)| a.prot.allows(Access::Write));
+        if writable && memory.space.protect(page_or_writer..page_or_writer + PAGE_SIZE, HostProt::Read).is_err() {
+            release_page(memory, ranges, code, page);
+            return false;
+        }
+    }
+    true
 }
 
 /// Gives a page, and those through which it is written, back to stores, unless there are other translations behind them.

@@ -246,6 +246,34 @@ fn pages_that_are_rewritten_often_are_checked() {
 }
 
 #[test]
+fn rewritten_pages_that_run_a_lot_are_protected_again_a_few_times() {
+    let memory = GuestMemory::new(CpuMode::Long64).unwrap();
+    let at = somewhere(&memory, PAGE_SIZE, RW | Prot::EXECUTE);
+    while watch(&memory, at) == Watch::Protected {
+        memory.write_u8(at, 1).unwrap();
+    }
+    let mut settled = 0;
+    loop {
+        memory.settle_code(at);
+        let ticket = memory.watch_code(at).unwrap();
+        if ticket.watch == Watch::Checked {
+            break;
+        }
+        settled += 1;
+        memory.write_u8(at, 1).unwrap();
+        assert!(!memory.code_ticket_holds(at, ticket));
+        assert_eq!(watch(&memory, at), Watch::Checked, "one store is enough");
+    }
+    assert!((1..10).contains(&settled), "{settled} times");
+    // What is checked for another reason stays so.
+    let shared = somewhere(&memory, PAGE_SIZE, RW | Prot::EXECUTE);
+    let _buffer = memory.host_buffer(shared, 8, Access::Write).unwrap();
+    assert_eq!(watch(&memory, shared), Watch::Checked);
+    memory.settle_code(shared);
+    assert_eq!(watch(&memory, shared), Watch::Checked);
+}
+
+#[test]
 fn what_others_may_write_is_checked() {
     let memory = GuestMemory::new(CpuMode::Long64).unwrap();
     let place = Placement::Lowest { low: GuestAddr(0x7_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };

@@ -111,6 +111,7 @@ pub(super) fn improve(team: &Team, key: BlockKey) {
     if team.code.lock().tier_of(&key) != Some(team.tiering.first()) {
         return;
     }
+    team.memory.settle_code(key.pc);
     let kept = look_up(team, key, Tier::Second);
     let mut fresh = kept.unwrap_or_else(|| compile(team, backend, key, Tier::Second));
     let mut tables = team.code.lock();

@@ -234,3 +234,53 @@ fn shared_memory_makes_order_count() {
         assert_eq!(guest.run().log(), [7]);
     });
 }
+
+#[test]
+fn rewritten_code_that_runs_a_lot_is_good_code_in_the_end_and_may_still_change() {
+    const TIMES: i32 = 40;
+    const RUNS: i32 = 400;
+    // A function is written, run often, and written again; another one beside it stays.
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov DWORD [PAGE + 64], 0xc301_c083_u32 as i32 // add eax, 1; ret
+            ; xor ebx, ebx
+            ; xor r12, r12
+            ; again:
+            ; mov BYTE [PAGE], 0xb8_u8 as i8 // mov eax, ebx; ret
+            ; mov [PAGE + 1], ebx
+            ; mov BYTE [PAGE + 5], 0xc3_u8 as i8
+            ; mov ebp, RUNS
+            ; more:
+            ; mov esi, PAGE
+            ; call rsi
+            ; lea rsi, [rsi + 64]
+            ; call rsi
+            ; add r12, rax
+            ; dec ebp
+            ; jnz <more
+            ; inc ebx
+            ; cmp ebx, TIMES
+            ; jne <again
+            ; mov rdi, r12
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        for background in [false, true] {
+            let mut config = TeamConfig::new(CpuMode::Long64, engine);
+            config.tiering.threshold = 20;
+            config.tiering.background = background;
+            let guest = Guest::with(&config, &code, OnFault::Leave);
+            let expected = (1..=TIMES as u64).sum::<u64>() * RUNS as u64;
+            assert_eq!(guest.run().log(), [expected], "{engine:?}");
+            let stats = guest.team.stats.report();
+            if engine == Engine::Jit && !background {
+                assert!(stats.store_invalidations >= 5, "protected again\n{stats}");
+            }
+            assert!(stats.store_invalidations <= 10, "but not for ever\n{stats}");
+        }
+    });
+}
