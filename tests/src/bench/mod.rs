@@ -5,3 +5,4 @@ pub mod measure;
 pub mod plot;
 pub mod programs;
 pub mod report;
+pub mod startup;

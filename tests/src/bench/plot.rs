@@ -125,7 +125,14 @@ mod tests {
         };
         let rows = vec![row("a<b", Some(1.0)), row("slow", Some(4.0)), row("broken", None)];
         let tables = vec![Table { flavour: "x86_64".into(), runners: vec!["hokku".into()], rows }];
-        let picture = svg(&Report { machine: "m".into(), commit: "c".into(), rounds: 1, tables, latencies: vec![] });
+        let picture = svg(&Report {
+            machine: "m".into(),
+            commit: "c".into(),
+            rounds: 1,
+            tables,
+            latencies: vec![],
+            start_up: vec![],
+        });
         let widths: Vec<f64> = picture
             .lines()
             .filter_map(|l| {

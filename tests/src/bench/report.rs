@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::measure::geometric_mean;
+use super::startup::StartUp;
 
 /// All that one run of the benchmarks found.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// Single figures, in microseconds: start of `hello`, a system call, a message through two ports.
     pub latencies: Vec<Latency>,
+    /// Starts of programs, with and without a translation cache.
+    pub start_up: Vec<StartUp>,
 }
 
 /// The kernels of one flavour.
@@ -97,6 +100,14 @@ impl Report {
                 let _ = writeln!(out, "{}: {}", row.kernel, row.errors.join("; "));
             }
         }
+        for StartUp { program, native, wall, processor } in &self.start_up {
+            let _ = writeln!(out, "start of {program}: native {native:.0} µs");
+            for (which, (wall, processor)) in
+                ["without a cache", "filling a cache", "with a cache"].iter().zip(wall.iter().zip(processor))
+            {
+                let _ = writeln!(out, "  {which}: {wall:.0} µs, {processor:.0} µs of processor time");
+            }
+        }
         for latency in &self.latencies {
             let _ = writeln!(out, "{:<40} {:>10.2} us", latency.name, latency.microseconds);
         }
@@ -119,8 +130,14 @@ mod tests {
         let rows = vec![row("a", Some(2.0)), row("b", None), row("c", Some(8.0))];
         let table = Table { flavour: "x86_64".into(), runners: vec!["jit".into()], rows };
         assert!((table.means()[0] - 4.0).abs() < 1e-12);
-        let report =
-            Report { machine: "m".into(), commit: "c".into(), rounds: 1, tables: vec![table], latencies: vec![] };
+        let report = Report {
+            machine: "m".into(),
+            commit: "c".into(),
+            rounds: 1,
+            tables: vec![table],
+            latencies: vec![],
+            start_up: vec![],
+        };
         let text = report.text();
         assert!(text.contains("failed") && text.contains("b: jit: crash") && text.contains("4.00"), "{text}");
     }

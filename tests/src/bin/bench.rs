@@ -1,5 +1,6 @@
 //! `bench`: times the benchmark kernels under hokku and other translators as ratios to native code.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{fs, io};
@@ -10,6 +11,7 @@ use hokku_tests::bench::measure::{self, Job, median};
 use hokku_tests::bench::plot;
 use hokku_tests::bench::programs::{self, Built};
 use hokku_tests::bench::report::{Latency, Report, Row, Table};
+use hokku_tests::bench::startup;
 
 /// Times the benchmark kernels and programs: native, hokku, and those of qemu-user, box64 and blink that are installed.
 #[derive(Parser)]
@@ -31,7 +33,7 @@ struct Args {
     /// Leave other translators out
     #[arg(long)]
     no_peers: bool,
-    /// Leave out the latencies (start, system call, ports)
+    /// Leave out the latencies (starts, system call, ports)
     #[arg(long)]
     no_latencies: bool,
     /// File for a plot of the results
@@ -96,7 +98,8 @@ fn bench(args: &Args) -> Result<(), String> {
     let built = systems.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     tables.extend(bench.table("system x86_64", Flavour::X86_64, &built)?);
     let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
-    let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies };
+    let start_up = if args.no_latencies { Vec::new() } else { startup::measure(&hokku, &native, args.rounds)? };
+    let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies, start_up };
     print!("{}", report.text());
     if let Some(file) = &args.svg {
         fs::write(file, plot::svg(&report)).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -135,8 +138,12 @@ impl Bench<'_> {
         runners.extend(peers.iter().map(|p| p.to_string()));
         let mut rows = Vec::new();
         for (program, Built { native, root, guest }) in programs {
-            let under =
-                |engine: &str| Job::new(self.hokku, &[&"run", &"--root", root, &"--engine", &engine, &guest.as_str()]);
+            let cache = startup::cache();
+            let under = |engine: &str| {
+                let line: [&dyn AsRef<OsStr>; 8] =
+                    [&"run", &"--cache-dir", &cache, &"--root", root, &"--engine", &engine, &guest.as_str()];
+                Job::new(self.hokku, &line)
+            };
             let mut jobs = vec![Job::new(native, &[]), under("jit")];
             if self.args.interp {
                 // Some fifty times slower: once tells enough.
@@ -162,7 +169,11 @@ impl Bench<'_> {
 fn latencies(hokku: &Path, rounds: usize) -> Result<Vec<Latency>, String> {
     let mut list = Vec::new();
     for arch in ["x86_64", "x86"] {
-        let job = |program: &str| Job::new(hokku, &[&"run", &"--arch", &arch, &program]);
+        let cache = startup::cache();
+        let job = |program: &str| {
+            let line: [&dyn AsRef<OsStr>; 6] = [&"run", &"--cache-dir", &cache, &"--arch", &arch, &program];
+            Job::new(hokku, &line)
+        };
         let mut walls: Vec<f64> =
             (0..rounds.max(10)).map(|_| measure::run(&job("hello")).map(|r| r.wall * 1e6)).collect::<Result<_, _>>()?;
         walls.sort_by(f64::total_cmp);
