@@ -92,6 +92,7 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
         for (what, count) in finished.stats.lines() {
             eprintln!("{count:>14} {what}");
         }
+        eprintln!("{:>14.1} bytes of memory for each guest code byte", finished.stats.bytes_per_guest_byte());
         for (op, count) in &finished.stats.callouts {
             eprintln!("{count:>14} callouts of {op}");
         }

@@ -56,6 +56,8 @@ counters! {
     host_bytes "host code bytes";
     /// Regions taken from the cache on disk.
     disk_regions "regions from disk";
+    /// Guest code bytes in them.
+    disk_guest_bytes "guest code bytes from disk";
     /// Host code bytes of those.
     disk_host_bytes "host code bytes from disk";
     /// Nanoseconds spent on looking for them and reading them.
@@ -72,6 +74,8 @@ counters! {
     hot_host_bytes "host code bytes, second tier";
     /// Nanoseconds that this took, beside the guest.
     hot_translation_ns "nanoseconds translating, second tier";
+    /// Bytes of what the runtime remembers of all host code.
+    table_bytes "bytes of tables about host code";
     /// Direct jumps linked.
     links "direct jumps linked";
     /// Returns to the dispatcher for a direct jump that was not linked.
@@ -150,6 +154,15 @@ impl Stats {
         for (op, n) in counts {
             *all.entry(op).or_default() += n;
         }
+    }
+}
+
+impl StatsReport {
+    /// Bytes of memory, host code and tables about it, that a byte of guest code has cost.
+    pub fn bytes_per_guest_byte(&self) -> f64 {
+        let host = self.host_bytes + self.hot_host_bytes + self.disk_host_bytes + self.table_bytes;
+        let guest = self.guest_bytes + self.hot_guest_bytes + self.disk_guest_bytes;
+        host as f64 / guest.max(1) as f64
     }
 }
 

@@ -77,6 +77,18 @@ impl JitCode {
         }
     }
 
+    /// Bytes of memory that this takes beside the code itself.
+    pub(crate) fn table_bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.blocks)
+            + size_of_val(&*self.block_offsets)
+            + size_of_val(&*self.links)
+            + size_of_val(&*self.hot_exits)
+            + size_of_val(&*self.stops)
+            + size_of_val(&*self.faults)
+            + size_of_val(&*self.callouts)
+    }
+
     /// Host address of block number `block`.
     pub(crate) fn block(&self, block: hokku_ir::BlockId) -> Option<u64> {
         let i = self.blocks.binary_search_by_key(&block, |b| b.block).ok()?;

@@ -45,6 +45,7 @@ fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
     let Cached { outline, pages, compiled } = disk.lookup(&team.memory, key, tier)?;
     let stats = &team.stats;
     Stats::add(&stats.disk_regions, 1);
+    Stats::add(&stats.disk_guest_bytes, outline.bytes());
     Stats::add(&stats.disk_host_bytes, compiled.code.len() as u64);
     Stats::time(&stats.disk_ns, start.elapsed());
     Some(Fresh::new(team, outline, pages, compiled, tier))
@@ -127,6 +128,7 @@ fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fr
     let Fresh { outline, pages, compiled, tier, name } = fresh;
     let at = tables.host.as_mut()?.place(compiled, team.tiering.threshold)?;
     let code = JitCode::new(at, std::mem::take(compiled), *tier);
+    Stats::add(&team.stats.table_bytes, code.table_bytes() as u64);
     let key = outline.key;
     if let Some(map) = &team.perf_map {
         map.add(at, code.len, name);
