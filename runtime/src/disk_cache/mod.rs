@@ -21,7 +21,6 @@ mod tests;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
@@ -105,7 +104,7 @@ impl DiskCache {
         let name = format!(
             "{} {} host {} {} passes {:?} guest {processor:?}",
             env!("HOKKU_TRANSLATOR"),
-            program(),
+            crate::host::program_build(),
             backend.name(),
             backend.fingerprint(),
             backend.passes(),
@@ -195,12 +194,6 @@ impl DiskCache {
     fn lock(&self) -> MutexGuard<'_, HashMap<ImageId, Image>> {
         self.images.lock().unwrap_or_else(|e| e.into_inner())
     }
-}
-
-/// Which build of this program runs. Sources that change while they are compiled can give two programs the same hash of their source.
-fn program() -> String {
-    let Ok(file) = std::fs::metadata("/proc/self/exe") else { return "unknown".into() };
-    format!("{}-{}.{}", file.size(), file.mtime(), file.mtime_nsec())
 }
 
 /// The key with everything but the address as one number.
