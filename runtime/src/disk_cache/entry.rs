@@ -252,8 +252,19 @@ impl Opened<'_> {
             relocations,
             host_instructions,
         };
-        Some((Outline { key, block_pcs, ranges, instructions }, compiled))
+        is_sound(&compiled).then_some((Outline { key, block_pcs, ranges, instructions }, compiled))
     }
+}
+
+/// Whether what is to be written into the code lies in it: the runtime relies on that.
+fn is_sound(compiled: &Compiled) -> bool {
+    let word = |offset: u32| compiled.code.len().checked_sub(4).is_some_and(|last| offset as usize <= last);
+    let inside = |offset: u32| (offset as usize) < compiled.code.len();
+    let links = || compiled.links.iter().chain(&compiled.back_edges);
+    links().all(|l| l.site % 4 == 0 && word(l.site) && inside(l.stub))
+        && compiled.relocations.iter().all(|r| word(r.offset))
+        && compiled.counters.iter().all(|&offset| word(offset))
+        && compiled.blocks.iter().all(|b| inside(b.offset) && inside(b.checked))
 }
 
 fn list<'a, T>(from: &mut Source<'a>, mut one: impl FnMut(&mut Source<'a>) -> Option<T>) -> Option<Vec<T>> {

@@ -143,16 +143,14 @@ impl DiskCache {
             return;
         }
         let Some(bytes) = entry::encode(&entry::Kept { outline, guest, compiled }) else { return };
-        let mut images = self.lock();
-        images.entry(image).or_default().new.add(entry_key(key, tier), &bytes);
-        if images.values().map(|i| i.new.bytes()).sum::<usize>() >= WRITE_AT {
-            self.write(&mut images);
+        let new: usize = {
+            let mut images = self.lock();
+            images.entry(image).or_default().new.add(entry_key(key, tier), &bytes);
+            images.values().map(|i| i.new.bytes()).sum()
+        };
+        if new >= WRITE_AT {
+            self.flush();
         }
-    }
-
-    /// Writes what is new.
-    pub(crate) fn flush(&self) {
-        self.write(&mut self.lock());
     }
 
     /// Keeps the tables as they are until the guard is dropped.
@@ -172,14 +170,18 @@ impl DiskCache {
         folder::open_segments(&folder, &self.name).segments.into_iter().map(|(_, segment)| segment).collect()
     }
 
-    fn write(&self, images: &mut HashMap<ImageId, Image>) {
+    /// Writes what is new. Other threads need not wait for that.
+    pub(crate) fn flush(&self) {
+        let take = |(id, image): (&ImageId, &mut Image)| (*id, std::mem::take(&mut image.new));
+        let new: Vec<(ImageId, Draft)> = self.lock().iter_mut().map(take).filter(|(_, new)| !new.is_empty()).collect();
         let mut wrote = false;
-        for (id, image) in images.iter_mut().filter(|(_, image)| !image.new.is_empty()) {
-            let folder = folder::of_image(&self.config.folder, *id, &self.name);
-            match folder::add(&folder, &self.name, std::mem::take(&mut image.new)) {
+        for (id, new) in new {
+            let folder = folder::of_image(&self.config.folder, id, &self.name);
+            match folder::add(&folder, &self.name, new) {
                 Ok(()) => {
                     wrote = true;
-                    image.segments = self.segments(*id);
+                    let segments = self.segments(id);
+                    self.lock().entry(id).or_default().segments = segments;
                 }
                 Err(error) => tracing::debug!("translations are not kept in {}: {error}", folder.display()),
             }

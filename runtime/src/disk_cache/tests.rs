@@ -160,6 +160,26 @@ fn regions_with_a_failed_fetch_are_not_kept() {
 }
 
 #[test]
+fn what_would_be_written_outside_of_the_code_is_refused() {
+    let folder = Folder::new("unsound");
+    let (memory, at) = guest(0x1b_0000_0000);
+    let changes: [fn(&mut Compiled); 5] = [
+        |c| c.relocations[0].offset = 97,
+        |c| c.links[0].site = 9,
+        |c| c.back_edges[0].stub = 100,
+        |c| c.counters[1] = 97,
+        |c| c.blocks[0].checked = 100,
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let cache = folder.cache();
+        let (outline, mut compiled) = region(at);
+        change(&mut compiled);
+        cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+        assert!(found(&cache, &memory, at).is_none(), "change {i}");
+    }
+}
+
+#[test]
 fn damage_costs_the_damaged_entry_only() {
     let folder = Folder::new("damage");
     let (memory, at) = guest(0x15_0000_0000);
