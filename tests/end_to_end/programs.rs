@@ -59,6 +59,7 @@ macro_rules! self_checking {
 self_checking!(
     abi,
     atomics,
+    avx,
     clocks,
     codechange,
     codestorm,

@@ -169,12 +169,14 @@ fn compare_strings(
     let control = Num(immediate(insn)?);
     let b = e.vector(insn, 1, Type::V128, Align::Any)?;
     let a = e.vector(insn, 0, Type::V128, Align::Any)?;
-    let flags = e.vec_string_flags(control, explicit, a, a_len, b, b_len);
+    let flags;
     if index {
         let v = e.vec_string_index(control, explicit, a, a_len, b, b_len);
+        flags = e.vec_string_flags(control, explicit, a, a_len, b, b_len);
         e.set_gpr(Gpr::Rcx, Width::W32, v);
     } else {
         let v = e.vec_string_mask(control, explicit, a, a_len, b, b_len);
+        flags = e.vec_string_flags(control, explicit, a, a_len, b, b_len);
         e.set_vec(Num(0), Type::V128, if insn.is_vex() { Upper::Zero256 } else { Upper::Keep }, v);
     }
     e.set_flags(FlagSet::STATUS, flags);
