@@ -83,6 +83,8 @@ fn may_be_newer(bytes: &[u8], mode: CpuMode) -> bool {
         [0xc5, ..] => !register(3),
         [0xc4, map, ..] => *map & 0x1f > 3 || *map & 0x1f == 0 || !register(4),
         [0x0f, 0x38 | 0x3a, ..] => !register(3),
+        // Calls of this machine's hypervisor are among them, which prefixes do not keep it from.
+        [0x0f, 0x01, ..] => true,
         [0x0f, ..] => !register(2),
         [0x62 | 0x8f, ..] => true,
         _ => !register(1),
