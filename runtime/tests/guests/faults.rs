@@ -191,3 +191,51 @@ fn single_steps_stop_after_each_instruction() {
         assert!(events[..6].iter().all(|e| matches!(e, Event::Fault(fault, _) if fault.kind == FaultKind::Debug)));
     });
 }
+
+#[test]
+fn locked_operations_across_pages_are_done_whole_or_not_at_all() {
+    // Two bytes in the last page of the data, the rest behind it.
+    const AT: i32 = DATA.0 as i32 + 0xfffe;
+    const NEXT: u64 = DATA.0 + 0x1_0000;
+    type Operation = fn(&mut crate::system::Asm64);
+    // The bytes mean the same in both modes.
+    let operations: [(&str, Operation); 9] = [
+        ("add", |a| guest64!(a ; lock add [rsi], eax)),
+        ("inc", |a| guest64!(a ; lock inc DWORD [rsi])),
+        ("neg", |a| guest64!(a ; lock neg DWORD [rsi])),
+        ("or", |a| guest64!(a ; lock or DWORD [rsi], 1)),
+        ("bts", |a| guest64!(a ; lock bts DWORD [rsi], 3)),
+        ("xadd", |a| guest64!(a ; lock xadd [rsi], eax)),
+        ("xchg", |a| guest64!(a ; xchg [rsi], eax)),
+        ("cmpxchg", |a| guest64!(a ; lock cmpxchg [rsi], edx)),
+        ("cmpxchg8b", |a| guest64!(a ; lock cmpxchg8b [rsi])),
+    ];
+    for (name, operation) in operations {
+        let code = assemble64(|a| {
+            guest64!(a ; mov esi, AT ; mov eax, 0x1234 ; mov edx, 0x5678);
+            operation(a);
+            guest64!(a ; ud2);
+        });
+        on_engines(|engine| {
+            for mode in [CpuMode::Long64, CpuMode::Protected32] {
+                for missing in [true, false] {
+                    let what = format!("{name} {engine:?} {mode:?} missing={missing}");
+                    let guest = Guest::new(engine, mode, &code, OnFault::Leave);
+                    let memory = &guest.team.memory;
+                    if !missing {
+                        let place = hokku_runtime::Placement::Exactly(GuestAddr(NEXT));
+                        memory.map_anonymous(place, 0x1000, hokku_runtime::Prot::READ, false).unwrap();
+                    }
+                    memory.write_u16(GuestAddr(AT as u64), 0x7777).unwrap();
+                    let ended = guest.run();
+                    let (fault, rip) = ended.fault();
+                    assert_eq!(rip, CODE.0 + 15, "{what}");
+                    let cause = if missing { FaultCause::Unmapped } else { FaultCause::Protection };
+                    assert_eq!(fault.kind, page(NEXT, Access::Write, cause), "{what}");
+                    assert_eq!(memory.read_u16(GuestAddr(AT as u64)), Ok(0x7777), "{what}");
+                    assert_eq!((ended.cpu.get(Gpr::Rax), ended.cpu.get(Gpr::Rdx)), (0x1234, 0x5678), "{what}");
+                }
+            }
+        });
+    }
+}

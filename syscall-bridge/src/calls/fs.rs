@@ -1,8 +1,10 @@
 //! Files by path and by node.
 
+use std::os::fd::AsFd;
+
 use hokku_ir::GuestAddr;
 
-use crate::abi::fs::OpenMode;
+use crate::abi::fs::{OpenMode, stat_mask};
 use crate::abi::layout::GuestType;
 use crate::abi::structs::{FILE_NAME_LENGTH, FsInfo, PATH_LENGTH, Stat};
 use crate::abi::{Status, SysResult, Word};
@@ -266,7 +268,14 @@ pub fn write_stat(
         None if fd.0 < 0 => return Err(Status::B_FILE_ERROR),
         path => at(fd, path)?,
     };
-    call.kernel().paths().write_stat(at, traverse_link, &stat, mask as u32)
+    call.kernel().paths().write_stat(at, traverse_link, &stat, mask as u32)?;
+    if mask as u32 & stat_mask::SIZE != 0 && path.is_none() {
+        // Code that is mapped from the file may be cut off.
+        if let Ok((file, _)) = call.kernel().descriptors().for_mapping(fd.0) {
+            call.memory().file_changed(file.as_fd(), 0, u64::MAX)?;
+        }
+    }
+    Ok(())
 }
 
 /// Haiku: `_user_getcwd`.

@@ -3,6 +3,7 @@
 #include <OS.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -168,6 +169,14 @@ static unsigned char* sPool;
 /* Counts the pieces of each thread that others may run. */
 static int sPublished[THREADS];
 
+static int sSignals;
+
+static void count_signal(int signal)
+{
+	(void)signal;
+	__atomic_fetch_add(&sSignals, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Each thread makes pieces of code beside those of the others, runs them, changes them, and runs what the others have made. */
 static void* generate(void* argument)
 {
@@ -189,6 +198,8 @@ static void* generate(void* argument)
 			}
 		}
 	}
+	while (__atomic_load_n(&sSignals, __ATOMIC_SEQ_CST) == 0)
+		snooze(100);
 	return NULL;
 }
 
@@ -210,10 +221,16 @@ static void check_threads(void)
 {
 	pthread_t threads[THREADS];
 	sPool = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, 4 * PAGE);
+	struct sigaction action = { .sa_handler = count_signal };
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, generate, (void*)(ssize_t)i) == 0);
+	/* Interrupted wherever they are. Those that have ended already are no error. */
+	for (int i = 0; i < 200 || __atomic_load_n(&sSignals, __ATOMIC_SEQ_CST) == 0; i++)
+		pthread_kill(threads[i % THREADS], SIGUSR1);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(sSignals > 0);
 	/* One of two values, never a mixture; and in the end the last one. */
 	unsigned char* code = sPool + 3;
 	write_constant(code, 0x11111111);
@@ -241,6 +258,6 @@ int main(int argc, char** argv)
 	check_written_files();
 	check_threads();
 	leave_scratch_dir();
-	printf("codechange: calls, buffers, processes, forks, files, threads\nok\n");
+	printf("codechange: calls, buffers, processes, forks, files, threads, signals\nok\n");
 	return 0;
 }
