@@ -70,7 +70,7 @@ pub(crate) enum Code {
     /// Nothing: it is evaluated.
     Interp(Arc<Region>),
     /// Host code.
-    Jit(JitCode),
+    Jit(Box<JitCode>),
 }
 
 /// One translated region.

@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_file_and_its_bytes_have_one_name() {
         for size in [4_usize, 300, 4096, 5000, 100_000] {
-            let mut bytes: Vec<u8> = (0..size).map(|i| (i * i >> 3) as u8).collect();
+            let mut bytes: Vec<u8> = (0..size).map(|i| ((i * i) >> 3) as u8).collect();
             bytes[..4].copy_from_slice(b"\x7fELF");
             let path = std::env::temp_dir().join(format!("hokku-image-{}-{size}", std::process::id()));
             std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();

@@ -135,7 +135,7 @@ fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fr
     }
     let keys: Vec<BlockKey> = outline.block_pcs.iter().map(|&pc| BlockKey { pc, ..key }).collect();
     let before: Vec<Option<RegionId>> = keys.iter().map(|key| tables.find(key).map(|(id, _)| id)).collect();
-    let id = tables.insert(outline, pages, Code::Jit(code));
+    let id = tables.insert(outline, pages, Code::Jit(Box::new(code)));
     tables.by_host.insert(at, id);
     link_forward(team, backend, tables, id, key);
     if *tier == Tier::Second {
