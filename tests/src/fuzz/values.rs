@@ -277,6 +277,6 @@ pub fn next_state(rng: &mut Rng, mode: CpuMode, last: &CpuState, vectors: &[usiz
     for n in vectors {
         cpu.vector[*n] = vector(rng);
     }
-    cpu.x87 = if x87 { self::x87(rng) } else { last.x87.clone() };
+    cpu.x87 = if x87 { self::x87(rng) } else { last.x87 };
     cpu
 }
