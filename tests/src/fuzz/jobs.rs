@@ -92,8 +92,8 @@ fn range(range: Range, command: impl Fn(Range) -> Command) -> Tally {
     tally
 }
 
-/// How long a worker may be silent: a program takes microseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a worker may be silent: a program takes microseconds, but the machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Reads what one worker says: its tally, if it got that far, and the program that it ran last. One that hangs is killed.
 fn one(mut child: Child) -> io::Result<(Option<Tally>, Option<u64>, ExitStatus)> {
