@@ -6,7 +6,8 @@
 //! | rsp, rcx | r13, r14 |
 //! | r13, r14, r15 | memory, [`hokku_ir::CpuState::gpr`] |
 //! | status flags | the status flags |
-//! | xmm0 to xmm13 (32-bit code: xmm7) | the same register |
+//! | xmm0 to xmm13 (32-bit code: xmm7) | the same register; upper halves too where the host has AVX |
+//! | xmm14, xmm15 | memory |
 //! | x87 and MMX | the processor's own |
 //!
 //! Host rsp is the shadow return stack, gs the state pointer; rcx and r15 (32-bit code: r8 to r12 too) are temporaries. rcx holds a computed jump's target.
