@@ -182,7 +182,7 @@ impl Lowering<'_> {
         let passes = self
             .passes_on(f)
             .is_some_and(|(rest, changed)| rest == self.guest_flags && !(changed - set).intersects(kept));
-        if self.is_from_ah(set, f) {
+        if self.cur.checked_sub(3).is_some_and(|first| self.is_sahf(first)) {
             if kept.is_empty() {
                 self.clobber_flags();
             } else {
@@ -255,19 +255,21 @@ impl Lowering<'_> {
         Some((self.root(rest), changed))
     }
 
-    /// Whether writing `f` to the flags in `set` is what `sahf` does: the three ops before made `f` from ah.
-    fn is_from_ah(&self, set: FlagSet, f: Value) -> bool {
+    /// Whether the four ops from number `first` of the block on do what `sahf` does, and nothing else looks at what they compute.
+    pub(crate) fn is_sahf(&self, first: u32) -> bool {
         // All processors with SSSE3 have `sahf` in 64-bit mode, some before it do not.
-        let mine = set == FlagSet::STATUS - FlagSet::OF && self.features.contains(Features::SSSE3);
-        let Some(first) = self.cur.checked_sub(3).filter(|_| mine && self.val(f).uses == 1) else { return false };
-        let [high, image, flags] = [0, 1, 2].map(|n| &self.block.insts[(first + n) as usize]);
-        let is_image = |v: Value| {
-            matches!(image.op, Op::ExtendZero { from: Width::W8, v, .. } if v == high.value) && v == image.value
-        };
-        matches!(high.op, Op::GetGprHigh { reg: Gpr::Rax })
-            && matches!(flags.op, Op::IntToFlags { v } if is_image(v))
-            && flags.value == f
-            && self.loc(f) == Loc::Deferred
+        let ops = self
+            .block
+            .insts
+            .get(first as usize..first as usize + 4)
+            .filter(|_| self.features.contains(Features::SSSE3));
+        let Some([ah, image, flags, write]) = ops else { return false };
+        matches!(ah.op, Op::GetGprHigh { reg: Gpr::Rax })
+            && matches!(image.op, Op::ExtendZero { from: Width::W8, v, .. } if v == ah.value)
+            && matches!(flags.op, Op::IntToFlags { v } if v == image.value)
+            && matches!(write.op, Op::SetFlags { set, v } if v == flags.value && set == FlagSet::STATUS - FlagSet::OF)
+            && self.val(image.value).uses == 1
+            && self.val(flags.value).uses == 1
     }
 
     /// CF where `f` is a constant of which only that is written.

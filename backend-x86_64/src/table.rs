@@ -23,6 +23,9 @@ impl Lower for Lowering<'_> {
         self.read_gpr(dst, Loc::Home(reg), reg);
     }
     fn set_gpr(&mut self, _: Value, reg: Gpr, w: Width, v: Value) {
+        if self.loc(v) == Loc::Deferred && matches!(self.op_at(self.root(v)), Some(Op::X87GetStatus {})) {
+            return self.status_to_ax(v);
+        }
         self.write_gpr(reg, w, v);
     }
     fn get_gpr_high(&mut self, dst: Value, reg: Gpr) {
@@ -186,6 +189,9 @@ impl Lower for Lowering<'_> {
         self.rest(dst);
     }
     fn extend_zero(&mut self, dst: Value, from: Width, to: Width, v: Value) {
+        if self.cur.checked_sub(1).is_some_and(|first| self.is_sahf(first)) {
+            return self.defer(dst);
+        }
         self.extend(dst, false, from, to, v);
     }
     fn extend_sign(&mut self, dst: Value, from: Width, to: Width, v: Value) {
@@ -270,9 +276,15 @@ impl Lower for Lowering<'_> {
         self.effective_address(dst, w, at);
     }
     fn load(&mut self, dst: Value, ty: Type, align: Align, at: Addr) {
+        if self.is_new_control_word(dst) {
+            return self.defer(dst);
+        }
         self.load_value(dst, ty, align, at);
     }
     fn store(&mut self, _: Value, ty: Type, align: Align, at: Addr, v: Value) {
+        if let Some(code) = self.x87_word_code(v).filter(|_| self.loc(v) == Loc::Deferred) {
+            return self.x87_memory(code, at);
+        }
         self.store_value(ty, align, at, v);
     }
     fn atomic_rmw(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) {

@@ -2,7 +2,7 @@
 //!
 //! Every instruction may raise a pending exception, so each is a fault site.
 
-use hokku_ir::{Addr, Op, Type, Value, Width, X87Control, X87Format, X87Op, X87Unary};
+use hokku_ir::{Addr, Gpr, Op, Type, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::assign::{RCX, slot_offset};
 use crate::encode::{Mem, Opcode, Rm, Src};
@@ -200,6 +200,9 @@ impl Lowering<'_> {
 
     /// `fnstsw`.
     pub(crate) fn x87_status(&mut self, dst: Value) {
+        if self.is_for_ax(dst) {
+            return self.defer(dst);
+        }
         self.x87_word(dst, 0xdd, 7);
     }
 
@@ -208,7 +211,54 @@ impl Lowering<'_> {
         self.x87_word(dst, 0xd9, 7);
     }
 
+    /// How `v` gets to memory if it is the status or the control word.
+    pub(crate) fn x87_word_code(&self, v: Value) -> Option<MemCode> {
+        match self.op_at(self.root(v))? {
+            Op::X87GetStatus {} => Some((0xdd, 7)),
+            Op::X87GetControl {} => Some((0xd9, 7)),
+            _ => None,
+        }
+    }
+
+    /// Whether the value of this op is only stored, by the same guest instruction.
+    fn is_only_stored(&self, dst: Value) -> bool {
+        let rest = &self.block.insts[self.cur as usize + 1..];
+        let user = rest.iter().find(|i| !matches!(i.op, Op::GetGpr { .. }));
+        self.val(dst).uses == 1
+            && user.is_some_and(
+                |i| matches!(i.op, Op::Store { ty: Type::I16, at, v, .. } if v == dst && at.base != Some(dst)),
+            )
+    }
+
+    /// Whether the value of this op goes to ax alone, by the next one.
+    fn is_for_ax(&self, dst: Value) -> bool {
+        let next = self.block.insts.get(self.cur as usize + 1);
+        let to_ax = |op: &Op| matches!(*op, Op::SetGpr { reg: Gpr::Rax, w: Width::W16, v } if v == dst);
+        self.val(dst).uses == 1 && next.is_some_and(|i| to_ax(&i.op))
+    }
+
+    /// `fnstsw ax`, of the status word `v`.
+    pub(crate) fn status_to_ax(&mut self, v: Value) {
+        self.consume(v);
+        self.evict(Gpr::Rax);
+        self.asm.plain(&[0xdf, 0xe0]);
+    }
+
+    /// Whether this op loads what the next makes the control word.
+    pub(crate) fn is_new_control_word(&self, dst: Value) -> bool {
+        let next = self.block.insts.get(self.cur as usize + 1);
+        self.val(dst).uses == 1 && next.is_some_and(|i| matches!(i.op, Op::X87SetControl { v } if v == dst))
+    }
+
+    /// Leaves the code of this op to its user.
+    pub(crate) fn defer(&mut self, dst: Value) {
+        self.vals[dst.0 as usize].loc = Loc::Deferred;
+    }
+
     fn x87_word(&mut self, dst: Value, code: u32, ext: u8) {
+        if self.is_only_stored(dst) {
+            return self.defer(dst);
+        }
         let slot = self.take_slot(1);
         self.asm.op(Opcode::of(code), ext, Mem::state(slot_offset(slot)), &[]);
         self.freed_slots.push((slot, 1));
@@ -217,6 +267,14 @@ impl Lowering<'_> {
 
     /// `fldcw`.
     pub(crate) fn x87_write_control(&mut self, v: Value) {
+        let root = self.root(v);
+        if let (Loc::Deferred, Some(Op::Load { at, .. })) = (self.loc(root), self.op_at(root)) {
+            self.before_fault();
+            let m = self.address(at);
+            self.consume_inst(self.def(root));
+            self.consume_inst(self.cur);
+            return self.asm.op(Opcode::of(0xd9), 5, m, &[]);
+        }
         self.force(v);
         self.before_fault();
         let r = self.src_reg(v, Width::W16);
