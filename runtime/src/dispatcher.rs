@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use hokku_frontend::is_canonical;
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault as EvalMemoryFault, MemoryFaultKind};
 use hokku_ir::guest::eflags;
-use hokku_ir::{BlockKey, GuestAddr, SyscallKind, Trap};
+use hokku_ir::{BlockKey, CpuMode, GuestAddr, SyscallKind, Trap};
 
 use crate::guest_memory::{Access, Change, FaultCause, MemoryFault};
 use crate::personality::{FaultKind, GuestFault, Resume};
 use crate::stats::Stats;
 use crate::team::Engine;
 use crate::thread::{Attention, Thread};
-use crate::translator::LONGEST_INSTRUCTION;
+use crate::translator::{LONGEST_INSTRUCTION, faulting_access};
 
 impl Thread {
     /// Runs the guest from `cpu.rip` on until the personality lets the thread leave.
@@ -119,6 +120,7 @@ impl Thread {
             Trap::Protection => FaultKind::Protection,
             Trap::Halt => FaultKind::Halt,
             Trap::Divide => FaultKind::Divide,
+            Trap::Fetch if self.team.mode == CpuMode::Long64 && !is_canonical(at.0) => FaultKind::Protection,
             Trap::Fetch => match self.fetch_fault(at, next) {
                 Some(fault) => FaultKind::Page(fault),
                 // Another thread has made the code accessible meanwhile.
@@ -147,9 +149,11 @@ impl Thread {
                     flow => self.ended(flow),
                 };
             }
-            EvalFault::Memory(EvalMemoryFault { kind: MemoryFaultKind::NotCanonical, .. }) => FaultKind::Protection,
+            EvalFault::Memory(fault) if fault.kind == MemoryFaultKind::NotCanonical => {
+                self.not_canonical(Some(fault.at))
+            }
             EvalFault::Memory(fault) => FaultKind::Page(self.page_fault(&fault)),
-            EvalFault::Protection => FaultKind::Protection,
+            EvalFault::Protection => self.not_canonical(None),
             EvalFault::Trap(trap) => return self.trap(trap, at, at),
             EvalFault::Divide => FaultKind::Divide,
             EvalFault::SimdFloat(_) => FaultKind::SimdFloat,
@@ -172,8 +176,15 @@ impl Thread {
         fault.write && fault.kind == MemoryFaultKind::Protected && writable()
     }
 
+    /// The exception for an address that is not canonical, known or not; #GP too where that is not what the instruction does wrong.
+    fn not_canonical(&self, address: Option<GuestAddr>) -> FaultKind {
+        let access = faulting_access(&self.team.memory, self.team.mode, &self.cpu, address);
+        if access.on_stack { FaultKind::Stack } else { FaultKind::Protection }
+    }
+
     fn page_fault(&self, fault: &EvalMemoryFault) -> MemoryFault {
-        let access = if fault.write { Access::Write } else { Access::Read };
+        let modifies = || faulting_access(&self.team.memory, self.team.mode, &self.cpu, Some(fault.at)).modifies;
+        let access = if fault.write || modifies() { Access::Write } else { Access::Read };
         let cause = match fault.kind {
             MemoryFaultKind::Protected => FaultCause::Protection,
             // Mapped after all: the fault was that of a file mapping beyond its file's end.

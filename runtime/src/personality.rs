@@ -45,6 +45,8 @@ pub enum FaultKind {
     Page(MemoryFault),
     /// #GP: misaligned vector access, privileged instruction, bad selector, reserved bit.
     Protection,
+    /// #SS: a stack address that is no address.
+    Stack,
     /// #DE: division by zero or quotient too large.
     Divide,
     /// #OF: `into`.
@@ -72,6 +74,7 @@ impl std::fmt::Display for FaultKind {
         match self {
             FaultKind::Page(fault) => write!(f, "{fault}"),
             FaultKind::Protection => f.write_str("general protection"),
+            FaultKind::Stack => f.write_str("stack fault"),
             FaultKind::Divide => f.write_str("division error"),
             FaultKind::Overflow => f.write_str("overflow trap"),
             FaultKind::Bound => f.write_str("bound range exceeded"),

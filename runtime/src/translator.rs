@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use hokku_frontend::{CodeSource, Limits};
+use hokku_frontend::{CodeSource, FaultingAccess, Limits};
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{BlockKey, GuestAddr, Region};
+use hokku_ir::{BlockKey, CpuMode, CpuState, GuestAddr, Region};
 
 use crate::code_cache::CodePage;
 use crate::debug::Debugging;
@@ -170,6 +170,16 @@ pub(crate) fn translate_block(memory: &GuestMemory, key: BlockKey) -> Region {
     let mut region = hokku_frontend::translate(&FleetingCode(memory), key, &limits);
     passes::end_where_code_may_change(&mut region);
     region
+}
+
+/// What the instruction at `cpu.rip` tells of a fault at `address` in it.
+pub(crate) fn faulting_access(
+    memory: &GuestMemory,
+    mode: CpuMode,
+    cpu: &CpuState,
+    address: Option<GuestAddr>,
+) -> FaultingAccess {
+    hokku_frontend::faulting_access(&FleetingCode(memory), mode, cpu, address)
 }
 
 /// Translates the one instruction that `key` names, to be run at once.

@@ -166,6 +166,7 @@ fn signal_of(thread: &Thread, fault: &GuestFault) -> (Signal, i32, GuestAddr, u8
             FaultCause::Bus => (Signal::SIGBUS, code::BUS_ADRERR, fault.address, 14),
         },
         FaultKind::Protection | FaultKind::Halt => (Signal::SIGILL, code::ILL_PRVOPC, at, 13),
+        FaultKind::Stack => (Signal::SIGBUS, code::BUS_ADRERR, at, 12),
         FaultKind::Divide => (Signal::SIGFPE, code::FPE_INTDIV, at, 0),
         FaultKind::Overflow => (Signal::SIGFPE, code::FPE_INTOVF, at, 4),
         FaultKind::Bound => (Signal::SIGTRAP, code::SI_USER, at, 5),

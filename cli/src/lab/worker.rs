@@ -84,6 +84,7 @@ impl Personality for Lab {
             FaultKind::Halt => Stop { reason: "hlt".into(), ..Stop::default() },
             FaultKind::Page(memory) => signal(11, memory.address.0),
             FaultKind::Protection | FaultKind::Overflow | FaultKind::Bound => signal(11, 0),
+            FaultKind::Stack => signal(7, 0),
             FaultKind::InvalidOpcode => signal(4, at),
             FaultKind::Untranslated(bytes) => {
                 Stop { message: Some(format!("not translated yet: {}", to_hex(&bytes))), ..signal(4, at) }

@@ -1,9 +1,9 @@
 //! A case through the front end and the evaluator.
 
-use hokku_frontend::{Limits, translate};
+use hokku_frontend::{FaultingAccess, Limits, faulting_access, is_canonical, translate};
 use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind};
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
+use hokku_ir::{BlockId, BlockKey, CpuMode, CpuState, GuestAddr, Region, Trap};
 
 use super::case::Program;
 use super::pages::Pages;
@@ -102,19 +102,24 @@ fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
         Trap::Bound => exception(vector::BR),
         Trap::Protection | Trap::Halt => exception(vector::GP),
         Trap::Divide => exception(vector::DE),
+        Trap::Fetch if is_wild(program, next.0) => exception(vector::GP),
         Trap::Fetch => Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((next.0, false)) }),
         Trap::Stale => unreachable!("the fuzzer's code does not change, and is not checked"),
     };
     match flow {
+        Flow::Jump { to } if is_wild(program, to.0) => exception(vector::GP),
         Flow::Jump { .. } | Flow::Stopped { .. } => Outcome::Ended(Ending::Arrived),
         Flow::Syscall { .. } => Outcome::Ended(Ending::Syscall),
         Flow::Trap { trap, next, .. } => trapped(trap, next, cpu),
         Flow::Fault { fault, .. } => match fault {
-            EvalFault::Memory(fault) if fault.kind == MemoryFaultKind::NotCanonical => exception(vector::GP),
-            EvalFault::Memory(fault) => {
-                Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((fault.at.0, fault.write)) })
+            EvalFault::Memory(fault) if fault.kind == MemoryFaultKind::NotCanonical => {
+                exception(not_canonical(access(program, cpu, Some(fault.at))))
             }
-            EvalFault::Protection => exception(vector::GP),
+            EvalFault::Memory(fault) => {
+                let write = fault.write || access(program, cpu, Some(fault.at)).modifies;
+                Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((fault.at.0, write)) })
+            }
+            EvalFault::Protection => exception(not_canonical(access(program, cpu, None))),
             EvalFault::Trap(Trap::Overflow) => {
                 // A trap: reported after the instruction.
                 let insn = program.insns.iter().find(|i| i.ip() == cpu.rip);
@@ -129,4 +134,18 @@ fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
             _ => Outcome::Unevaluated,
         },
     }
+}
+
+/// The access of the instruction at `cpu.rip` that faulted.
+fn access(program: &Program, cpu: &CpuState, address: Option<GuestAddr>) -> FaultingAccess {
+    faulting_access(&(GuestAddr(program.at), &program.bytes[..]), program.mode, cpu, address)
+}
+
+fn not_canonical(access: FaultingAccess) -> u8 {
+    if access.on_stack { vector::SS } else { vector::GP }
+}
+
+/// Whether `address` is none of the program's mode.
+fn is_wild(program: &Program, address: u64) -> bool {
+    program.mode == CpuMode::Long64 && !is_canonical(address)
 }

@@ -9,7 +9,7 @@ use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register, RflagsBits};
 use super::case::Program;
 use super::compare::{After, Field};
 use super::safety::is_indirect;
-use crate::oracle::layout::{SCRATCH, SCRATCH_END};
+use crate::oracle::layout::SCRATCH_END;
 use crate::oracle::{Ending, vector};
 
 /// An explanation: what it is called, why it is right, and which differences it covers.
@@ -81,20 +81,12 @@ pub const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
-        name: "stack fault",
-        words: "volume 1, 3.3.7.1: an address that is not canonical is \"a general-protection exception (#GP)\", through rsp or rbp \"a \
-                stack fault (#SS)\"; a program gets the same signal for both",
-        covers: |case, field| field.name == "ending" && exceptions(case) == Some((vector::SS, vector::GP)),
-    },
-    Explained {
-        name: "read-modify-write of an unmapped operand",
-        words: "volume 3, 4.7: the W/R flag of the page fault's error code; a program does not see it, and where the page is mapped the \
-                write is told. Of an operand over a page that cannot be written and one that is not mapped, either may be told",
+        name: "operand over two bad pages",
+        words: "volume 3, 4.7: of an operand over a page that cannot be written and one that is not mapped, either may be told",
         covers: |case, field| match (case.native.ending, case.ours.ending) {
-            (Ending::Exception { page: Some((a, first)), .. }, Ending::Exception { page: Some((b, second)), .. }) => {
+            (Ending::Exception { page: Some((a, _)), .. }, Ending::Exception { page: Some((b, _)), .. }) => {
                 let over_both = a.min(b) < SCRATCH_END && a.min(b) >= SCRATCH_END - 16 && a.max(b) == SCRATCH_END;
-                let unmapped = a == b && first && !second && !(SCRATCH..SCRATCH_END).contains(&a);
-                field.name == "ending" && (unmapped || over_both)
+                field.name == "ending" && over_both
             }
             _ => false,
         },
@@ -143,7 +135,7 @@ pub const EXPLAINED: &[Explained] = &[
         covers: |case, _| {
             let target = case.ours.cpu.rip;
             let canonical = (target as i64) << 16 >> 16 == target as i64;
-            is_indirect(case.insn.flow_control()) && !canonical && case.ours.ending == Ending::Arrived
+            is_indirect(case.insn.flow_control()) && !canonical
         },
     },
 ];

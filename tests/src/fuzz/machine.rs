@@ -94,6 +94,7 @@ impl Personality for Ends {
                 return self.end(Ending::Exception { vector: vector::PF, page });
             }
             FaultKind::Protection | FaultKind::Halt => vector::GP,
+            FaultKind::Stack => vector::SS,
             FaultKind::Divide => vector::DE,
             FaultKind::Overflow => vector::OF,
             FaultKind::Bound => vector::BR,

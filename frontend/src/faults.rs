@@ -1,0 +1,97 @@
+//! What an instruction's code tells of a memory fault in it: found out when there is one, so that translated code need not say it.
+
+use hokku_ir::{CpuMode, CpuState, GuestAddr, Seg};
+use iced_x86::{InstructionInfoFactory, OpAccess, Register, UsedMemory};
+
+use crate::decode::{CodeSource, Decoded, Reader};
+use crate::insn::gpr;
+
+/// The access of an instruction that faulted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultingAccess {
+    /// It is on the stack, by instruction or by base register: an address that is not canonical is a #SS there and a #GP elsewhere (SDM vol. 1,
+    /// 3.3.7.1).
+    pub on_stack: bool,
+    /// It reads what it is going to write: processors ask for both at once, and tell of a write.
+    pub modifies: bool,
+}
+
+/// The access of the instruction at `cpu.rip` that faulted at `address`, or, where that is not known, for an address that is not canonical.
+pub fn faulting_access(
+    code: &dyn CodeSource,
+    mode: CpuMode,
+    cpu: &CpuState,
+    address: Option<GuestAddr>,
+) -> FaultingAccess {
+    let Decoded::Instruction(raw) = Reader::new(code, mode).decode(GuestAddr(cpu.rip)) else {
+        return FaultingAccess::default();
+    };
+    let faulted = |m: &&UsedMemory| {
+        let start = m.virtual_address(0, |register, _, _| Some(value(cpu, register))).unwrap_or(0) & mode.word().mask();
+        let last = start.wrapping_add(m.memory_size().size().max(1) as u64 - 1);
+        match address {
+            Some(address) => address.0.wrapping_sub(start) <= last.wrapping_sub(start),
+            None => mode == CpuMode::Long64 && !(is_canonical(start) && is_canonical(last)),
+        }
+    };
+    let mut factory = InstructionInfoFactory::new();
+    match factory.info(&raw).used_memory().iter().find(faulted) {
+        Some(m) => FaultingAccess {
+            on_stack: m.segment() == Register::SS,
+            modifies: matches!(m.access(), OpAccess::ReadWrite | OpAccess::ReadCondWrite),
+        },
+        None => FaultingAccess::default(),
+    }
+}
+
+/// Whether bits 63 to 47 are alike.
+pub fn is_canonical(address: u64) -> bool {
+    (address as i64) << 16 >> 16 == address as i64
+}
+
+/// The value of `register`, or the base of the segment that it is.
+fn value(cpu: &CpuState, register: Register) -> u64 {
+    match (register, gpr(register)) {
+        (Register::FS, _) => cpu.segment_base[Seg::Fs.index()],
+        (Register::GS, _) => cpu.segment_base[Seg::Gs.index()],
+        (_, Some((reg, false))) => match register.size() {
+            1 => cpu.get(reg) & 0xff,
+            2 => cpu.get(reg) & 0xffff,
+            4 => cpu.get(reg) & 0xffff_ffff,
+            _ => cpu.get(reg),
+        },
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hokku_ir::Gpr;
+
+    fn access(code: &[u8], address: Option<u64>) -> (bool, bool) {
+        let mut cpu = CpuState::new(CpuMode::Long64);
+        cpu.rip = 0x1000;
+        cpu.set(Gpr::Rax, 1 << 60);
+        cpu.set(Gpr::Rbp, 1 << 61);
+        cpu.set(Gpr::Rsp, 1 << 62);
+        let access = faulting_access(&(GuestAddr(0x1000), code), CpuMode::Long64, &cpu, address.map(GuestAddr));
+        (access.on_stack, access.modifies)
+    }
+
+    #[test]
+    fn accesses_of_instructions() {
+        // mov ecx, [rax]; mov ecx, [rbp]; push rcx; add [rbp], ecx; add ecx, [rax]
+        assert_eq!(access(&[0x8b, 0x08], None), (false, false));
+        assert_eq!(access(&[0x8b, 0x4d, 0x00], None), (true, false));
+        assert_eq!(access(&[0x51], None), (true, false));
+        assert_eq!(access(&[0x01, 0x4d, 0x00], None), (true, true));
+        assert_eq!(access(&[0x03, 0x08], Some(1 << 60)), (false, false));
+        // inc dword [rax], at its last byte; elsewhere
+        assert_eq!(access(&[0xff, 0x00], Some((1 << 60) + 3)), (false, true));
+        assert_eq!(access(&[0xff, 0x00], Some(4)), (false, false));
+        // push [rax]: what is read, what is written
+        assert_eq!(access(&[0xff, 0x30], Some(1 << 60)), (false, false));
+        assert_eq!(access(&[0xff, 0x30], Some((1 << 62) - 8)), (true, false));
+    }
+}
