@@ -35,7 +35,10 @@ pub fn faulting_access(
         }
     };
     let mut factory = InstructionInfoFactory::new();
-    match factory.info(&raw).used_memory().iter().find(faulted) {
+    let used = factory.info(&raw).used_memory();
+    // The only access is it, wherever it is: bit strings reach beyond their operand.
+    let only = || used.first().filter(|_| used.len() == 1 && address.is_some());
+    match used.iter().find(faulted).or_else(only) {
         Some(m) => FaultingAccess {
             on_stack: m.segment() == Register::SS,
             modifies: matches!(m.access(), OpAccess::ReadWrite | OpAccess::ReadCondWrite),
@@ -87,9 +90,9 @@ mod tests {
         assert_eq!(access(&[0x51], None), (true, false));
         assert_eq!(access(&[0x01, 0x4d, 0x00], None), (true, true));
         assert_eq!(access(&[0x03, 0x08], Some(1 << 60)), (false, false));
-        // inc dword [rax], at its last byte; elsewhere
+        // inc dword [rax], at its last byte; bts [rax], ecx, anywhere
         assert_eq!(access(&[0xff, 0x00], Some((1 << 60) + 3)), (false, true));
-        assert_eq!(access(&[0xff, 0x00], Some(4)), (false, false));
+        assert_eq!(access(&[0x0f, 0xab, 0x08], Some(4)), (false, true));
         // push [rax]: what is read, what is written
         assert_eq!(access(&[0xff, 0x30], Some(1 << 60)), (false, false));
         assert_eq!(access(&[0xff, 0x30], Some((1 << 62) - 8)), (true, false));
