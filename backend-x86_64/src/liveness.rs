@@ -168,6 +168,7 @@ impl Plan {
             | Op::SbbFlags { f, .. }
             | Op::RotlCarry { f, .. }
             | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
+            Op::Ado { f, .. } | Op::AdoFlags { f, .. } => need(f, FlagSet::OF),
             Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
             Op::ShlFlags { f, .. }
             | Op::ShrFlags { f, .. }

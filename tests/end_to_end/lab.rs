@@ -130,6 +130,15 @@ fn vectors_are_as_long_as_the_processor_has_them() {
 }
 
 #[test]
+fn a_comparison_leaves_the_overflow_flag_for_adox() {
+    // cmp ax, 0x3b53; adox rdx, r15; and eax, 0x22ed65cb; hlt
+    let add = case("adox", 64, "663d533bf3490f38f6d725cb65ed22f4", json!({"rflags": "0xa12", "rax": "0x7"}));
+    for result in both(&add) {
+        assert_eq!((&result["regs"]["rdx"], &result["stop"]["reason"]), (&json!("0x0"), &json!("hlt")), "{result}");
+    }
+}
+
+#[test]
 fn faults_tell_signal_and_address_and_leave_the_state_before() {
     // mov eax, [rcx]: unmapped
     for result in both(&case("load", 64, "8b01f4", json!({"rcx": "0x30004", "rax": "0x7"}))) {
