@@ -8,6 +8,11 @@ pub trait CodeSource {
     /// Copies up to `buf.len()` guest code bytes at `at`; returns how many are readable and executable there, without a gap.
     fn fetch(&self, at: GuestAddr, buf: &mut [u8]) -> usize;
 
+    /// Whether there is a translation of the code at `at` already, to which a region had better lead than translate it again.
+    fn is_translated(&self, _at: GuestAddr) -> bool {
+        false
+    }
+
     /// Whether a debugger wants to stop before the instruction at `at`: it becomes a [`hokku_ir::Trap::Debug`] whose `next` is `at` itself.
     fn has_breakpoint(&self, _at: GuestAddr) -> bool {
         false

@@ -108,7 +108,9 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) ->
             };
             for target in follow(&exit).into_iter().flatten() {
                 let near = target.0.abs_diff(key.pc.0) <= limits.max_distance;
-                if near && leaders.len() < limits.max_blocks && leaders.insert(target) {
+                let room = near && leaders.len() < limits.max_blocks;
+                if room && !leaders.contains(&target) && !code.is_translated(target) {
+                    leaders.insert(target);
                     queue.push_back(target);
                 }
             }

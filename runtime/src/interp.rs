@@ -143,8 +143,15 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages, is_checked, .. } =
-        translator::translate(&team.memory, &team.debug, key, &Limits::default(), &NAMES, FaultsSee::ExactFlags);
+    let Translation { region, pages, is_checked, .. } = translator::translate(
+        &team.memory,
+        &team.debug,
+        key,
+        &Limits::default(),
+        &|_| false,
+        &NAMES,
+        FaultsSee::ExactFlags,
+    );
     let counts = team.stats.tier(Tier::First { counted: false });
     Stats::time(counts.translation_ns, start.elapsed());
     let mut tables = team.code.lock();

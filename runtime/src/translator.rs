@@ -57,6 +57,7 @@ struct OpenPage {
 struct GuestCode<'a> {
     memory: &'a GuestMemory,
     debug: &'a Debugging,
+    is_translated: &'a dyn Fn(GuestAddr) -> bool,
     pages: RefCell<Vec<OpenPage>>,
 }
 
@@ -96,6 +97,10 @@ impl GuestCode<'_> {
 }
 
 impl CodeSource for GuestCode<'_> {
+    fn is_translated(&self, at: GuestAddr) -> bool {
+        (self.is_translated)(at)
+    }
+
     fn has_breakpoint(&self, at: GuestAddr) -> bool {
         self.debug.has_breakpoint(at)
     }
@@ -124,16 +129,18 @@ impl CodeSource for GuestCode<'_> {
     }
 }
 
-/// Translates the code that `key` names within `limits`, applies the passes named, and watches its pages for changes.
+/// Translates the code that `key` names within `limits`, without what `is_translated` says of addresses that it jumps to, applies the passes
+/// named, and watches its pages for changes.
 pub(crate) fn translate(
     memory: &GuestMemory,
     debug: &Debugging,
     key: BlockKey,
     limits: &Limits,
+    is_translated: &dyn Fn(GuestAddr) -> bool,
     pass_names: &[&str],
     faults_see: FaultsSee,
 ) -> Translation {
-    let code = GuestCode { memory, debug, pages: RefCell::default() };
+    let code = GuestCode { memory, debug, is_translated, pages: RefCell::default() };
     let mut region = hokku_frontend::translate(&code, key, limits);
     let is_checked = code.pages.borrow().iter().any(|p| p.ticket.watch == Watch::Checked);
     if is_checked {

@@ -161,6 +161,7 @@ impl Builder<'_> {
             &Debugging::default(),
             key,
             &tiering::limits(TIER),
+            &|_| false,
             passes,
             FaultsSee::ExactFlags,
         );

@@ -54,11 +54,14 @@ fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
 /// Translates `key`, and keeps the result for later runs.
 fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fresh {
     let start = Instant::now();
+    // Code that runs for the first time is not translated twice; hot code has all of its loop in one region.
+    let is_translated = |pc| tier != Tier::Second && team.code.lock().find(&BlockKey { pc, ..key }).is_some();
     let translation = translator::translate(
         &team.memory,
         &team.debug,
         key,
         &tiering::limits(tier),
+        &is_translated,
         backend.passes(),
         FaultsSee::ExactFlags,
     );
