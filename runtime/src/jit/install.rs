@@ -75,7 +75,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     Stats::add(counts.host_bytes, compiled.code.len() as u64);
     Stats::add(&team.stats.checked_regions, translation.is_checked.into());
     let kept = disk_cache(team).filter(|_| !translation.is_checked);
-    if let Some((disk, code)) = kept.zip(translation.guest_code()) {
+    if let Some((disk, code)) = kept.and_then(|disk| Some((disk, translation.guest_code()?))) {
         disk.store(&team.memory, tier, &outline, &code, &compiled);
     }
     Fresh::new(team, outline, translation.pages, compiled, tier)
