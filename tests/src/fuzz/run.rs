@@ -212,6 +212,7 @@ impl Runner {
         if (*times > 1 && !plan.sequences) || tally.reports.len() >= plan.reports {
             return;
         }
+        let seen = fields;
         let (smaller, translated) = self.smaller_program(program, translated, start);
         let whole = program;
         let (program, translated) = (&smaller, &translated);
@@ -243,7 +244,14 @@ impl Runner {
                 self.machine.name(),
             )
         });
-        tally.reports.push(text);
+        let again = if fields.is_empty() {
+            // What has run before counts as well: how hot code was, what was translated.
+            let seen: Vec<String> = seen.iter().map(|f| format!("{} {} / {}", f.name, f.first, f.second)).collect();
+            format!("  the same when run again; at first differed: {}\n", seen.join(", "))
+        } else {
+            String::new()
+        };
+        tally.reports.push(text + &again);
         self.machine.load(whole);
     }
 
