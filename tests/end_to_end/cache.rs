@@ -156,7 +156,8 @@ fn what_is_built_ahead_of_time_is_found() {
     // What runs out of the mapped file is not kept.
     assert!(translated(&again) < translated(&built) / 100, "{}\n{}", built.out, again.out);
     let (_, translated, found) = folder.run("x86_64", &["mandelbrot"]);
-    assert!(found > 10 * translated, "{found} found, {translated} translated");
+    // What is reached by computed jumps alone is not found ahead of time.
+    assert!(found > 3 * translated, "{found} found, {translated} translated");
 }
 
 #[test]
