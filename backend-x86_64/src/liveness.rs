@@ -1,5 +1,6 @@
 //! Which values and which guest flags are needed, and where.
 
+use hokku_ir::passes::flag_reads;
 use hokku_ir::{Block, Effects, Exit, FlagSet, Op, Target, Type, Upper, Value};
 
 use crate::plan::{InstInfo, NONE, Plan, ValueInfo};
@@ -14,20 +15,7 @@ impl Plan {
                 Op::VecMergeLow { ty, a, low } => self.merging_scalar(block, n, ty, a, low).unwrap_or(inst.value),
                 _ => inst.value,
             };
-            *self.info(inst.value) = ValueInfo {
-                root,
-                def: n as u32,
-                uses: 0,
-                first: NONE,
-                last: 0,
-                user: NONE,
-                set: NONE,
-                vec_set: NONE,
-                target: None,
-                vec_target: None,
-                merged: None,
-                need: FlagSet::empty(),
-            };
+            *self.info(inst.value) = ValueInfo::new(root, n as u32);
             let fx = inst.op.effects();
             self.insts.push(InstInfo {
                 dead: false,
@@ -161,33 +149,10 @@ impl Plan {
                 return live - set;
             }
             Op::GetFlags {} => return live | result,
-            Op::Condition { cc, f } => need(f, cc.reads()),
-            Op::Adc { f, .. }
-            | Op::AdcFlags { f, .. }
-            | Op::Sbb { f, .. }
-            | Op::SbbFlags { f, .. }
-            | Op::RotlCarry { f, .. }
-            | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
-            Op::Ado { f, .. } | Op::AdoFlags { f, .. } => need(f, FlagSet::OF),
-            Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
-            Op::ShlFlags { f, .. }
-            | Op::ShrFlags { f, .. }
-            | Op::SarFlags { f, .. }
-            | Op::ShldFlags { f, .. }
-            | Op::ShrdFlags { f, .. }
-            | Op::RotlFlags { f, .. }
-            | Op::RotrFlags { f, .. } => need(f, kept),
-            Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
-            Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } | Op::FlagsToInt { f } => need(f, FlagSet::STATUS),
-            Op::MergeFlags { set, a, b } => {
-                need(a, result & set);
-                need(b, result - set);
-            }
-            Op::String { .. } | Op::CompareExchangePair { .. } => return FlagSet::STATUS,
-            _ if op.effects().contains(Effects::may_fault) => return FlagSet::STATUS,
-            _ => {}
+            _ => flag_reads(op, result, kept, &mut need),
         }
-        live
+        let sees_all = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
+        if sees_all || op.effects().contains(Effects::may_fault) { FlagSet::STATUS } else { live }
     }
 }
 

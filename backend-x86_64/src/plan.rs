@@ -42,6 +42,26 @@ pub(crate) struct ValueInfo {
     pub(crate) need: FlagSet,
 }
 
+impl ValueInfo {
+    /// A value that nothing uses yet, the low bits of `root`, defined at place `def` of its block.
+    pub(crate) fn new(root: Value, def: u32) -> ValueInfo {
+        ValueInfo {
+            root,
+            def,
+            uses: 0,
+            first: NONE,
+            last: 0,
+            user: NONE,
+            set: NONE,
+            vec_set: NONE,
+            target: None,
+            vec_target: None,
+            merged: None,
+            need: FlagSet::empty(),
+        }
+    }
+}
+
 /// A part of a guest register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -99,23 +119,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// Computes flags liveness between the blocks of `region`, for a host with `features`.
     pub(crate) fn new(region: &Region, features: Features) -> Plan {
-        let none = ValueInfo {
-            root: Value(0),
-            def: NONE,
-            uses: 0,
-            first: NONE,
-            last: 0,
-            user: NONE,
-            set: NONE,
-            vec_set: NONE,
-            target: None,
-            vec_target: None,
-            merged: None,
-            need: FlagSet::empty(),
-        };
         let mut plan = Plan {
             features,
-            values: vec![none; region.value_count as usize],
+            values: vec![ValueInfo::new(Value(0), NONE); region.value_count as usize],
             insts: Vec::new(),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
             reads_flags: region.blocks.iter().map(reads_older_flags).collect(),

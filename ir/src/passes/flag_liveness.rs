@@ -1,3 +1,4 @@
+use super::flag_reads;
 use crate::exit::{Exit, Target};
 use crate::guest::FlagSet;
 use crate::ops::{Effects, Op};
@@ -77,31 +78,8 @@ fn block_live_in(
                 live -= set;
             }
             Op::GetFlags {} => live |= result,
-            Op::Condition { cc, f } => need(f, cc.reads()),
-            Op::Adc { f, .. }
-            | Op::AdcFlags { f, .. }
-            | Op::Sbb { f, .. }
-            | Op::SbbFlags { f, .. }
-            | Op::RotlCarry { f, .. }
-            | Op::RotrCarry { f, .. } => need(f, FlagSet::CF),
-            Op::Ado { f, .. } | Op::AdoFlags { f, .. } => need(f, FlagSet::OF),
-            Op::RotlCarryFlags { f, .. } | Op::RotrCarryFlags { f, .. } => need(f, result | FlagSet::CF),
-            Op::ShlFlags { f, .. }
-            | Op::ShrFlags { f, .. }
-            | Op::SarFlags { f, .. }
-            | Op::ShldFlags { f, .. }
-            | Op::ShrdFlags { f, .. }
-            | Op::RotlFlags { f, .. }
-            | Op::RotrFlags { f, .. } => need(f, result),
-            Op::BitTestFlags { f, .. } => need(f, result - FlagSet::CF),
-            Op::BcdAdjust { f, .. } | Op::BcdAdjustFlags { f, .. } => need(f, FlagSet::STATUS),
-            Op::MergeFlags { set, a, b } => {
-                need(a, result & set);
-                need(b, result - set);
-            }
             _ => {
-                // An op that is not named above may read all of the flags that it is given.
-                inst.op.values(&mut |v| need(v, FlagSet::STATUS));
+                flag_reads(&inst.op, result, result, &mut need);
                 let fx = inst.op.effects();
                 let reads = fx.contains(Effects::reads_state) && writes_or_reads_flags_itself(&inst.op);
                 if reads || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags) {

@@ -4,6 +4,7 @@ mod code_checks;
 mod constant_folding;
 mod dead_code;
 mod flag_liveness;
+mod flag_reads;
 mod memory_order;
 mod state_forwarding;
 
@@ -11,6 +12,7 @@ pub use code_checks::{code_checks, end_where_code_may_change};
 pub use constant_folding::constant_folding;
 pub use dead_code::dead_code;
 pub use flag_liveness::{FaultsSee, flag_liveness};
+pub use flag_reads::flag_reads;
 pub use memory_order::memory_order;
 pub use state_forwarding::state_forwarding;
 
