@@ -346,7 +346,7 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
 }
 
 /// `a op b` by the x87's rules.
-pub(super) fn arith<B: Format>(op: X87Op, a: F80, b: B, env: &mut FloatEnv) -> F80 {
+pub(super) fn arith<A: Format, B: Format, R: Format>(op: X87Op, a: A, b: B, env: &mut FloatEnv) -> R {
     match op {
         X87Op::Add => soft::add(a, b, env),
         X87Op::Sub => soft::sub(a, b, env),

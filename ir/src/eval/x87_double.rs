@@ -2,6 +2,7 @@
 //!
 //! A register holds a double, as the extended value that equals it; or what an MMX instruction left there, whose exponent is all ones.
 
+use super::x87;
 use crate::operand::X87Op;
 use crate::softfloat::{self as soft, F32, F64, F80, FloatEnv, Kind, Rounding};
 
@@ -47,16 +48,7 @@ pub(super) fn result(v: F80, env: &mut FloatEnv) -> F80 {
 
 /// `a op b`, rounded once.
 pub(super) fn arith(op: X87Op, a: F80, b: F64, env: &mut FloatEnv) -> F80 {
-    let a = narrow(a, Rounding::Nearest);
-    let value: F64 = match op {
-        X87Op::Add => soft::add(a, b, env),
-        X87Op::Sub => soft::sub(a, b, env),
-        X87Op::SubR => soft::sub(b, a, env),
-        X87Op::Mul => soft::mul(a, b, env),
-        X87Op::Div => soft::div(a, b, env),
-        X87Op::DivR => soft::div(b, a, env),
-    };
-    widen(ordered(value))
+    widen(ordered(x87::arith(op, narrow(a, Rounding::Nearest), b, env)))
 }
 
 /// The square root of `a`, rounded once.
