@@ -12,7 +12,7 @@ void bz_internal_error(int code)
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 8);
+	unsigned scale = kernel_scale(argc, argv, 8);
 	char* text = must(malloc(SIZE));
 	char* back = must(malloc(SIZE));
 	unsigned room = SIZE + SIZE / 100 + 600;

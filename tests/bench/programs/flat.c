@@ -49,7 +49,7 @@ static uint32_t flat_all(uint32_t state)
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 600);
+	unsigned scale = kernel_scale(argc, argv, 600);
 	uint32_t sum = 1;
 	for (unsigned round = 0; round < scale; round++)
 		sum = flat_all(sum + round);

@@ -72,7 +72,7 @@ static const char script[] =
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 40);
+	unsigned scale = kernel_scale(argc, argv, 40);
 	lua_State* state = luaL_newstate();
 	if (state == NULL)
 		return 1;

@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 2500);
+	unsigned scale = kernel_scale(argc, argv, 2500);
 	static graph input[SIZE * SETWORDSNEEDED(SIZE)], canonical[SIZE * SETWORDSNEEDED(SIZE)];
 	static int labels[SIZE], partition[SIZE], orbits[SIZE];
 	static DEFAULTOPTIONS_GRAPH(options);

@@ -63,7 +63,7 @@ static void filter(const unsigned char* from, unsigned char* to)
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 40);
+	unsigned scale = kernel_scale(argc, argv, 40);
 	unsigned char* lines = must(malloc(HEIGHT * LINE));
 	unsigned char* filtered = must(malloc(HEIGHT * LINE));
 	uLong room = compressBound(HEIGHT * LINE);

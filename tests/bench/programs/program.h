@@ -1,27 +1,9 @@
 /*
- * What the benchmark programs share. Each runs its work `scale` times (first argument, else its default, which takes about
- * half a second natively) and prints one line with a checksum that depends on all of it.
+ * What the benchmark programs share beside what they share with the kernels. Each runs its work `scale` times (first
+ * argument, else its default, which takes about half a second natively) and prints one line with a checksum of all of it.
  */
 #pragma once
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static inline unsigned program_scale(int argc, char** argv, unsigned standard)
-{
-	return argc > 1 ? (unsigned)atoi(argv[1]) : standard;
-}
-
-/* A stream of numbers that look random: xorshift with 32 bits of state, never 0. */
-static inline uint32_t next_random(uint32_t* state)
-{
-	uint32_t x = *state;
-	x ^= x << 13;
-	x ^= x >> 17;
-	x ^= x << 5;
-	return *state = x;
-}
+#include "../kernels/kernel.h"
 
 /* FNV-1a over `size` bytes, going on from `sum`. */
 static inline uint32_t checksum(uint32_t sum, const void* data, size_t size)

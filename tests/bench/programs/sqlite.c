@@ -90,7 +90,7 @@ static void run(sqlite3* database, const char* text)
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 12);
+	unsigned scale = kernel_scale(argc, argv, 12);
 	for (unsigned round = 0; round < scale; round++) {
 		sqlite3* database = NULL;
 		check(database, sqlite3_open(":memory:", &database));

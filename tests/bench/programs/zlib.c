@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 3);
+	unsigned scale = kernel_scale(argc, argv, 3);
 	Bytef* text = must(malloc(SIZE));
 	Bytef* back = must(malloc(SIZE));
 	uLong room = compressBound(SIZE);

@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv)
 {
-	unsigned scale = program_scale(argc, argv, 6);
+	unsigned scale = kernel_scale(argc, argv, 6);
 	char* text = must(malloc(SIZE));
 	char* back = must(malloc(SIZE));
 	size_t room = ZSTD_compressBound(SIZE);

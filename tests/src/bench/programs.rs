@@ -182,12 +182,13 @@ fn compile(
     }
     fs::create_dir_all(work).map_err(|e| format!("{}: {e}", work.display()))?;
     let mut objects = Vec::new();
+    let changed = inputs_changed(&tests_folder())?;
     for (n, source) in sources.iter().enumerate() {
         let object = work.join(format!("{n}.o"));
         let mut gcc = compiler(flavour);
         gcc.args(["-w", "-ffunction-sections"]).args(&options).arg("-c").arg("-o").arg(&object).arg(source);
         let stamp = object.with_extension("stamp");
-        let command = format!("{gcc:?} {}", inputs_changed(&tests_folder())?);
+        let command = format!("{gcc:?} {changed}");
         if !object.is_file() || fs::read_to_string(&stamp).ok().as_ref() != Some(&command) {
             run(&mut gcc)?;
             fs::write(&stamp, command).map_err(|e| format!("{}: {e}", stamp.display()))?;
@@ -200,7 +201,7 @@ fn compile(
 /// When our own part of the programs' sources changed last: the fetched part never does.
 fn inputs_changed(tests: &Path) -> Result<u128, String> {
     let mut latest = 0;
-    for folder in ["bench/programs", "guest/include", "guest/include/sys"] {
+    for folder in ["bench/programs", "bench/kernels", "guest/include", "guest/include/sys"] {
         let folder = tests.join(folder);
         let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         for time in entries.filter_map(|e| e.ok()?.metadata().ok()?.modified().ok()) {
