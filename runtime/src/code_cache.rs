@@ -161,6 +161,33 @@ impl CodeCache {
         dropped
     }
 
+    /// Drops the translations that were made first, so that there is room for new host code. The world is stopped, callouts included.
+    pub(crate) fn drop_oldest(&self, memory: &GuestMemory, backend: &dyn Backend) -> Dropped {
+        let mut tables = self.lock();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        let mut dropped = Dropped { regions: 0, blocks: Vec::new() };
+        let Some(oldest) = tables.host.as_ref().map(HostCode::oldest) else { return dropped };
+        let ids: Vec<RegionId> = tables.by_host.range(oldest.clone()).map(|(_, id)| *id).collect();
+        for &id in &ids {
+            // Those that were dropped before have lost their links and pages already.
+            let pages = tables.record(id).map_or(Vec::new(), |r| r.pages.clone());
+            dropped.regions += u64::from(!pages.is_empty());
+            tables.unlink(backend, id);
+            dropped.blocks.extend(tables.remove(id));
+            tables.regions.remove(&id);
+            for page in pages.into_iter().filter(|page| !tables.by_page.contains_key(page)) {
+                // Under the tables' lock, as in `drop_range`.
+                memory.release_code(page..page + PAGE_SIZE);
+            }
+        }
+        tables.made = tables.made.saturating_sub(ids.len());
+        tables.by_host.retain(|at, _| !oldest.contains(at));
+        if let Some(host) = &mut tables.host {
+            host.forget_oldest();
+        }
+        dropped
+    }
+
     /// Drops all translations. The world is stopped, callouts included.
     pub(crate) fn flush(&self, memory: &GuestMemory) {
         let mut tables = self.lock();

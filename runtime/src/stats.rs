@@ -88,8 +88,10 @@ counters! {
     faults "guest exceptions";
     /// Interrupts delivered.
     interrupts "interrupts delivered";
-    /// Times that the code cache was full and emptied.
+    /// Times that the code cache was full and its oldest part, or all of it, was emptied.
     evictions "code cache evictions";
+    /// Regions that were dropped then, where it was not all.
+    evicted_regions "  regions evicted";
     /// Times that translated code was dropped because its pages were written, remapped or protected.
     invalidations "code invalidations";
     /// Those because the guest stored to a page with translated code.

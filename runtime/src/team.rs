@@ -14,6 +14,7 @@ use crate::debug::Debugging;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
 use crate::host::arch;
+use crate::host::code_memory::LEAST_PART;
 use crate::jit::{HostCode, Optimiser};
 use crate::loader::Symbols;
 use crate::perf_map::PerfMap;
@@ -48,7 +49,7 @@ pub struct TeamConfig {
     pub mode: CpuMode,
     /// How its code is run.
     pub engine: Engine,
-    /// Host bytes for translated code; when they are full, all translations are dropped and made anew.
+    /// Host bytes for translated code; when they are full, the oldest translations are dropped.
     pub code_cache_bytes: usize,
     /// The guest's processor: what it can do and what `cpuid` shows.
     pub processor: CpuModel,
@@ -80,9 +81,6 @@ impl TeamConfig {
         }
     }
 }
-
-/// The least memory for translated code: one region of any size fits, with the stubs.
-const LEAST_CODE_CACHE: usize = 128 << 10;
 
 /// Why a team or thread could not be made.
 #[derive(Debug, Error)]
@@ -154,7 +152,7 @@ impl Team {
         let x87 = backend.as_ref().map_or(config.x87, |backend| backend.x87_arithmetic(config.x87));
         let code = CodeCache::default();
         if let Some(backend) = &backend {
-            let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_CODE_CACHE))
+            let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_PART))
                 .map_err(|error| StartError::Host { what: "make memory for translated code", error: error.into() })?;
             code.lock().host = Some(host);
         }
@@ -182,7 +180,7 @@ impl Team {
                 backend,
                 perf_map,
                 disk_cache,
-                code_cache_bytes: config.code_cache_bytes.max(LEAST_CODE_CACHE),
+                code_cache_bytes: config.code_cache_bytes.max(LEAST_PART),
                 tiering: config.tiering,
                 optimiser: Optimiser::default(),
                 world: World::default(),
@@ -225,6 +223,16 @@ impl Team {
         self.code.flush(&self.memory);
         self.threads.forget_code(&[], Extent::All);
         Stats::add(&self.stats.evictions, 1);
+    }
+
+    /// Drops the oldest translations: there is no room for more.
+    pub(crate) fn make_room(&self) {
+        let Some(backend) = self.backend.as_deref() else { return self.flush_code() };
+        let _stopped = self.world.stop(&self.threads, Until::CodeIsUnused);
+        let dropped = self.code.drop_oldest(&self.memory, backend);
+        self.threads.forget_code(&dropped.blocks, Extent::Blocks);
+        Stats::add(&self.stats.evictions, 1);
+        Stats::add(&self.stats.evicted_regions, dropped.regions);
     }
 
     /// Drops translations that found their guest code changed at `at`; gives the guest addresses of their blocks.

@@ -1,6 +1,8 @@
 //! Memory for translated code: one memory file mapped twice, once to write and once to execute. Behind the latter lie the words that code
 //! counts down.
 //!
+//! It is filled in parts, one after the other and then from the first again, so that what is emptied when all is full is the oldest part alone.
+//!
 //! What must hold: code is written only where no thread can be executing it (fresh space), but for single aligned words, which host
 //! processors fetch whole. The code cache sees to the first; [`CodeMemory::patch`] to the second.
 
@@ -19,7 +21,13 @@ const ALIGNMENT: usize = 16;
 /// Bytes of code for each byte of counters: the smallest counted region takes more than 128 bytes, its counter 4.
 const CODE_PER_COUNTER_BYTE: usize = 32;
 
-/// A fixed amount of memory for code, filled from the start.
+/// The least bytes of a part: a region of any size fits, with the stubs.
+pub(crate) const LEAST_PART: usize = 128 << 10;
+
+/// The most parts.
+const MOST_PARTS: usize = 8;
+
+/// A fixed amount of memory for code.
 #[derive(Debug)]
 pub(crate) struct CodeMemory {
     /// Where it can be written.
@@ -27,10 +35,45 @@ pub(crate) struct CodeMemory {
     /// Where it can be executed.
     executable: u64,
     size: usize,
-    used: usize,
     /// Bytes of counters, which start where the executable code ends.
     counter_bytes: usize,
+    parts: Vec<Part>,
+    /// The part that is being filled.
+    current: usize,
+}
+
+/// A part of the code and of the counters: offsets from the start of each.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Where code starts that can go.
+    start: usize,
+    end: usize,
+    used: usize,
+    counters: Range<usize>,
     counters_used: usize,
+}
+
+impl Part {
+    fn next(&self, len: usize) -> Option<usize> {
+        let start = self.used.next_multiple_of(ALIGNMENT);
+        (start.checked_add(len)? <= self.end).then_some(start)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.used == self.start
+    }
+}
+
+/// The parts of `size` bytes of code and `counter_bytes` bytes of counters.
+fn parts(size: usize, counter_bytes: usize) -> Vec<Part> {
+    let count = (size / LEAST_PART).clamp(1, MOST_PARTS);
+    let bounds = |bytes: usize, i: usize| bytes / ALIGNMENT * i / count * ALIGNMENT;
+    let part = |i| {
+        let (start, end) = (bounds(size, i), bounds(size, i + 1));
+        let counters = bounds(counter_bytes, i)..bounds(counter_bytes, i + 1);
+        Part { start, end, used: start, counters_used: counters.start, counters }
+    };
+    (0..count).map(part).collect()
 }
 
 impl CodeMemory {
@@ -51,7 +94,8 @@ impl CodeMemory {
         match executable.and_then(|_| map(std::ptr::null_mut(), prot, MapFlags::empty())) {
             Ok(writable) => {
                 let executable = both as u64;
-                Ok(CodeMemory { writable, executable, size, used: 0, counter_bytes, counters_used: 0 })
+                let parts = parts(size, counter_bytes);
+                Ok(CodeMemory { writable, executable, size, counter_bytes, parts, current: 0 })
             }
             Err(error) => {
                 // SAFETY: mapped above; nobody else knows of it.
@@ -61,14 +105,15 @@ impl CodeMemory {
         }
     }
 
-    /// Makes a counter that starts at `count`; gives its host address, or `None` when there is no more room.
+    /// Makes a counter that starts at `count`, for code that is published next; gives its host address, or `None` when there is no more room.
     pub(crate) fn counter(&mut self, count: u32) -> Option<u64> {
-        let end = self.counters_used + 4;
-        if end > self.counter_bytes {
+        let part = &mut self.parts[self.current];
+        let start = part.counters_used;
+        if start + 4 > part.counters.end {
             return None;
         }
-        let at = self.executable + (self.size + self.counters_used) as u64;
-        self.counters_used = end;
+        part.counters_used = start + 4;
+        let at = self.executable + (self.size + start) as u64;
         // SAFETY: an aligned word inside the mapping that starts behind the code; Rust code reaches it through such atomics alone.
         let place = unsafe { AtomicU32::from_ptr(at as *mut u32) };
         place.store(count, Ordering::Release);
@@ -80,15 +125,19 @@ impl CodeMemory {
         self.executable..self.executable + self.size as u64
     }
 
-    /// Bytes in use.
-    pub(crate) fn used(&self) -> usize {
-        self.used
+    /// The most bytes of code that an empty part has room for.
+    pub(crate) fn largest(&self) -> usize {
+        self.parts.iter().map(|part| part.end - part.start).min().unwrap_or(0)
     }
 
-    /// Where the next `len` bytes of code will be; `None` when they do not fit any more.
-    pub(crate) fn next(&self, len: usize) -> Option<u64> {
-        let start = self.used.next_multiple_of(ALIGNMENT);
-        (start.checked_add(len)? <= self.size).then_some(self.executable + start as u64)
+    /// Where the next `len` bytes of code will be, in this part or the next one if that is empty; `None` when they do not fit.
+    pub(crate) fn next(&mut self, len: usize) -> Option<u64> {
+        if self.parts[self.current].next(len).is_none() {
+            let next = (self.current + 1) % self.parts.len();
+            self.parts[next].next(len).filter(|_| self.parts[next].is_empty())?;
+            self.current = next;
+        }
+        Some(self.executable + self.parts[self.current].next(len)? as u64)
     }
 
     /// Places `code` at [`Self::next`]; gives its host address.
@@ -101,24 +150,46 @@ impl CodeMemory {
             std::ptr::copy_nonoverlapping(code.as_ptr(), to, code.len());
         }
         flush_instruction_cache(at, code.len());
-        self.used = offset + code.len();
+        self.parts[self.current].used = offset + code.len();
         Some(at)
     }
 
     /// Replaces the aligned word at host address `at`, in code that may be running.
     pub(crate) fn patch(&self, at: u64, word: u32) {
         let offset = at.wrapping_sub(self.executable);
-        assert!(at % 4 == 0 && offset + 4 <= self.used as u64, "patch outside of code: {at:#x}");
+        assert!(at % 4 == 0 && offset + 4 <= self.size as u64, "patch outside of code: {at:#x}");
         // SAFETY: aligned and inside the mapping; all writes to words of running code are such atomic stores.
         let place = unsafe { AtomicU32::from_ptr((self.writable + offset) as *mut u32) };
         place.store(word, Ordering::Release);
         flush_instruction_cache(at, 4);
     }
 
-    /// Forgets all code from `keep` bytes on. No thread may be running it.
-    pub(crate) fn truncate(&mut self, keep: usize) {
-        self.used = self.used.min(keep);
-        self.counters_used = 0;
+    /// Keeps what is there now for ever.
+    pub(crate) fn keep(&mut self) {
+        let part = &mut self.parts[self.current];
+        part.start = part.used;
+    }
+
+    /// Host addresses of the part that is to be emptied next: the one that was filled first.
+    pub(crate) fn oldest(&self) -> Range<u64> {
+        let part = &self.parts[(self.current + 1) % self.parts.len()];
+        self.executable + part.start as u64..self.executable + part.end as u64
+    }
+
+    /// Forgets the code in the oldest part, which is filled next. No thread may be running it.
+    pub(crate) fn empty_oldest(&mut self) {
+        self.current = (self.current + 1) % self.parts.len();
+        let part = &mut self.parts[self.current];
+        part.used = part.start;
+        part.counters_used = part.counters.start;
+    }
+
+    /// Forgets all code but what is kept. No thread may be running it.
+    pub(crate) fn empty(&mut self) {
+        for _ in 0..self.parts.len() {
+            self.empty_oldest();
+        }
+        self.current = 0;
     }
 }
 
@@ -149,11 +220,31 @@ mod tests {
     fn code_is_placed_aligned_until_it_is_full() {
         let mut memory = CodeMemory::new(4096).unwrap();
         let first = memory.publish(&[0xc3; 5]).unwrap();
+        memory.keep();
         let second = memory.publish(&[0xc3; 4000]).unwrap();
         assert_eq!((first % 16, second - first), (0, 16));
         assert_eq!(memory.publish(&[0; 100]), None);
-        memory.truncate(5);
+        memory.empty();
         assert_eq!(memory.publish(&[0; 100]), Some(second));
+    }
+
+    #[test]
+    fn parts_are_filled_in_turns_and_emptied_oldest_first() {
+        let mut memory = CodeMemory::new(3 * LEAST_PART).unwrap();
+        memory.publish(&[0xc3; 16]).unwrap();
+        memory.keep();
+        let most = vec![0xc3; LEAST_PART - 64];
+        let places = [(); 3].map(|()| memory.publish(&most).unwrap());
+        assert_eq!(memory.publish(&most), None);
+        for round in 0..7 {
+            assert!(memory.oldest().contains(&places[round % 3]), "{round}");
+            memory.empty_oldest();
+            let counter = memory.counter(1).unwrap();
+            assert_eq!(memory.publish(&most), Some(places[round % 3]), "{round}");
+            assert!(counter >= memory.range().end && (0..LEAST_PART).any(|_| memory.counter(1).is_none()));
+            assert_eq!(memory.publish(&most), None);
+        }
+        assert!(most.len() <= memory.largest());
     }
 
     #[test]
@@ -175,7 +266,7 @@ mod tests {
         assert_eq!(place.load(Ordering::Relaxed), 5);
         assert_eq!((2..1024).filter(|_| memory.counter(1).is_none()).count(), 0);
         assert_eq!(memory.counter(1), None);
-        memory.truncate(0);
+        memory.empty();
         assert_eq!(memory.counter(7), Some(first));
     }
 

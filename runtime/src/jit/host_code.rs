@@ -1,5 +1,7 @@
 //! The host code of a team: shared stubs first, then region after region.
 
+use std::ops::Range;
+
 use hokku_ir::CpuMode;
 use hokku_ir::backend::{Backend, Compiled, StubId};
 use rustix::io::Errno;
@@ -38,8 +40,6 @@ pub(crate) struct HostCode {
     memory: CodeMemory,
     /// Host address of each stub.
     stubs: Vec<(StubId, u64)>,
-    /// Bytes that the stubs take.
-    stub_bytes: usize,
 }
 
 impl HostCode {
@@ -49,8 +49,8 @@ impl HostCode {
         let stubs = backend.stubs(mode);
         let base = memory.publish(&stubs.code).ok_or(Errno::NOMEM)?;
         let entries = stubs.entries.iter().map(|(id, offset)| (*id, base + u64::from(*offset))).collect();
-        let stub_bytes = memory.used();
-        Ok(HostCode { memory, stubs: entries, stub_bytes })
+        memory.keep();
+        Ok(HostCode { memory, stubs: entries })
     }
 
     /// Host address of a stub.
@@ -94,10 +94,19 @@ impl HostCode {
         self.memory.publish(&compiled.code)
     }
 
-    /// Whether `len` bytes of code fit when there is no other region.
+    /// Whether `len` bytes of code fit once there is room.
     pub(crate) fn has_room_for(&self, len: usize) -> bool {
-        let range = self.memory.range();
-        self.stub_bytes + len < (range.end - range.start) as usize
+        len <= self.memory.largest()
+    }
+
+    /// Host addresses of the regions that go next.
+    pub(crate) fn oldest(&self) -> Range<u64> {
+        self.memory.oldest()
+    }
+
+    /// Forgets the regions at [`Self::oldest`]. No thread runs their code or will return to it.
+    pub(crate) fn forget_oldest(&mut self) {
+        self.memory.empty_oldest();
     }
 
     /// Makes the jump at `site` lead to `target`; says whether it reaches.
@@ -111,6 +120,6 @@ impl HostCode {
 
     /// Forgets all regions. No thread runs their code or will return to it.
     pub(crate) fn clear(&mut self) {
-        self.memory.truncate(self.stub_bytes);
+        self.memory.empty();
     }
 }

@@ -90,7 +90,9 @@ pub(super) fn install(team: &Team, key: BlockKey) -> bool {
     let kept = better.and_then(|tier| look_up(team, key, tier)).or_else(|| look_up(team, key, first));
     let mut fresh = kept.unwrap_or_else(|| compile(team, backend, key, first));
     for attempt in 0..2 {
-        if attempt > 0 || team.code.lock().is_full() {
+        if attempt > 0 {
+            team.make_room();
+        } else if team.code.lock().is_full() {
             team.flush_code();
         }
         let mut tables = team.code.lock();

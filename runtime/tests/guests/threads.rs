@@ -240,13 +240,17 @@ fn code_without_end_fits_a_small_cache() {
         );
     });
     on_engines(|engine| {
-        let config = TeamConfig { code_cache_bytes: 0, ..TeamConfig::new(CpuMode::Long64, engine) };
-        let guest = Guest::with(&config, &code, OnFault::Leave);
-        let place = hokku_runtime::Placement::Exactly(hokku_ir::GuestAddr(0x300_0000));
-        guest.team.memory.map_anonymous(place, 0x10_0000, hokku_runtime::Prot::all(), false).unwrap();
-        assert_eq!(guest.run().log(), [3 * ROUTINES as u64]);
-        if engine == Engine::Jit {
-            assert!(guest.team.stats.report().evictions > 0);
+        for code_cache_bytes in [0, 1 << 20] {
+            let config = TeamConfig { code_cache_bytes, ..TeamConfig::new(CpuMode::Long64, engine) };
+            let guest = Guest::with(&config, &code, OnFault::Leave);
+            let place = hokku_runtime::Placement::Exactly(hokku_ir::GuestAddr(0x300_0000));
+            guest.team.memory.map_anonymous(place, 0x10_0000, hokku_runtime::Prot::all(), false).unwrap();
+            assert_eq!(guest.run().log(), [3 * ROUTINES as u64]);
+            if engine == Engine::Jit {
+                let stats = guest.team.stats.report();
+                assert!(stats.evictions > 0 && stats.evicted_regions > 0, "{stats}");
+                assert!(stats.evicted_regions < stats.regions, "what is new stays\n{stats}");
+            }
         }
     });
 }
