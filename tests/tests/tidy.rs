@@ -8,6 +8,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ir", &[]),
     ("frontend", &["ir"]),
     ("backend-x86_64", &["ir"]),
+    ("backend-aarch64", &["ir"]),
     ("runtime", &["ir", "frontend", "backend-x86_64"]),
     ("syscall-bridge", &["ir", "runtime"]),
     ("cli", &["ir", "frontend", "runtime", "syscall-bridge"]),

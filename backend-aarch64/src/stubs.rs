@@ -1,0 +1,272 @@
+//! Code that all regions of a mode share: entering and leaving host code, computed jumps, callouts.
+
+use hokku_ir::backend::{StubId, Stubs};
+use hokku_ir::guest::ExitReason;
+use hokku_ir::{CpuMode, Gpr};
+
+use crate::access::{Piece, Place};
+use crate::asm::{Asm, Label, Size};
+use crate::assign::*;
+use crate::immediate::bitmask;
+use crate::integer::{Extend, Logic, Shift, Sum};
+
+/// The registers that a function must leave as they are, in pairs.
+const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
+/// Bytes of the frame: those, and the low halves of v8 to v15.
+const FRAME: i32 = 6 * 16 + 4 * 16;
+
+/// Builds the stubs for `mode`.
+pub(crate) fn stubs(mode: CpuMode) -> Stubs {
+    let mut asm = Asm::new();
+    let (leave, indirect, out) = (asm.label(), asm.label(), asm.label());
+    let mut s = Builder { asm, mode, leave, indirect, out, entries: Vec::new() };
+    s.enter();
+    s.computed_jumps();
+    s.leaves();
+    s.callout();
+    Stubs { code: s.asm.finish(), entries: s.entries }
+}
+
+struct Builder {
+    asm: Asm,
+    mode: CpuMode,
+    /// Saves the guest's registers and returns to the dispatcher.
+    leave: Label,
+    indirect: Label,
+    /// Returns to the dispatcher; the guest's registers are saved.
+    out: Label,
+    entries: Vec<(StubId, u32)>,
+}
+
+impl Builder {
+    fn entry(&mut self, id: StubId) {
+        while self.asm.offset() % 16 != 0 {
+            self.asm.nop();
+        }
+        self.entries.push((id, self.asm.offset()));
+    }
+
+    fn load(&mut self, reg: u8, offset: i32) {
+        self.asm.load(Piece::X, reg, STATE, offset);
+    }
+
+    fn save(&mut self, offset: i32, reg: u8) {
+        self.asm.store(Piece::X, reg, STATE, offset);
+    }
+
+    /// Moves guest general registers from the state, or to it.
+    fn gprs(&mut self, load: bool) {
+        for g in Gpr::ALL[..self.mode.gpr_count()].chunks(2) {
+            let (a, b, at) = (home(g[0]), home(g[1]), gpr_offset(g[0]));
+            if load {
+                self.asm.load_pair(Piece::X, a, b, STATE, at)
+            } else {
+                self.asm.store_pair(Piece::X, a, b, STATE, at)
+            }
+        }
+    }
+
+    /// Moves the low halves of the guest's vector registers.
+    fn vectors(&mut self, load: bool) {
+        for n in 0..self.mode.gpr_count() as u8 {
+            self.asm.access(load, Piece::Q, n, Place::Offset { base: STATE, offset: vector_offset(n, 0) });
+        }
+    }
+
+    /// NZCV, [`PARITY`] and [`ADJUST`] from the state. Uses the scratch registers.
+    fn load_flags(&mut self) {
+        let (f, t) = (SCRATCH, PARITY);
+        self.asm.load(Piece::W, f, STATE, STATUS_FLAGS);
+        // SF and ZF are bits 7 and 6, N and Z bits 31 and 30.
+        self.and_bits(t, f, 0xc0);
+        self.asm.lsl(Size::W, t, t, 24);
+        self.and_bits(ADJUST, f, 1);
+        self.asm.logic_shifted(Logic::Orr, Size::W, t, t, ADJUST, Shift::Lsl, 29);
+        self.and_bits(ADJUST, f, 1 << 11);
+        self.asm.logic_shifted(Logic::Orr, Size::W, t, t, ADJUST, Shift::Lsl, 17);
+        self.asm.write_nzcv(t);
+        // A byte with one bit set has odd parity.
+        self.asm.ubfx(Size::W, PARITY, f, 2, 1);
+        self.xor_bits(PARITY, PARITY, 1);
+        self.and_bits(ADJUST, f, 0x10);
+        self.asm.logic(Logic::Eor, Size::W, ADJUST, ADJUST, PARITY);
+    }
+
+    /// The reverse. NZCV stays; [`PARITY`], [`ADJUST`] and the scratch registers do not.
+    fn save_flags(&mut self) {
+        let (f, t) = (SCRATCH, TARGET);
+        self.asm.read_nzcv(t);
+        self.asm.logic(Logic::Eor, Size::W, ADJUST, ADJUST, PARITY);
+        self.and_bits(f, ADJUST, 0x10);
+        for by in [4, 2, 1] {
+            self.asm.logic_shifted(Logic::Eor, Size::W, PARITY, PARITY, PARITY, Shift::Lsr, by);
+        }
+        self.xor_bits(PARITY, PARITY, 1);
+        self.asm.bfi(Size::W, f, PARITY, 2, 1);
+        self.asm.ubfx(Size::W, PARITY, t, 29, 1);
+        self.asm.bfi(Size::W, f, PARITY, 0, 1);
+        self.asm.ubfx(Size::W, PARITY, t, 30, 2);
+        self.asm.bfi(Size::W, f, PARITY, 6, 2);
+        self.asm.ubfx(Size::W, PARITY, t, 28, 1);
+        self.asm.bfi(Size::W, f, PARITY, 11, 1);
+        self.asm.store(Piece::W, f, STATE, STATUS_FLAGS);
+    }
+
+    fn and_bits(&mut self, d: u8, n: u8, mask: u64) {
+        let bits = bitmask(Size::W, mask).expect("a run of ones");
+        self.asm.logic_bits(Logic::And, Size::W, d, n, bits);
+    }
+
+    fn xor_bits(&mut self, d: u8, n: u8, mask: u64) {
+        let bits = bitmask(Size::W, mask).expect("a run of ones");
+        self.asm.logic_bits(Logic::Eor, Size::W, d, n, bits);
+    }
+
+    /// Everything of the guest's into registers. The scratch registers change.
+    fn load_guest(&mut self) {
+        self.load_flags();
+        self.vectors(true);
+        self.gprs(true);
+        self.load(SHADOW, SHADOW_SP);
+    }
+
+    fn save_guest(&mut self) {
+        self.gprs(false);
+        self.save(SHADOW_SP, SHADOW);
+        self.save_flags();
+        self.vectors(false);
+    }
+
+    fn enter(&mut self) {
+        self.entry(StubId::Enter);
+        // x0: the state; x1: the code.
+        const SP: u8 = 31;
+        self.asm.push_pair(Piece::X, 29, 30, SP, FRAME);
+        for (n, (a, b)) in CALLEE_SAVED[..5].iter().enumerate() {
+            self.asm.store_pair(Piece::X, *a, *b, SP, 16 + 16 * n as i32);
+        }
+        for n in 0..4u8 {
+            self.asm.store_pair(Piece::Vec(3), 8 + 2 * n, 9 + 2 * n, SP, 96 + 16 * i32::from(n));
+        }
+        self.asm.mov(Size::X, STATE, 0);
+        self.asm.add_imm(Sum::Add, Size::X, SCRATCH, SP, 0);
+        self.save(DISPATCHER_SP, SCRATCH);
+        self.asm.read_fpcr(SCRATCH);
+        self.asm.store(Piece::W, SCRATCH, STATE, HOST_FLOAT_CONTROL);
+        self.asm.mov(Size::X, LINK, 1);
+        self.load_guest();
+        self.asm.mov(Size::X, TARGET, LINK);
+        self.asm.br(TARGET);
+    }
+
+    /// The target is in [`TARGET`]: to where the jump cache says for its low 16 bits.
+    fn computed_jumps(&mut self) {
+        self.entry(StubId::ReturnMiss);
+        // A pair has been popped. The bottom one, at `shadow_top`, is to stay; another one is gone.
+        self.load(SCRATCH, SHADOW_TOP);
+        self.asm.add(Sum::Sub, Size::X, SCRATCH, SHADOW, SCRATCH);
+        self.asm.add_imm(Sum::Sub, Size::X, SCRATCH, SCRATCH, 16);
+        let indirect = self.indirect;
+        self.asm.cbnz(Size::X, SCRATCH, indirect);
+        self.asm.add_imm(Sum::Sub, Size::X, SHADOW, SHADOW, 16);
+        self.entry(StubId::Indirect);
+        self.asm.bind(indirect);
+        self.load(SCRATCH, JUMP_CACHE);
+        // The link register is free here.
+        self.and_bits(LINK, TARGET, 0xffff);
+        let place = Place::Index { base: SCRATCH, index: LINK, extend: Extend::Uxtx, shifted: true };
+        self.asm.access(true, Piece::X, SCRATCH, place);
+        self.asm.br(SCRATCH);
+        self.entry(StubId::JumpMiss);
+        self.save(RIP, TARGET);
+        self.reason(ExitReason::Indirect);
+        let leave = self.leave;
+        self.asm.b(leave);
+    }
+
+    fn reason(&mut self, reason: ExitReason) {
+        self.asm.constant(SCRATCH, u64::from(reason as u32));
+        self.asm.store(Piece::W, SCRATCH, STATE, EXIT_REASON);
+    }
+
+    fn leaves(&mut self) {
+        let leave = self.leave;
+        for (id, reason) in [
+            (StubId::LeaveFault, ExitReason::Fault),
+            (StubId::LeaveFaultString, ExitReason::Fault),
+            (StubId::LeaveSyscall, ExitReason::Syscall),
+            (StubId::LeaveTrap, ExitReason::Trap),
+            (StubId::LeaveHot, ExitReason::Hot),
+            (StubId::LeaveLink, ExitReason::Link),
+        ] {
+            self.entry(id);
+            self.reason(reason);
+            if id != StubId::LeaveLink {
+                self.asm.b(leave);
+            }
+        }
+        self.asm.bind(leave);
+        self.save_guest();
+        let out = self.out;
+        self.asm.bind(out);
+        const SP: u8 = 31;
+        self.asm.load(Piece::W, SCRATCH, STATE, HOST_FLOAT_CONTROL);
+        self.asm.write_fpcr(SCRATCH);
+        for n in 0..4u8 {
+            self.asm.load_pair(Piece::Vec(3), 8 + 2 * n, 9 + 2 * n, SP, 96 + 16 * i32::from(n));
+        }
+        for (n, (a, b)) in CALLEE_SAVED[..5].iter().enumerate() {
+            self.asm.load_pair(Piece::X, *a, *b, SP, 16 + 16 * n as i32);
+        }
+        self.asm.pop_pair(Piece::X, 29, 30, SP, FRAME);
+        self.asm.ret();
+    }
+
+    /// Called from region code, whose return address names the callout.
+    fn callout(&mut self) {
+        self.entry(StubId::Callout);
+        self.save(EXIT_SITE, LINK);
+        self.save_guest();
+        self.asm.load(Piece::W, SCRATCH, STATE, HOST_FLOAT_CONTROL);
+        self.asm.write_fpcr(SCRATCH);
+        self.load(0, CALLOUT_CONTEXT);
+        self.asm.mov(Size::X, 1, STATE);
+        self.asm.mov(Size::X, 2, LINK);
+        self.load(SCRATCH, CALLOUT_FN);
+        self.asm.blr(SCRATCH);
+        let out = self.out;
+        self.asm.cbnz(Size::X, 0, out);
+        self.load_guest();
+        self.load(LINK, EXIT_SITE);
+        self.asm.ret();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_each_stub_in_both_modes() {
+        for mode in [CpuMode::Long64, CpuMode::Protected32] {
+            let stubs = stubs(mode);
+            let ids: Vec<StubId> = stubs.entries.iter().map(|e| e.0).collect();
+            for id in [
+                StubId::Enter,
+                StubId::LeaveLink,
+                StubId::Indirect,
+                StubId::LeaveHot,
+                StubId::LeaveSyscall,
+                StubId::LeaveTrap,
+                StubId::LeaveFault,
+                StubId::LeaveFaultString,
+                StubId::JumpMiss,
+                StubId::ReturnMiss,
+                StubId::Callout,
+            ] {
+                assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
+            }
+            assert!(stubs.code.len() < 2048);
+        }
+    }
+}
