@@ -1,6 +1,6 @@
 //! Ops that the runtime evaluates: operands go to memory, the shared stub saves guest state and calls.
 
-use hokku_ir::backend::{Callout, Relocation, StubId};
+use hokku_ir::backend::{Callout, LazyState, Relocation, StubId};
 use hokku_ir::{Align, Effects, Gpr, Op, Type, Value, Width};
 
 use crate::assign::{CALLOUT_RESULT, callout_arg_offset, slot_offset};
@@ -126,7 +126,12 @@ impl Lowering<'_> {
         let offset = self.asm.offset();
         self.out.relocations.push(Relocation { offset, stub: StubId::Callout });
         self.asm.bytes(&[0; 4]);
-        self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc });
+        self.out.callouts.push(Callout {
+            offset: self.asm.offset(),
+            op: numbered,
+            pc: self.pc,
+            lazy: LazyState::default(),
+        });
     }
 
     /// Stores operand `n`, zero-extended to 64 bits if it is an integer.

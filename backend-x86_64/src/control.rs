@@ -328,11 +328,11 @@ impl Lowering<'_> {
         }
         if link {
             let n = self.out.links.len();
-            self.out.links.push(Link { site, stub: 0, target: pc });
+            self.out.links.push(Link { site, stub: 0, target: pc, is_call: kind == Jump::Call, far: None });
             self.cold.push(Cold::Link { label, n });
         } else if let Some(to) = back_edge {
             let n = self.out.back_edges.len();
-            self.out.back_edges.push(Link { site, stub: 0, target: pc });
+            self.out.back_edges.push(Link { site, stub: 0, target: pc, is_call: false, far: None });
             self.cold.push(Cold::BackEdge { label, n, to });
         }
     }

@@ -102,8 +102,21 @@ impl Backend for X86_64 {
         lower::compile(region, self.features, tier)
     }
 
-    fn branch_word(&self, site: u64, target: u64) -> Option<u32> {
+    fn branch_word(&self, site: u64, target: u64, _is_call: bool) -> Option<u32> {
         let distance = target.wrapping_sub(site.wrapping_add(4)) as i64;
         i32::try_from(distance).ok().map(|d| d as u32)
     }
+
+    fn set_stub_distance(&self, place: &mut [u8], distance: i64) {
+        set_distance(place, distance);
+    }
+
+    fn set_counter_distance(&self, place: &mut [u8], distance: i64) {
+        set_distance(place, distance);
+    }
+}
+
+/// Distances are four bytes and count from the byte behind them. All code lies in one memory of less than 2 GiB.
+fn set_distance(place: &mut [u8], distance: i64) {
+    place[..4].copy_from_slice(&(distance as i32 - 4).to_le_bytes());
 }

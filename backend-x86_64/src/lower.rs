@@ -1,7 +1,7 @@
 //! Lowers a region: the state of the code being written, the blocks' order, block after block.
 
 use dynasmrt::DynamicLabel;
-use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, StubId, Tier};
+use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, StubId, Tier};
 use hokku_ir::ops;
 use hokku_ir::*;
 
@@ -245,7 +245,14 @@ impl<'a> Lowering<'a> {
             for (place, b) in borrowed.iter_mut().zip(earlier) {
                 *place = Some((b.reg, b.slot));
             }
-            self.out.faults.push(FaultSite { offset, pc, leave: StubId::LeaveFault, stack_delta, borrowed });
+            self.out.faults.push(FaultSite {
+                offset,
+                pc,
+                leave: StubId::LeaveFault,
+                stack_delta,
+                borrowed,
+                lazy: LazyState::default(),
+            });
         }
         self.give_back();
         self.end_op();

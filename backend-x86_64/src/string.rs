@@ -1,7 +1,7 @@
 //! String instructions: the host's own, on rsi, rdi, rax where the guest's are, with the count moved to rcx.
 
 use dynasmrt::DynamicLabel;
-use hokku_ir::backend::{FaultSite, StubId};
+use hokku_ir::backend::{FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
 use hokku_ir::{CpuMode, Gpr, GuestAddr, Rep, Seg, StringOp, Width};
 
@@ -104,6 +104,7 @@ impl Lowering<'_> {
             leave,
             stack_delta: code.stack_delta,
             borrowed: [None; 4],
+            lazy: LazyState::default(),
         });
         self.asm.plain(&code.bytes[..code.len]);
         after(self);

@@ -3,6 +3,7 @@
 use crate::exit::{SyscallKind, Trap};
 use crate::guest::GuestAddr;
 use crate::key::{CpuMode, X87Arithmetic};
+use crate::lowering::FlagsRecipe;
 use crate::ops::Op;
 use crate::region::{BlockId, Region};
 
@@ -59,9 +60,15 @@ pub trait Backend: Send + Sync {
     /// Compiles `region` as code of `tier`.
     fn compile_as(&self, region: &Region, tier: Tier) -> Compiled;
 
-    /// The four bytes to write at `site` (their host address) so that the jump there leads to `target`; `None` where it does not reach.
-    /// Sites are four-byte aligned, so that the write is atomic.
-    fn branch_word(&self, site: u64, target: u64) -> Option<u32>;
+    /// The four bytes to write at `site` (their host address) so that the jump there, which is a call or not, leads to `target`; `None` where it
+    /// does not reach. Sites are four-byte aligned, so that the write is atomic.
+    fn branch_word(&self, site: u64, target: u64, is_call: bool) -> Option<u32>;
+
+    /// Makes the code at the start of `place` lead to what is `distance` bytes behind `place`: a stub ([`Relocation`]).
+    fn set_stub_distance(&self, place: &mut [u8], distance: i64);
+
+    /// Makes the code at the start of `place` count with the word that is `distance` bytes behind `place` ([`Compiled::counters`]).
+    fn set_counter_distance(&self, place: &mut [u8], distance: i64);
 }
 
 /// Pieces of shared code that regions jump to and the runtime enters.
@@ -115,7 +122,7 @@ pub struct Compiled {
     pub back_edges: Vec<Link>,
     /// Where counted code leaves.
     pub hot_exits: Vec<HotExit>,
-    /// Offsets of the four-byte distances, from the byte after them, to the region's count, a 32-bit word.
+    /// Offsets of the places that tell where the region's count is, a 32-bit word: for [`Backend::set_counter_distance`].
     pub counters: Vec<u32>,
     /// Syscall and trap exits.
     pub stops: Vec<Stop>,
@@ -127,6 +134,10 @@ pub struct Compiled {
     pub return_pads: Vec<ReturnPad>,
     /// Places that depend on where the code is put.
     pub relocations: Vec<Relocation>,
+    /// How the guest's status flags are computed after the fact, for [`LazyState::flags`] and [`FlagSite::recipe`].
+    pub recipes: Vec<FlagsRecipe>,
+    /// Places whose host address says what the guest's flags are.
+    pub flag_sites: Vec<FlagSite>,
     /// Host instructions of the blocks, without the stubs and checks around them: for the golden counts.
     pub host_instructions: u32,
 }
@@ -153,6 +164,19 @@ pub struct Link {
     pub stub: u32,
     /// Where the guest goes.
     pub target: GuestAddr,
+    /// The jump is a call as far as the host is concerned: for its prediction of returns.
+    pub is_call: bool,
+    /// Where the jump goes through when it does not reach.
+    pub far: Option<FarJump>,
+}
+
+/// A jump to anywhere, for a [`Link`] whose own does not reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FarJump {
+    /// Offset of the jump.
+    pub jump: u32,
+    /// Offset of the eight bytes that hold the host address where it leads; a multiple of eight.
+    pub slot: u32,
 }
 
 /// A place where counted code leaves because its count is zero. The guest goes on at `target`, in this or other code.
@@ -199,6 +223,31 @@ pub struct FaultSite {
     pub stack_delta: i32,
     /// Guest registers that something else is in meanwhile: the host register's number and the spill slot that holds the guest's value.
     pub borrowed: [Option<(u8, u8)>; 4],
+    /// Guest state that is not where it belongs.
+    pub lazy: LazyState,
+}
+
+/// Guest state that the runtime puts in order once the thread has left the code: of back ends whose hosts have no flags of their own.
+///
+/// Their stubs that leave, and the callout's, store host integer registers in [`HostArea::registers`](crate::guest::HostArea::registers) and
+/// keep [`HostArea::flag_site`](crate::guest::HostArea::flag_site) up to date. Where a thread leaves by a fault, the handler sets
+/// [`HostArea::exit_site`](crate::guest::HostArea::exit_site) to the host address of the instruction that faulted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyState {
+    /// Number of the recipe for the guest's flags; `None`: they are what `flag_site` says.
+    pub flags: Option<u32>,
+    /// Guest registers, by number, whose upper half is to be cleared.
+    pub narrow: u16,
+}
+
+/// A place in the code that has been passed when its host address is in [`HostArea::flag_site`](crate::guest::HostArea::flag_site).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagSite {
+    /// Offset of the place.
+    pub offset: u32,
+    /// Number of the recipe for the guest's flags, which reads slots from [`FLAG_SLOTS`](crate::lowering::FLAG_SLOTS) on and
+    /// [`CpuState::status_flags`](crate::CpuState::status_flags).
+    pub recipe: u32,
 }
 
 /// An op that the runtime evaluates: its value operands are numbered 0, 1, ... as places in `callout_args`.
@@ -210,6 +259,8 @@ pub struct Callout {
     pub op: Op,
     /// The guest instruction it belongs to.
     pub pc: GuestAddr,
+    /// Guest state that is not where it belongs.
+    pub lazy: LazyState,
 }
 
 /// A landing place after a call.
@@ -221,7 +272,7 @@ pub struct ReturnPad {
     pub pc: GuestAddr,
 }
 
-/// Four bytes at `offset` that hold the distance from the byte after them to a stub.
+/// Code at `offset` that leads to a stub: for [`Backend::set_stub_distance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relocation {
     /// Offset of the four bytes.

@@ -227,6 +227,11 @@ pub struct HostArea {
     pub callout_result: [u64; 4],
     /// Spill slots of the region that runs.
     pub spill: [u64; 64],
+    /// Host integer registers by number, as they were when the thread left its code or called out: of back ends that keep flags as recipes.
+    pub registers: [u64; 32],
+    /// Where the guest's status flags are to be computed after the fact: host address of the [`crate::backend::FlagSite`] that tells how; bit 0 says
+    /// that their CF is the one in [`CpuState::status_flags`]. Zero: all of them are there.
+    pub flag_site: u64,
 }
 
 /// Number of entries in a jump cache. The slot of address `a` is `a & 0xffff`: so that a host can index with a 16-bit zero extension,
@@ -297,6 +302,8 @@ impl CpuState {
                 callout_args: [[0; 4]; 6],
                 callout_result: [0; 4],
                 spill: [0; 64],
+                registers: [0; 32],
+                flag_site: 0,
             },
         }
     }

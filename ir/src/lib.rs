@@ -20,6 +20,7 @@ pub mod exit;
 pub mod features;
 pub mod guest;
 pub mod key;
+pub mod lowering;
 pub mod operand;
 pub mod ops;
 pub mod passes;

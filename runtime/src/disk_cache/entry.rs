@@ -4,7 +4,8 @@
 //! code is position-independent but for the relocations that are kept with it.
 
 use hokku_ir::backend::*;
-use hokku_ir::{BlockId, BlockKey, GuestAddr, SyscallKind, Trap, text};
+use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
+use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, SyscallKind, Trap, text};
 
 use super::wire::{Source, put, put_signed};
 use crate::code_cache::Outline;
@@ -77,6 +78,8 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         callouts,
         return_pads,
         relocations,
+        recipes,
+        flag_sites,
         host_instructions,
     } = kept.compiled;
     let mut to = Vec::with_capacity(code.len() * 2);
@@ -102,9 +105,14 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
     }
     for list in [links, back_edges] {
         put(&mut to, list.len() as u64);
-        for Link { site, stub, target } in list {
+        for Link { site, stub, target, is_call, far } in list {
             put(&mut to, (*site).into());
             put(&mut to, (*stub).into());
+            to.push(u8::from(*is_call) | u8::from(far.is_some()) << 1);
+            if let Some(FarJump { jump, slot }) = far {
+                put(&mut to, (*jump).into());
+                put(&mut to, (*slot).into());
+            }
             near.put(&mut to, *target);
         }
     }
@@ -124,7 +132,7 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
     }
     put(&mut to, faults.len() as u64);
     let mut last = 0;
-    for FaultSite { offset, pc, leave, stack_delta, borrowed } in faults {
+    for FaultSite { offset, pc, leave, stack_delta, borrowed, lazy } in faults {
         put_signed(&mut to, i64::from(*offset) - last);
         last = i64::from(*offset);
         near.put(&mut to, *pc);
@@ -132,14 +140,14 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         to.push(number_of(STUBS, leave)? << 4 | lent.clone().count() as u8);
         put_signed(&mut to, (*stack_delta).into());
         lent.for_each(|(register, slot)| to.extend_from_slice(&[*register, *slot]));
+        put_lazy(&mut to, *lazy);
     }
     put(&mut to, callouts.len() as u64);
-    for Callout { offset, op, pc } in callouts {
+    for Callout { offset, op, pc, lazy } in callouts {
         put(&mut to, (*offset).into());
         near.put(&mut to, *pc);
-        let op = text::print::op(op);
-        put(&mut to, op.len() as u64);
-        to.extend_from_slice(op.as_bytes());
+        put_op(&mut to, op);
+        put_lazy(&mut to, *lazy);
     }
     put(&mut to, return_pads.len() as u64);
     for ReturnPad { offset, pc } in return_pads {
@@ -151,7 +159,65 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         put(&mut to, (*offset).into());
         to.push(number_of(STUBS, stub)?);
     }
+    put(&mut to, recipes.len() as u64);
+    for recipe in recipes {
+        put(&mut to, recipe.steps.len() as u64);
+        recipe.steps.iter().for_each(|step| put_step(&mut to, step));
+    }
+    put(&mut to, flag_sites.len() as u64);
+    for FlagSite { offset, recipe } in flag_sites {
+        put(&mut to, (*offset).into());
+        put(&mut to, (*recipe).into());
+    }
     Some(to)
+}
+
+fn put_op(to: &mut Vec<u8>, op: &Op) {
+    let op = text::print::op(op);
+    put(to, op.len() as u64);
+    to.extend_from_slice(op.as_bytes());
+}
+
+fn take_op(from: &mut Source<'_>) -> Option<Op> {
+    let len = from.count()?;
+    text::parse::op_alone(std::str::from_utf8(from.bytes(len)?).ok()?).ok()
+}
+
+fn put_lazy(to: &mut Vec<u8>, lazy: LazyState) {
+    put(to, lazy.flags.map_or(0, |n| u64::from(n) + 1));
+    put(to, lazy.narrow.into());
+}
+
+fn take_lazy(from: &mut Source<'_>) -> Option<LazyState> {
+    let flags = from.word()?.checked_sub(1);
+    Some(LazyState { flags, narrow: from.number()?.try_into().ok()? })
+}
+
+fn put_step(to: &mut Vec<u8>, step: &RecipeStep) {
+    match step {
+        RecipeStep::Register(n) => to.extend_from_slice(&[0, *n]),
+        RecipeStep::Slot(n) => to.extend_from_slice(&[1, *n]),
+        RecipeStep::Constant(n) => {
+            to.push(2);
+            put(to, *n);
+        }
+        RecipeStep::Before => to.push(3),
+        RecipeStep::Op(op) => {
+            to.push(4);
+            put_op(to, op);
+        }
+    }
+}
+
+fn take_step(from: &mut Source<'_>) -> Option<RecipeStep> {
+    Some(match from.byte()? {
+        0 => RecipeStep::Register(from.byte()?),
+        1 => RecipeStep::Slot(from.byte()?),
+        2 => RecipeStep::Constant(from.number()?),
+        3 => RecipeStep::Before,
+        4 => RecipeStep::Op(take_op(from)?),
+        _ => return None,
+    })
 }
 
 fn stop_kind(kind: StopKind) -> Option<[u8; 2]> {
@@ -205,8 +271,13 @@ impl Opened<'_> {
             let block = BlockId(from.word()?);
             Some(BlockEntry { block, pc: near.take(from)?, offset: from.word()?, checked: from.word()? })
         })?;
-        let mut links =
-            || list(&mut from, |from| Some(Link { site: from.word()?, stub: from.word()?, target: near.take(from)? }));
+        let mut links = || {
+            list(&mut from, |from| {
+                let (site, stub, how) = (from.word()?, from.word()?, from.byte()?);
+                let far = if how & 2 != 0 { Some(FarJump { jump: from.word()?, slot: from.word()? }) } else { None };
+                Some(Link { site, stub, target: near.take(from)?, is_call: how & 1 != 0, far })
+            })
+        };
         let (links, back_edges) = (links()?, links()?);
         let hot_exits = list(&mut from, |from| Some(HotExit { stub: from.word()?, target: near.take(from)? }))?;
         let counters = list(&mut from, |from| from.word())?;
@@ -225,18 +296,18 @@ impl Opened<'_> {
             for lent in borrowed.get_mut(..usize::from(packed & 15))? {
                 *lent = Some((from.byte()?, from.byte()?));
             }
-            Some(FaultSite { offset, pc, leave, stack_delta, borrowed })
+            Some(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy: take_lazy(from)? })
         })?;
         let callouts = list(&mut from, |from| {
             let (offset, pc) = (from.word()?, near.take(from)?);
-            let len = from.count()?;
-            let op = std::str::from_utf8(from.bytes(len)?).ok()?;
-            Some(Callout { offset, op: text::parse::op_alone(op).ok()?, pc })
+            Some(Callout { offset, op: take_op(from)?, pc, lazy: take_lazy(from)? })
         })?;
         let return_pads = list(&mut from, |from| Some(ReturnPad { offset: from.word()?, pc: near.take(from)? }))?;
         let relocations = list(&mut from, |from| {
             Some(Relocation { offset: from.word()?, stub: *STUBS.get(usize::from(from.byte()?))? })
         })?;
+        let recipes = list(&mut from, |from| Some(FlagsRecipe { steps: list(from, take_step)? }))?;
+        let flag_sites = list(&mut from, |from| Some(FlagSite { offset: from.word()?, recipe: from.word()? }))?;
         let ranges = guest.iter().map(|(at, bytes)| (*at, bytes.len() as u32)).collect();
         let compiled = Compiled {
             code,
@@ -250,6 +321,8 @@ impl Opened<'_> {
             callouts,
             return_pads,
             relocations,
+            recipes,
+            flag_sites,
             host_instructions,
         };
         is_sound(&compiled).then_some((Outline { key, block_pcs, ranges, instructions }, compiled))
@@ -265,6 +338,7 @@ fn is_sound(compiled: &Compiled) -> bool {
         && compiled.relocations.iter().all(|r| word(r.offset))
         && compiled.counters.iter().all(|&offset| word(offset))
         && compiled.blocks.iter().all(|b| inside(b.offset) && inside(b.checked))
+        && links().filter_map(|l| l.far).all(|far| far.slot % 8 == 0 && word(far.slot + 4) && inside(far.jump))
 }
 
 fn list<'a, T>(from: &mut Source<'a>, mut one: impl FnMut(&mut Source<'a>) -> Option<T>) -> Option<Vec<T>> {

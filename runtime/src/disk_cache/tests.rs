@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use hokku_ir::CpuMode;
 use hokku_ir::backend::*;
+use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
 
 use super::*;
 use crate::guest_memory::{Placement, Prot};
@@ -60,11 +61,13 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
     let outline = Outline { key, block_pcs: vec![at, at.offset(3)], ranges: vec![(at, 6)], instructions: 4 };
     let pc = at.offset(3);
     let borrowed = [Some((3, 2)), None, None, None];
-    let link = Link { site: 8, stub: 20, target: GuestAddr(0x10) };
+    let link = Link { site: 8, stub: 20, target: GuestAddr(0x10), is_call: false, far: None };
+    let far = Some(FarJump { jump: 24, slot: 32 });
+    let lazy = LazyState { flags: Some(0), narrow: 5 };
     let compiled = Compiled {
         code: (0..100).collect(),
         blocks: vec![BlockEntry { block: hokku_ir::BlockId(1), pc, offset: 4, checked: 70 }],
-        links: vec![link],
+        links: vec![link, Link { is_call: true, far, ..link }],
         back_edges: vec![link, Link { target: at, ..link }],
         hot_exits: vec![HotExit { stub: 7, target: GuestAddr(at.0 + 1) }],
         counters: vec![3, 5],
@@ -73,12 +76,34 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
             Stop { stub: 40, kind: StopKind::Trap(hokku_ir::Trap::Breakpoint), at, next: pc },
         ],
         faults: vec![
-            FaultSite { offset: 12, pc, leave: StubId::LeaveFaultString, stack_delta: -8, borrowed },
-            FaultSite { offset: 5, pc: at, leave: StubId::LeaveFault, stack_delta: 0, borrowed: [Some((1, 0)); 4] },
+            FaultSite { offset: 12, pc, leave: StubId::LeaveFaultString, stack_delta: -8, borrowed, lazy },
+            FaultSite {
+                offset: 5,
+                pc: at,
+                leave: StubId::LeaveFault,
+                stack_delta: 0,
+                borrowed: [Some((1, 0)); 4],
+                lazy: LazyState::default(),
+            },
         ],
-        callouts: vec![Callout { offset: 9, op: hokku_ir::Op::Cpuid {}, pc }],
+        callouts: vec![Callout { offset: 9, op: hokku_ir::Op::Cpuid {}, pc, lazy }],
         return_pads: vec![ReturnPad { offset: 60, pc }],
         relocations: vec![Relocation { offset: 50, stub: StubId::Indirect }],
+        recipes: vec![FlagsRecipe {
+            steps: vec![
+                RecipeStep::Register(3),
+                RecipeStep::Slot(61),
+                RecipeStep::Constant(u64::MAX),
+                RecipeStep::Before,
+                RecipeStep::Op(hokku_ir::Op::Adc {
+                    w: hokku_ir::Width::W8,
+                    a: hokku_ir::Value(0),
+                    b: hokku_ir::Value(2),
+                    f: hokku_ir::Value(3),
+                }),
+            ],
+        }],
+        flag_sites: vec![FlagSite { offset: 28, recipe: 0 }],
         host_instructions: 12,
     };
     (outline, compiled)

@@ -9,7 +9,7 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
@@ -162,6 +162,15 @@ impl CodeMemory {
         let place = unsafe { AtomicU32::from_ptr((self.writable + offset) as *mut u32) };
         place.store(word, Ordering::Release);
         flush_instruction_cache(at, 4);
+    }
+
+    /// Replaces the aligned double word at host address `at`, which code that may be running loads.
+    pub(crate) fn patch_double(&self, at: u64, value: u64) {
+        let offset = at.wrapping_sub(self.executable);
+        assert!(at % 8 == 0 && offset + 8 <= self.size as u64, "patch outside of code: {at:#x}");
+        // SAFETY: as for words.
+        let place = unsafe { AtomicU64::from_ptr((self.writable + offset) as *mut u64) };
+        place.store(value, Ordering::Release);
     }
 
     /// Keeps what is there now for ever.

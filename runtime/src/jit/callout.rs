@@ -1,5 +1,6 @@
 //! Callouts: ops of translated code that are evaluated instead of compiled.
 
+use hokku_ir::backend::Callout;
 use hokku_ir::eval::{EvalFault, MAX_ARGS, Machine, Val, eval_op};
 use hokku_ir::{CpuState, Effects, GuestAddr, Op, Value};
 
@@ -25,9 +26,15 @@ pub(crate) fn evaluate(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
 }
 
 fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
-    let Some((op, pc)) = jit.callout_at(site) else { panic!("no callout returns to host address {site:#x}") };
+    let Some(callout) = jit.callout_at(site) else { panic!("no callout returns to host address {site:#x}") };
+    let Callout { op, pc, lazy, .. } = callout;
     jit.count_callout(op.name());
-    let uses_x87 = op.effects().contains(Effects::x87);
+    let fx = op.effects();
+    let sees_state = fx.contains(Effects::reads_state) || fx.contains(Effects::writes_state);
+    if sees_state {
+        jit.settle(cpu, lazy, site - 1);
+    }
+    let uses_x87 = fx.contains(Effects::x87);
     if uses_x87 {
         arch::x87::save(cpu, |host| jit.team().x87_instruction(host));
     }
@@ -49,6 +56,9 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
             true
         }
         Err(fault) => {
+            if !sees_state {
+                jit.settle(cpu, lazy, site - 1);
+            }
             cpu.rip = pc.0;
             jit.set_callout_fault(pc, fault);
             false

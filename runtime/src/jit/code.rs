@@ -1,15 +1,17 @@
 //! What the runtime knows of one region's host code.
 
-use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, HotExit, Link, Stop, Tier};
-use hokku_ir::{GuestAddr, Op};
+use hokku_ir::GuestAddr;
+use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, Link, Stop, Tier};
+use hokku_ir::lowering::FlagsRecipe;
 
+use super::host_code::Jump;
 use crate::code_cache::RegionId;
 
 /// A direct exit of a region, or a back edge of one of the first tier.
 #[derive(Clone, Debug)]
 pub(crate) struct JitLink {
-    /// Host address of the word that says where the jump leads.
-    pub(crate) site: u64,
+    /// The jump.
+    pub(crate) jump: Jump,
     /// Host address of its stub, where it leads while unlinked: out of the code, or for a back edge to the region's own block.
     pub(crate) stub: u64,
     /// Where the guest goes.
@@ -40,6 +42,8 @@ pub(crate) struct JitCode {
     stops: Vec<Stop>,
     faults: Vec<FaultSite>,
     callouts: Vec<Callout>,
+    flag_sites: Vec<FlagSite>,
+    recipes: Vec<FlagsRecipe>,
 }
 
 impl JitCode {
@@ -47,18 +51,23 @@ impl JitCode {
     pub(crate) fn new(start: u64, compiled: Compiled, tier: Tier) -> Self {
         let at = |offset: u32| start + u64::from(offset);
         let link = |back_edge| {
-            move |l: &Link| JitLink { site: at(l.site), stub: at(l.stub), target: l.target, linked_to: None, back_edge }
+            move |l: &Link| {
+                let far = l.far.map(|far| (at(far.jump), at(far.slot)));
+                let jump = Jump { site: at(l.site), is_call: l.is_call, far };
+                JitLink { jump, stub: at(l.stub), target: l.target, linked_to: None, back_edge }
+            }
         };
         let back_edges = compiled.back_edges.iter().map(link(true));
         let mut links: Vec<_> = compiled.links.iter().map(link(false)).chain(back_edges).collect();
         links.sort_unstable_by_key(|l| l.stub);
-        let Compiled { code, mut blocks, mut hot_exits, mut stops, mut faults, mut callouts, back_edges, .. } =
-            compiled;
+        let Compiled { code, mut blocks, mut hot_exits, mut stops, mut faults, mut callouts, .. } = compiled;
+        let Compiled { back_edges, mut flag_sites, recipes, .. } = compiled;
         hot_exits.sort_unstable_by_key(|h| h.stub);
         blocks.sort_unstable_by_key(|b| b.block);
         stops.sort_unstable_by_key(|s| s.stub);
         faults.sort_unstable_by_key(|f| f.offset);
         callouts.sort_unstable_by_key(|c| c.offset);
+        flag_sites.sort_unstable_by_key(|f| f.offset);
         let mut block_offsets: Vec<_> = blocks.iter().map(|b| (b.offset, b.pc)).collect();
         block_offsets.extend(back_edges.iter().map(|b| (b.stub, b.target)));
         block_offsets.sort_unstable();
@@ -74,6 +83,8 @@ impl JitCode {
             stops,
             faults,
             callouts,
+            flag_sites,
+            recipes,
         }
     }
 
@@ -87,6 +98,8 @@ impl JitCode {
             + size_of_val(&*self.stops)
             + size_of_val(&*self.faults)
             + size_of_val(&*self.callouts)
+            + size_of_val(&*self.flag_sites)
+            + self.recipes.iter().map(|r| size_of_val(&*r.steps)).sum::<usize>()
     }
 
     /// Host address of block number `block`.
@@ -136,9 +149,20 @@ impl JitCode {
         Some(self.block_offsets[i].1)
     }
 
-    /// The op and guest instruction of the callout that returns to host address `pc`.
-    pub(crate) fn callout(&self, pc: u64) -> Option<(Op, GuestAddr)> {
+    /// The callout that returns to host address `pc`.
+    pub(crate) fn callout(&self, pc: u64) -> Option<Callout> {
         let i = self.callouts.binary_search_by_key(&(pc - self.start), |c| u64::from(c.offset)).ok()?;
-        Some((self.callouts[i].op, self.callouts[i].pc))
+        Some(self.callouts[i])
+    }
+
+    /// How the guest's flags are computed after the place at host address `pc` has been passed.
+    pub(crate) fn flag_site(&self, pc: u64) -> Option<&FlagsRecipe> {
+        let i = self.flag_sites.binary_search_by_key(&(pc - self.start), |f| u64::from(f.offset)).ok()?;
+        self.recipe(self.flag_sites[i].recipe)
+    }
+
+    /// The recipe number `n`.
+    pub(crate) fn recipe(&self, n: u32) -> Option<&FlagsRecipe> {
+        self.recipes.get(n as usize)
     }
 }

@@ -22,6 +22,17 @@ impl CodeBounds {
     }
 }
 
+/// A jump in code that can be redirected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Jump {
+    /// Host address of the word that says where it leads.
+    pub(crate) site: u64,
+    /// It is a call as far as the host is concerned.
+    pub(crate) is_call: bool,
+    /// Host addresses of its far jump, and of the word that says where that leads.
+    pub(crate) far: Option<(u64, u64)>,
+}
+
 /// Where threads and signal handlers find the stubs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entrances {
@@ -74,22 +85,19 @@ impl HostCode {
 
     /// Places `compiled`, with its distances to the stubs and to a counter that starts at `count` filled in; gives its host address, or `None`
     /// where it does not fit any more.
-    pub(crate) fn place(&mut self, compiled: &mut Compiled, count: u32) -> Option<u64> {
+    pub(crate) fn place(&mut self, backend: &dyn Backend, compiled: &mut Compiled, count: u32) -> Option<u64> {
         let at = self.memory.next(compiled.code.len())?;
         if !compiled.counters.is_empty() {
             let counter = self.memory.counter(count)?;
             for &offset in &compiled.counters {
-                let distance = counter.wrapping_sub(at + u64::from(offset) + 4) as i32;
-                let offset = offset as usize;
-                compiled.code[offset..offset + 4].copy_from_slice(&distance.to_le_bytes());
+                let distance = counter.wrapping_sub(at + u64::from(offset)) as i64;
+                backend.set_counter_distance(&mut compiled.code[offset as usize..], distance);
             }
         }
         for relocation in &compiled.relocations {
-            let offset = relocation.offset as usize;
-            let from = at + u64::from(relocation.offset) + 4;
-            // All code lies in one memory of less than 2 GiB.
-            let distance = self.stub(relocation.stub).wrapping_sub(from) as i32;
-            compiled.code[offset..offset + 4].copy_from_slice(&distance.to_le_bytes());
+            let from = at + u64::from(relocation.offset);
+            let distance = self.stub(relocation.stub).wrapping_sub(from) as i64;
+            backend.set_stub_distance(&mut compiled.code[relocation.offset as usize..], distance);
         }
         self.memory.publish(&compiled.code)
     }
@@ -109,11 +117,17 @@ impl HostCode {
         self.memory.empty_oldest();
     }
 
-    /// Makes the jump at `site` lead to `target`; says whether it reaches.
-    pub(crate) fn redirect(&self, backend: &dyn Backend, site: u64, target: u64) -> bool {
-        let word = backend.branch_word(site, target);
+    /// Makes the jump at `site` lead to `target`, over its far jump where it does not reach by itself; says whether it reaches.
+    pub(crate) fn redirect(&self, backend: &dyn Backend, jump: &Jump, target: u64) -> bool {
+        let near = backend.branch_word(jump.site, target, jump.is_call);
+        let word = near.or_else(|| {
+            let (over, slot) = jump.far?;
+            let word = backend.branch_word(jump.site, over, jump.is_call)?;
+            self.memory.patch_double(slot, target);
+            Some(word)
+        });
         if let Some(word) = word {
-            self.memory.patch(site, word);
+            self.memory.patch(jump.site, word);
         }
         word.is_some()
     }

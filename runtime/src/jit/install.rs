@@ -131,7 +131,7 @@ pub(super) fn improve(team: &Team, key: BlockKey) {
 /// Places `fresh` and enters it into the tables; `None` where there is no room. Code of the second tier takes over from that of the first.
 fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fresh) -> Option<RegionId> {
     let Fresh { outline, pages, compiled, tier, name } = fresh;
-    let at = tables.host.as_mut()?.place(compiled, team.tiering.threshold)?;
+    let at = tables.host.as_mut()?.place(backend, compiled, team.tiering.threshold)?;
     let code = JitCode::new(at, std::mem::take(compiled), *tier);
     Stats::add(&team.stats.table_bytes, code.table_bytes() as u64);
     let key = outline.key;

@@ -4,6 +4,7 @@ use hokku_ir::backend::{Backend, Stop, Tier};
 use hokku_ir::{BlockId, BlockKey, GuestAddr};
 
 use super::code::JitLink;
+use super::host_code::Jump;
 use super::{HostCode, JitCode};
 use crate::code_cache::{Code, Record, RegionId, Tables};
 
@@ -55,9 +56,9 @@ impl Tables {
         if entry.linked_to.is_some() {
             return false;
         }
-        let (site, linked) = (entry.site, &mut entry.linked_to);
+        let (jump, linked) = (entry.jump, &mut entry.linked_to);
         *linked = Some(to);
-        if !self.redirect(backend, site, host) {
+        if !self.redirect(backend, &jump, host) {
             if let Some(from) = self.jit_mut(link.region) {
                 from.links[link.index].linked_to = None;
             }
@@ -91,8 +92,8 @@ impl Tables {
     /// Makes `link` lead to its stub.
     fn reset(&self, backend: &dyn Backend, link: LinkRef) {
         let Some(code) = self.record(link.region).and_then(|r| r.jit()) else { return };
-        let JitLink { site, stub, .. } = code.links[link.index];
-        self.redirect(backend, site, stub);
+        let JitLink { jump, stub, .. } = code.links[link.index];
+        self.redirect(backend, &jump, stub);
     }
 
     /// Host addresses (of the code and of its check) of the block of region `id` at `pc`, and its number.
@@ -116,11 +117,11 @@ impl Tables {
         let mut outgoing = Vec::new();
         for link in &mut code.links {
             if let Some(to) = link.linked_to.take() {
-                outgoing.push((to, link.site, link.stub));
+                outgoing.push((to, link.jump, link.stub));
             }
         }
-        for (to, site, stub) in outgoing {
-            self.redirect(backend, site, stub);
+        for (to, jump, stub) in outgoing {
+            self.redirect(backend, &jump, stub);
             if let Some(target) = self.jit_mut(to) {
                 target.incoming.retain(|(from, _)| *from != id);
             }
@@ -129,14 +130,14 @@ impl Tables {
             let Some(code) = self.jit_mut(from) else { continue };
             let link = &mut code.links[index];
             if link.linked_to.take().is_some() {
-                let (site, stub) = (link.site, link.stub);
-                self.redirect(backend, site, stub);
+                let (jump, stub) = (link.jump, link.stub);
+                self.redirect(backend, &jump, stub);
             }
         }
     }
 
-    fn redirect(&self, backend: &dyn Backend, site: u64, target: u64) -> bool {
-        self.host.as_ref().is_some_and(|host: &HostCode| host.redirect(backend, site, target))
+    fn redirect(&self, backend: &dyn Backend, jump: &Jump, target: u64) -> bool {
+        self.host.as_ref().is_some_and(|host: &HostCode| host.redirect(backend, jump, target))
     }
 
     fn jit_mut(&mut self, id: RegionId) -> Option<&mut JitCode> {

@@ -4,6 +4,7 @@ mod callout;
 mod code;
 mod host_code;
 mod install;
+mod lazy_state;
 mod linking;
 mod optimiser;
 mod run;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
-use hokku_ir::backend::{Stop, StopKind};
+use hokku_ir::backend::{Callout, LazyState, Stop, StopKind};
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::softfloat::Exceptions;
-use hokku_ir::{BlockKey, Gpr, GuestAddr, Op};
+use hokku_ir::{BlockKey, Gpr, GuestAddr};
 
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
@@ -22,8 +22,8 @@ use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Shared, Thread};
 
-/// The op and guest instruction of each callout by its return address, and the cache's generation that they are of.
-type KnownCallouts = (u64, HashMap<u64, (Op, GuestAddr)>);
+/// The callouts by their return addresses, and the cache's generation that they are of.
+type KnownCallouts = (u64, HashMap<u64, Callout>);
 
 /// Entries of a thread's own table of stops; a power of two.
 const RECENT_STOPS: usize = 64;
@@ -78,8 +78,8 @@ impl JitThread {
         &self.team
     }
 
-    /// The op and guest instruction of the callout that returns to host address `site`.
-    pub(super) fn callout_at(&self, site: u64) -> Option<(Op, GuestAddr)> {
+    /// The callout that returns to host address `site`.
+    pub(super) fn callout_at(&self, site: u64) -> Option<Callout> {
         let mut known = self.callouts.borrow_mut();
         let generation = self.team.code.generation();
         if known.0 != generation {
@@ -92,6 +92,11 @@ impl JitThread {
         let found = self.team.code.lock().code_at(site - 1)?.callout(site)?;
         known.1.insert(site, found);
         Some(found)
+    }
+
+    /// What is left to be done where the instruction at host address `site` faulted.
+    fn lazy_at(&self, site: u64) -> Option<LazyState> {
+        Some(self.team.code.lock().code_at(site)?.fault(site)?.lazy)
     }
 
     /// The stop whose stub is at host address `site`, if this thread has met it lately.
@@ -220,6 +225,10 @@ impl Thread {
             return Left::Flow(Flow::Stopped { at });
         }
         jit.shadow_sp.set(self.cpu.host.shadow_sp);
+        let (reason, site) = (self.cpu.host.exit_reason, self.cpu.host.exit_site);
+        let faulted = reason == ExitReason::Fault as u32 && jit.host.fault().is_some();
+        let at_fault = faulted.then(|| jit.lazy_at(site)).flatten();
+        jit.settle(&mut self.cpu, at_fault.unwrap_or_default(), site);
         let sp = self.cpu.get(Gpr::Rsp).wrapping_add_signed(jit.host.stack_delta().into());
         self.cpu.set(Gpr::Rsp, sp & self.team.mode.word().mask());
         self.left()

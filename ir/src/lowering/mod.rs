@@ -1,0 +1,24 @@
+//! What back ends for load/store hosts share: decisions about a block before its code is written, and bookkeeping while it is.
+//!
+//! Such a host has registers for all of the guest's, and no flags like its own. So:
+//!
+//! * Each guest register has a *home*, a host register. A result that the guest writes to a register is computed there straight away where that
+//!   changes nothing that is still to be read ([`plan`]).
+//! * **Flags are ops, not bits.** A flags value is never computed for itself: who reads it looks at its op and operands. At an op that may fault the
+//!   guest's flags are known by a [`FlagsRecipe`], which the runtime follows after the thread has left. The operands stay where it finds them, or it
+//!   computes them back from the result ([`values`]).
+//! * What registers hold above a value's width is known ([`UpperBits`]), so that extensions are not repeated.
+//!
+//! | file | what |
+//! |---|---|
+//! | `plan` | uses, homes, what is deferred, which flags are the guest's where |
+//! | `values` | where each value is; homes, temporaries, spill slots |
+//! | `recipe` | how the guest's flags are computed after the fact |
+
+mod plan;
+mod recipe;
+mod values;
+
+pub use plan::{FlagsNode, NodeId, Plan, ValueInfo, count_is_known};
+pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
+pub use values::{Loc, Moves, SLOTS, UpperBits, Values};

@@ -1,0 +1,148 @@
+//! How the guest's status flags are computed after the fact.
+
+use std::collections::HashMap;
+
+use crate::eval::{EvalFault, Machine, Memory, Val, eval_op};
+#[cfg(doc)]
+use crate::guest::CpuState;
+use crate::guest::FlagSet;
+use crate::ops::Op;
+use crate::region::Value;
+
+/// Spill slots from here on belong to the guest's flags: operands that a recipe reads after its block has ended.
+pub const FLAG_SLOTS: u8 = 60;
+
+/// One step of a recipe: a value that later steps refer to by the step's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecipeStep {
+    /// What a host register holds ([`crate::guest::HostArea::registers`] once the thread has left).
+    Register(u8),
+    /// What a spill slot holds.
+    Slot(u8),
+    /// A constant.
+    Constant(u64),
+    /// The flags before: at a place inside a block those with which it was entered, else those in [`CpuState::status_flags`].
+    Before,
+    /// The result of an op without effects, whose operands are numbers of earlier steps.
+    Op(Op),
+}
+
+/// How to compute the guest's flags from what the registers and slots hold: the result is the last step's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlagsRecipe {
+    /// The steps, in order.
+    pub steps: Vec<RecipeStep>,
+}
+
+impl FlagsRecipe {
+    /// The flags, where `before` are those that [`RecipeStep::Before`] stands for. Follows the host part of the state for registers and slots.
+    pub fn evaluate<M: Memory + ?Sized>(
+        &self,
+        machine: &mut Machine<'_, M>,
+        before: FlagSet,
+    ) -> Result<FlagSet, EvalFault> {
+        let mut results: Vec<Val> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let host = &machine.cpu.host;
+            let result = match *step {
+                RecipeStep::Register(r) => Val::int(host.registers[usize::from(r & 31)]),
+                RecipeStep::Slot(s) => Val::int(host.spill[usize::from(s & 63)]),
+                RecipeStep::Constant(n) => Val::int(n),
+                RecipeStep::Before => Val::int(before.bits().into()),
+                RecipeStep::Op(op) => {
+                    let mut args = Vec::new();
+                    op.values(&mut |v| args.push(results.get(v.0 as usize).copied().unwrap_or_default()));
+                    let mut op = op;
+                    let mut n = 0;
+                    op.map_values(&mut |_| {
+                        n += 1;
+                        Value(n - 1)
+                    });
+                    eval_op(&op, &args, machine)?
+                }
+            };
+            results.push(result);
+        }
+        let last = results.last().map_or(before.bits(), |v| v.low() as u32);
+        Ok(FlagSet::from_bits_truncate(last))
+    }
+
+    /// Whether it builds on the flags before.
+    pub fn reads_before(&self) -> bool {
+        self.steps.contains(&RecipeStep::Before)
+    }
+}
+
+/// The recipes of a region, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Recipes {
+    all: Vec<FlagsRecipe>,
+    known: HashMap<FlagsRecipe, u32>,
+}
+
+impl Recipes {
+    /// The number of `recipe`.
+    pub fn number(&mut self, recipe: FlagsRecipe) -> u32 {
+        if let Some(n) = self.known.get(&recipe) {
+            return *n;
+        }
+        let n = self.all.len() as u32;
+        self.all.push(recipe.clone());
+        self.known.insert(recipe, n);
+        n
+    }
+
+    /// All of them, by number.
+    pub fn take(&mut self) -> Vec<FlagsRecipe> {
+        self.known.clear();
+        std::mem::take(&mut self.all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::{FixedSystem, FlatMemory};
+    use crate::guest::CpuState;
+    use crate::key::{CpuMode, X87Arithmetic};
+    use crate::operand::Width;
+    use crate::region::Value;
+
+    #[test]
+    fn an_operand_is_computed_back_from_the_result() {
+        // add a, b with the sum in register 5 and b in slot 60: 0xff + 1.
+        let (sum, b, a) = (Value(0), Value(1), Value(2));
+        let steps = vec![
+            RecipeStep::Register(5),
+            RecipeStep::Slot(60),
+            RecipeStep::Op(Op::Sub { w: Width::W8, a: sum, b }),
+            RecipeStep::Op(Op::AddFlags { w: Width::W8, a, b }),
+            RecipeStep::Before,
+            RecipeStep::Op(Op::MergeFlags { set: FlagSet::CF.complement(), a: Value(3), b: Value(4) }),
+        ];
+        let recipe = FlagsRecipe { steps };
+        let mut cpu = CpuState::new(CpuMode::Long64);
+        cpu.host.registers[5] = 0x100;
+        cpu.host.spill[60] = 1;
+        let memory = FlatMemory::new();
+        let machine = &mut Machine {
+            cpu: &mut cpu,
+            memory: &memory,
+            system: &FixedSystem::default(),
+            mode: CpuMode::Long64,
+            x87: X87Arithmetic::Exact,
+            pc: crate::guest::GuestAddr(0),
+        };
+        let flags = recipe.evaluate(machine, FlagSet::CF | FlagSet::OF);
+        assert_eq!(flags, Ok(FlagSet::ZF | FlagSet::PF | FlagSet::AF | FlagSet::CF));
+        assert!(recipe.reads_before());
+    }
+
+    #[test]
+    fn equal_recipes_have_one_number() {
+        let mut recipes = Recipes::default();
+        let one = || FlagsRecipe { steps: vec![RecipeStep::Before] };
+        assert_eq!((recipes.number(one()), recipes.number(FlagsRecipe::default()), recipes.number(one())), (0, 1, 0));
+        assert_eq!(recipes.take().len(), 2);
+    }
+}

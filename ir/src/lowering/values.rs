@@ -1,0 +1,423 @@
+//! Where each value is while a block's code is written.
+
+use super::plan::{FlagsNode, NodeId, Plan};
+use super::recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
+use crate::guest::{FlagSet, Gpr};
+use crate::operand::{Type, Width};
+use crate::ops::Op;
+use crate::region::Value;
+
+/// Number of spill slots of eight bytes for values.
+pub const SLOTS: u8 = FLAG_SLOTS;
+
+/// What a register holds above the value's own bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpperBits {
+    /// Zeros.
+    pub zero: bool,
+    /// Copies of the value's top bit.
+    pub sign: bool,
+}
+
+impl UpperBits {
+    /// Nothing is known.
+    pub const UNKNOWN: UpperBits = UpperBits { zero: false, sign: false };
+    /// Zeros.
+    pub const ZERO: UpperBits = UpperBits { zero: true, sign: false };
+    /// Copies of the sign.
+    pub const SIGN: UpperBits = UpperBits { zero: false, sign: true };
+    /// The value's top bit is zero as well.
+    pub const BOTH: UpperBits = UpperBits { zero: true, sign: true };
+
+    /// What is true of both.
+    #[must_use]
+    pub fn and(self, other: UpperBits) -> UpperBits {
+        UpperBits { zero: self.zero && other.zero, sign: self.sign && other.sign }
+    }
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loc {
+    /// Nowhere: not computed yet, or not needed any more, or deferred.
+    Nowhere,
+    /// In a temporary.
+    Temp(u8),
+    /// In the home of a guest register.
+    Home(Gpr),
+    /// In a spill slot.
+    Slot(u8),
+    /// Overwritten; recipes compute it back by this op.
+    Derived(Op),
+}
+
+/// How a back end moves words between registers and spill slots.
+pub trait Moves {
+    /// Copies register `from` to register `to`.
+    fn copy(&mut self, to: u8, from: u8);
+    /// Stores register `from` in `slot`.
+    fn spill(&mut self, slot: u8, from: u8);
+    /// Loads register `to` from `slot`.
+    fn reload(&mut self, to: u8, slot: u8);
+}
+
+/// Where the values of the block at hand are.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// Host register of each guest register that has a home.
+    homes: [u8; 16],
+    temporaries: &'static [u8],
+    locs: Vec<Loc>,
+    upper: Vec<UpperBits>,
+    owner: [Option<Value>; 32],
+    locked: u32,
+    slots: u64,
+    /// Values whose low bits each home holds, and what it holds above them.
+    held: [Vec<(Value, UpperBits)>; 16],
+    /// The place that code is written for.
+    at: u32,
+}
+
+impl Values {
+    /// For a host that keeps guest registers in `homes` and has `temporaries`, which are taken in that order; for up to `count` values.
+    pub fn new(homes: [u8; 16], temporaries: &'static [u8], count: u32) -> Values {
+        Values {
+            homes,
+            temporaries,
+            locs: vec![Loc::Nowhere; count as usize],
+            upper: vec![UpperBits::UNKNOWN; count as usize],
+            owner: [None; 32],
+            locked: 0,
+            slots: 0,
+            held: Default::default(),
+            at: 0,
+        }
+    }
+
+    /// A block starts: everything is in its home.
+    pub fn start_block(&mut self) {
+        self.owner = [None; 32];
+        self.locked = 0;
+        self.slots = 0;
+        self.held.iter_mut().for_each(Vec::clear);
+        self.at = 0;
+    }
+
+    /// Code for the op at place `n` is written from here on.
+    pub fn start(&mut self, n: u32) {
+        self.at = n;
+    }
+
+    /// The code of the op at hand is written: what it held and what is needed no more is free.
+    pub fn finish(&mut self, plan: &Plan) {
+        self.locked = 0;
+        for r in self.temporaries {
+            if let Some(v) = self.owner[*r as usize]
+                && last(plan, v) <= self.at
+            {
+                self.owner[*r as usize] = None;
+                self.locs[v.0 as usize] = Loc::Nowhere;
+            }
+        }
+        for (n, loc) in self.locs.iter_mut().enumerate() {
+            if let Loc::Slot(slot) = *loc
+                && last(plan, Value(n as u32)) <= self.at
+            {
+                self.slots &= !(1 << slot);
+                *loc = Loc::Nowhere;
+            }
+        }
+    }
+
+    /// The home of `g`.
+    pub fn home(&self, g: Gpr) -> u8 {
+        self.homes[g.index()]
+    }
+
+    /// Where `v` is.
+    pub fn loc(&self, v: Value) -> Loc {
+        self.locs[v.0 as usize]
+    }
+
+    /// What the register of `v` holds above its bits.
+    pub fn upper(&self, v: Value) -> UpperBits {
+        match self.loc(v) {
+            Loc::Home(g) => {
+                self.held[g.index()].iter().find(|h| h.0 == v).map_or(UpperBits::UNKNOWN, |(_, upper)| *upper)
+            }
+            _ => self.upper[v.0 as usize],
+        }
+    }
+
+    /// Notes what the register of `v` holds above its bits.
+    pub fn set_upper(&mut self, v: Value, upper: UpperBits) {
+        self.upper[v.0 as usize] = upper;
+        if let Loc::Home(g) = self.loc(v) {
+            self.held[g.index()].iter_mut().filter(|h| h.0 == v).for_each(|h| h.1 = upper);
+        }
+    }
+
+    /// The home of `g` holds the low bits of `v` as well, with `upper` above them; it has just been written, or `v` was read from it.
+    pub fn hold(&mut self, g: Gpr, v: Value, upper: UpperBits) {
+        self.held[g.index()].push((v, upper));
+        match self.loc(v) {
+            Loc::Temp(r) => {
+                self.owner[r as usize] = None;
+                self.locs[v.0 as usize] = Loc::Home(g);
+            }
+            Loc::Slot(slot) => {
+                self.slots &= !(1 << slot);
+                self.locs[v.0 as usize] = Loc::Home(g);
+            }
+            Loc::Nowhere | Loc::Derived(_) => self.locs[v.0 as usize] = Loc::Home(g),
+            Loc::Home(_) if upper != UpperBits::UNKNOWN => self.locs[v.0 as usize] = Loc::Home(g),
+            Loc::Home(_) => {}
+        }
+    }
+
+    /// Keeps `reg` from being taken or spilled until the op at hand is done.
+    pub fn lock(&mut self, reg: u8) {
+        self.locked |= 1 << reg;
+    }
+
+    /// Gives back what [`Self::lock`] or [`Self::temp`] took.
+    pub fn unlock(&mut self, reg: u8) {
+        self.locked &= !(1 << reg);
+    }
+
+    /// A temporary without an owner, locked.
+    pub fn temp(&mut self, plan: &Plan, host: &mut impl Moves) -> u8 {
+        let free = |v: &Self, r: u8| v.owner[r as usize].is_none() && v.locked & 1 << r == 0;
+        let found = self.temporaries.iter().copied().find(|r| free(self, *r));
+        let reg = found.unwrap_or_else(|| {
+            // The one whose value is needed last.
+            let loose = self.temporaries.iter().copied().filter(|r| self.locked & 1 << r == 0);
+            let victim = loose.max_by_key(|r| self.owner[*r as usize].map_or(0, |v| plan.info(v).last));
+            let victim = victim.unwrap_or_else(|| panic!("the code of one op locks all temporaries"));
+            self.spill(victim, host);
+            victim
+        });
+        self.lock(reg);
+        reg
+    }
+
+    /// Makes temporary `reg` free, wherever its value goes, and locks it.
+    pub fn take(&mut self, reg: u8, host: &mut impl Moves) {
+        self.spill(reg, host);
+        self.lock(reg);
+    }
+
+    /// Moves what temporary `reg` holds to a slot.
+    fn spill(&mut self, reg: u8, host: &mut impl Moves) {
+        if let Some(v) = self.owner[reg as usize].take() {
+            let slot = (!self.slots).trailing_zeros() as u8;
+            assert!(slot < SLOTS, "more values are live than there are spill slots");
+            self.slots |= 1 << slot;
+            host.spill(slot, reg);
+            self.locs[v.0 as usize] = Loc::Slot(slot);
+        }
+    }
+
+    /// Moves all temporaries' values to slots.
+    pub fn spill_all(&mut self, host: &mut impl Moves) {
+        for r in self.temporaries {
+            self.spill(*r, host);
+        }
+    }
+
+    /// The register that holds `v`, which is computed already, locked.
+    pub fn register(&mut self, v: Value, plan: &Plan, host: &mut impl Moves) -> u8 {
+        let reg = match self.loc(v) {
+            Loc::Temp(r) => r,
+            Loc::Home(g) => self.home(g),
+            Loc::Slot(slot) => {
+                let r = self.temp(plan, host);
+                host.reload(r, slot);
+                self.slots &= !(1 << slot);
+                self.own(r, v);
+                r
+            }
+            Loc::Nowhere | Loc::Derived(_) => panic!("{v} is read where it is not kept"),
+        };
+        self.lock(reg);
+        reg
+    }
+
+    /// Temporary `reg` holds `v` from now on.
+    pub fn own(&mut self, reg: u8, v: Value) {
+        self.owner[reg as usize] = Some(v);
+        self.locs[v.0 as usize] = Loc::Temp(reg);
+    }
+
+    /// A register for the result `v` of the op at hand, locked: its home where the plan says so, else a temporary. Call it when the operands are in
+    /// registers; it may be one of theirs.
+    pub fn result(&mut self, v: Value, plan: &mut Plan, host: &mut impl Moves) -> u8 {
+        if let Some(g) = plan.info(v).home {
+            self.overwrite(g, Some(v), plan, host);
+            self.held[g.index()].push((v, UpperBits::UNKNOWN));
+            self.locs[v.0 as usize] = Loc::Home(g);
+            let home = self.home(g);
+            self.lock(home);
+            return home;
+        }
+        let r = self.temp(plan, host);
+        self.own(r, v);
+        r
+    }
+
+    /// Moves what is still needed away from the home of `g`, which is about to be written: with `new`, if that is a value.
+    pub fn overwrite(&mut self, g: Gpr, new: Option<Value>, plan: &mut Plan, host: &mut impl Moves) {
+        for (v, _) in std::mem::take(&mut self.held[g.index()]) {
+            if self.loc(v) != Loc::Home(g) {
+                continue;
+            }
+            let elsewhere = Gpr::ALL.iter().find(|other| self.held[other.index()].iter().any(|h| h.0 == v));
+            if let Some(other) = elsewhere {
+                self.locs[v.0 as usize] = Loc::Home(*other);
+                continue;
+            }
+            self.locs[v.0 as usize] = Loc::Nowhere;
+            let info = *plan.info(v);
+            if Some(v) == new || info.last.max(info.last_flags) <= self.at {
+                continue;
+            }
+            if info.last <= self.at
+                && let Some(op) = new.and_then(|new| inverse(plan, new, v))
+            {
+                op.values(&mut |source| {
+                    let last = &mut plan.values[source.0 as usize].last_flags;
+                    *last = (*last).max(info.last_flags);
+                });
+                self.locs[v.0 as usize] = Loc::Derived(op);
+                continue;
+            }
+            let home = self.home(g);
+            self.lock(home);
+            let upper = self.upper[v.0 as usize];
+            let r = self.temp(plan, host);
+            host.copy(r, home);
+            self.own(r, v);
+            self.upper[v.0 as usize] = if upper == UpperBits::ZERO { upper } else { UpperBits::UNKNOWN };
+            self.unlock(r);
+        }
+    }
+
+    /// How the flags of `node` are computed from what registers and slots hold now.
+    pub fn recipe(&self, plan: &Plan, node: NodeId) -> FlagsRecipe {
+        let mut recipe = Writing { values: self, plan, steps: Vec::new(), known: Vec::new() };
+        let flags = recipe.node(node);
+        if flags.0 as usize + 1 != recipe.steps.len() {
+            let set = FlagSet::STATUS;
+            recipe.steps.push(RecipeStep::Op(Op::MergeFlags { set, a: flags, b: flags }));
+        }
+        FlagsRecipe { steps: recipe.steps }
+    }
+}
+
+/// The last place where `v` is needed for anything.
+fn last(plan: &Plan, v: Value) -> u32 {
+    let info = plan.info(v);
+    info.last.max(info.last_flags)
+}
+
+/// The op that computes operand `old` of the op of `new` back from its result, where the other operand is not `old` too and is still to be found.
+fn inverse(plan: &Plan, new: Value, old: Value) -> Option<Op> {
+    let is_old = |v: Value| plan.root(v) == old;
+    let narrow = |v: Value| v != old;
+    Some(match plan.info(new).op {
+        Op::Add { w, a, b } if is_old(a) && !is_old(b) && fits(plan, w, old, narrow(a)) => {
+            Op::Sub { w, a: new, b: plan.root(b) }
+        }
+        Op::Add { w, a, b } if is_old(b) && !is_old(a) && fits(plan, w, old, narrow(b)) => {
+            Op::Sub { w, a: new, b: plan.root(a) }
+        }
+        Op::Sub { w, a, b } if is_old(a) && !is_old(b) && fits(plan, w, old, narrow(a)) => {
+            Op::Add { w, a: new, b: plan.root(b) }
+        }
+        _ => return None,
+    })
+}
+
+/// Whether `old` has width `w` itself: only its low bits come back otherwise.
+fn fits(plan: &Plan, w: Width, old: Value, is_cut: bool) -> bool {
+    !is_cut && plan.info(old).op.result_type().width() == Some(w)
+}
+
+/// A recipe while it is written.
+struct Writing<'a> {
+    values: &'a Values,
+    plan: &'a Plan,
+    steps: Vec<RecipeStep>,
+    known: Vec<(Value, Value)>,
+}
+
+impl Writing<'_> {
+    fn push(&mut self, step: RecipeStep) -> Value {
+        if !matches!(step, RecipeStep::Op(_))
+            && let Some(n) = self.steps.iter().position(|s| *s == step)
+        {
+            return Value(n as u32);
+        }
+        self.steps.push(step);
+        Value(self.steps.len() as u32 - 1)
+    }
+
+    fn node(&mut self, node: NodeId) -> Value {
+        match self.plan.node(node) {
+            FlagsNode::Entry => self.push(RecipeStep::Before),
+            FlagsNode::Set { set, v, .. } if set.is_all() => self.value(v),
+            FlagsNode::Set { set, v, rest } => {
+                let b = self.node(rest);
+                let a = self.value(v);
+                self.push(RecipeStep::Op(Op::MergeFlags { set, a, b }))
+            }
+        }
+    }
+
+    fn value(&mut self, v: Value) -> Value {
+        if let Some((_, step)) = self.known.iter().find(|k| k.0 == v) {
+            return *step;
+        }
+        let step = self.new_value(v);
+        self.known.push((v, step));
+        step
+    }
+
+    fn new_value(&mut self, v: Value) -> Value {
+        if let Some(n) = self.plan.constant(v) {
+            return self.push(RecipeStep::Constant(n));
+        }
+        let root = self.plan.root(v);
+        if root != v {
+            return self.value(root);
+        }
+        let info = self.plan.info(v);
+        match self.values.loc(v) {
+            Loc::Temp(r) => self.push(RecipeStep::Register(r)),
+            Loc::Home(g) => self.push(RecipeStep::Register(self.values.home(g))),
+            Loc::Slot(slot) => self.push(RecipeStep::Slot(slot)),
+            Loc::Derived(op) => self.op(op),
+            Loc::Nowhere if matches!(info.op, Op::GetFlags {}) => self.node(self.plan.flags_at(info.def as usize)),
+            Loc::Nowhere if info.deferred => self.op(info.op),
+            Loc::Nowhere => panic!("{v} is part of the guest's flags and not kept"),
+        }
+    }
+
+    fn op(&mut self, mut op: Op) -> Value {
+        let plan = self.plan;
+        let drops_older = super::count_is_known(&op, |n| plan.constant(n));
+        let is_flags = |v: Value| plan.info(v).op.result_type() == Type::Flags;
+        let mut operands = Vec::new();
+        op.values(&mut |v| operands.push(v));
+        let steps: Vec<Value> = operands
+            .iter()
+            .map(|v| if drops_older && is_flags(*v) { self.push(RecipeStep::Constant(0)) } else { self.value(*v) })
+            .collect();
+        let mut n = 0;
+        op.map_values(&mut |_| {
+            n += 1;
+            steps[n - 1]
+        });
+        self.push(RecipeStep::Op(op))
+    }
+}

@@ -1,0 +1,47 @@
+//! Guest state that host code left to be computed after the fact: status flags, upper halves of registers.
+
+use hokku_ir::backend::LazyState;
+use hokku_ir::eval::Machine;
+use hokku_ir::lowering::FlagsRecipe;
+use hokku_ir::{CpuState, FlagSet, Gpr, GuestAddr};
+
+use super::JitThread;
+
+impl JitThread {
+    /// Puts the guest state of a thread in order that left its code, or called out, at host address `site` with `lazy`.
+    pub(super) fn settle(&self, cpu: &mut CpuState, lazy: LazyState, site: u64) {
+        for g in Gpr::ALL.iter().filter(|g| lazy.narrow & 1 << g.index() != 0) {
+            cpu.gpr[g.index()] &= 0xffff_ffff;
+        }
+        // Bit 0 tells the code something, not us.
+        let before = cpu.host.flag_site & !1;
+        if before == 0 && lazy.flags.is_none() {
+            cpu.host.flag_site = 0;
+            return;
+        }
+        let (passed, here) = {
+            let tables = self.team().code.lock();
+            let passed = (before != 0).then(|| {
+                let recipe = tables.code_at(before).and_then(|code| code.flag_site(before));
+                recipe.unwrap_or_else(|| panic!("no flags are kept at host address {before:#x}")).clone()
+            });
+            let here = lazy.flags.map(|n| {
+                let recipe = tables.code_at(site).and_then(|code| code.recipe(n));
+                recipe.unwrap_or_else(|| panic!("no recipe {n} for host address {site:#x}")).clone()
+            });
+            (passed, here)
+        };
+        for recipe in [passed, here].into_iter().flatten() {
+            cpu.status_flags = self.flags_of(cpu, &recipe).bits();
+        }
+        cpu.host.flag_site = 0;
+    }
+
+    fn flags_of(&self, cpu: &mut CpuState, recipe: &FlagsRecipe) -> FlagSet {
+        let before = FlagSet::from_bits_truncate(cpu.status_flags);
+        let team = self.team();
+        let (memory, system, mode, x87) = (&team.memory, &team.processor, team.mode, team.x87);
+        let machine = &mut Machine { cpu, memory, system, mode, x87, pc: GuestAddr(0) };
+        recipe.evaluate(machine, before).unwrap_or_else(|fault| panic!("a recipe for flags cannot fault: {fault:?}"))
+    }
+}
