@@ -1,7 +1,7 @@
 //! What an instruction's code tells of a memory fault in it: found out when there is one, so that translated code need not say it.
 
 use hokku_ir::{CpuMode, CpuState, GuestAddr, Seg};
-use iced_x86::{InstructionInfoFactory, OpAccess, Register, UsedMemory};
+use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedMemory};
 
 use crate::decode::{CodeSource, Decoded, Reader};
 use crate::insn::gpr;
@@ -36,12 +36,14 @@ pub fn faulting_access(
     };
     let mut factory = InstructionInfoFactory::new();
     let used = factory.info(&raw).used_memory();
+    // ARPL reads first, and asks to write where it has something to change.
+    let reads_first = raw.mnemonic() == Mnemonic::Arpl;
     // The only access is it, wherever it is: bit strings reach beyond their operand.
     let only = || used.first().filter(|_| used.len() == 1 && address.is_some());
     match used.iter().find(faulted).or_else(only) {
         Some(m) => FaultingAccess {
             on_stack: m.segment() == Register::SS,
-            modifies: matches!(m.access(), OpAccess::ReadWrite | OpAccess::ReadCondWrite),
+            modifies: !reads_first && matches!(m.access(), OpAccess::ReadWrite | OpAccess::ReadCondWrite),
         },
         None => FaultingAccess::default(),
     }

@@ -52,9 +52,11 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     fn store(&self, form: XsaveForm, components: u64, image: StateImage, at: GuestAddr) -> Result<(), EvalFault> {
         let has = |component| components & component != 0;
-        let end = if has(AVX) { UPPER_HALVES + (UPPER_BYTES * self.vector_count()) as u64 } else { UPPER_HALVES };
+        // In 32-bit code too there must be room for all sixteen upper halves.
+        let end = if has(AVX) { UPPER_HALVES + (UPPER_BYTES * 16) as u64 } else { UPPER_HALVES };
         // What can fault does so before anything is written.
-        for probe in [0, end - 1] {
+        let start = if components == 0 { HEADER } else { 0 };
+        for probe in [start, end - 1] {
             self.memory.atomic_rmw(AtomicOp::Or, Width::W8, at.offset(probe), 0)?;
         }
         let mut header = [0; 8];
@@ -110,7 +112,9 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         let loads = |component| components & bits & component != 0;
         let mut bytes = [0; FX_HEADER + 256];
         let legacy = FX_HEADER + 16 * self.vector_count();
-        self.memory.read(at, &mut bytes[..legacy])?;
+        if components != 0 {
+            self.memory.read(at, &mut bytes[..legacy])?;
+        }
         let mut upper = [0; UPPER_BYTES * 16];
         let upper = &mut upper[..UPPER_BYTES * self.vector_count()];
         if loads(AVX) {

@@ -168,6 +168,9 @@ fn write_lab(count: &str, dir: &Path, seed: u64) -> Result<bool, String> {
 
 /// Runs all that is asked for, a part after the other; whether all is the same.
 fn compare(arguments: &Arguments) -> Result<bool, String> {
+    if arguments.modes().all(|mode| arguments.plan(mode).codes.is_empty()) {
+        return Err("no instruction that can be compared has that name".into());
+    }
     let mut progress = Progress::open(arguments.state.as_deref(), &arguments.asked())?;
     let mut all = Tally::default();
     for mode in arguments.modes() {

@@ -13,8 +13,9 @@ use super::lanes;
 use super::pages::BYTES;
 use super::rng::Rng;
 use super::safety::{
-    accesses_are_harmless, address, excluded, is_indirect, is_near_branch, set_value, value, writes_code_segment,
+    self, accesses_are_harmless, address, excluded, is_indirect, is_near_branch, set_value, value, writes_code_segment,
 };
+use super::system;
 use super::values;
 use crate::oracle::layout::{BASES_32, CODE, PAGE, SCRATCH, SELECTORS_32, WRITABLE};
 
@@ -162,6 +163,8 @@ impl Program {
             }
         }
         limit_counts(rng, insn, &mut start.cpu);
+        system::set_components(rng, insn, &mut start.cpu);
+        system::set_selector(rng, insn, &mut start.cpu);
         lanes::set_lengths(rng, insn, &mut start.cpu, self.mode);
         lanes::relate(rng, insn, &mut start.cpu);
         self.aim(rng, &mut start);
@@ -185,6 +188,12 @@ impl Program {
         {
             return false;
         }
+        let insn = &self.insns[0];
+        if system::asks_for_other_components(insn, &start.cpu)
+            || system::asks_for_other_segment(insn, &self.used, self.mode, start)
+        {
+            return false;
+        }
         accesses_are_harmless(&self.used, &start.cpu, self.mode)
     }
 
@@ -192,7 +201,7 @@ impl Program {
     fn aim(&self, rng: &mut Rng, start: &mut Start) {
         let mut aimed = Vec::new();
         for memory in &self.used {
-            let size = memory.memory_size().size();
+            let size = safety::size(memory) as usize;
             if memory.vsib_size() != 0 {
                 lanes::aim_gather(rng, memory, &mut start.cpu, self.mode, |rng| place(rng, size as u64, self.mode));
                 continue;
@@ -225,12 +234,8 @@ impl Program {
             start.put(at, &bytes);
         }
         lanes::set_mask(rng, &self.insns[0], &mut start.cpu);
-        if matches!(self.insns[0].mnemonic(), Mnemonic::Fxrstor | Mnemonic::Fxrstor64) {
-            // Mostly an image that can be loaded: no reserved bits in mxcsr.
-            let mxcsr = rng.u64() as u32 & if rng.one_in(8) { u32::MAX } else { 0xffff };
-            let at = address(&self.used[0], &start.cpu, self.mode);
-            start.put(at.wrapping_add(24), &mxcsr.to_le_bytes());
-        }
+        system::put_image(rng, &self.insns[0], &self.used, self.mode, start);
+        system::put_selector(rng, &self.insns[0], &self.used, self.mode, start);
         if matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq) {
             // Without TF and AC, which would trap what follows, and NT.
             let flags = u64::from(rng.u64() as u32 & !0x4_4100).to_le_bytes();

@@ -110,6 +110,16 @@ pub const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
+        name: "state loaded halfway",
+        words: "volume 1, 13.8, gives XRSTOR no order between loading a component and finding a bad mxcsr or page: what it selects may be loaded \
+                by then. Hokku loads all or nothing",
+        covers: |case, field| {
+            let loads = matches!(case.insn.mnemonic(), Mnemonic::Xrstor | Mnemonic::Xrstor64);
+            let loaded = field.name.starts_with("x87") || field.name.starts_with("ymm") || field.name.starts_with('R');
+            loads && loaded && exceptions(case).is_some_and(|(a, b)| a == b && [vector::GP, vector::PF].contains(&a))
+        },
+    },
+    Explained {
         name: "masked store of nothing",
         words: "MASKMOVDQU, MASKMOVQ with a mask of all zeros: \"Exceptions associated with addressing memory and page faults may still be \
                 signaled (implementation dependent).\"",
@@ -188,6 +198,14 @@ fn is_long(insn: &Instruction) -> bool {
             | Fxsave64
             | Fxrstor
             | Fxrstor64
+            | Xsave
+            | Xsave64
+            | Xsaveopt
+            | Xsaveopt64
+            | Xsavec
+            | Xsavec64
+            | Xrstor
+            | Xrstor64
             | Enter
             | Pusha
             | Pushad

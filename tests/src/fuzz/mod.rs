@@ -20,5 +20,6 @@ pub mod rng;
 pub mod run;
 pub mod safety;
 pub mod sequence;
+pub mod system;
 pub mod values;
 pub mod vex;

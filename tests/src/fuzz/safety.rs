@@ -2,10 +2,11 @@
 
 use hokku_ir::{CpuMode, CpuState, Seg};
 use iced_x86::{
-    Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpAccess, OpCodeOperandKind as Kind, OpKind, Register,
-    UsedMemory,
+    Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpAccess, OpCodeOperandKind as Kind, OpKind,
+    Register, UsedMemory,
 };
 
+use super::system::XSAVE_BYTES;
 use crate::oracle::layout::harmless;
 
 /// Features whose instructions can be compared: of user programs, and such that processors with AVX2 have them.
@@ -42,6 +43,9 @@ const FEATURES: &[CpuidFeature] = {
         FPU287,
         FPU387,
         FXSR,
+        XSAVE,
+        XSAVEOPT,
+        XSAVEC,
         MMX,
         SSE,
         SSE2,
@@ -89,10 +93,11 @@ pub fn excluded(code: Code) -> Option<&'static str> {
         Jmp | Call if code.is_jmp_far_indirect() || code.is_call_far_indirect() => {
             Some("selectors are of the guest's own descriptor table")
         }
-        Verr | Verw | Lar | Lsl | Arpl => Some("asks for the guest's own descriptor table"),
+        Xsetbv => Some("enters this machine's hypervisor"),
         Cpuid | Xgetbv | Rdpid | Rdtscp | Rdtsc | Rdpmc | Rdpru => {
             Some("tells the guest's processor model, not this one")
         }
+        Arpl => Some("hokku writes its operand even where it does not change"),
         Fstpnce => Some("not in the manual"),
         Rdrand | Rdseed => Some("gives another result each time"),
         Wrpkru | Rdpkru => Some("protects this machine's pages"),
@@ -147,6 +152,14 @@ pub fn set_value(cpu: &mut CpuState, register: Register, v: u64) {
     *full = *full & !mask | v & mask;
 }
 
+/// Number of bytes that the access `memory` reaches at most.
+pub fn size(memory: &UsedMemory) -> u64 {
+    match memory.memory_size() {
+        MemorySize::Xsave | MemorySize::Xsave64 => XSAVE_BYTES as u64,
+        size => size.size() as u64,
+    }
+}
+
 /// Address of the access `memory` in state `cpu`.
 pub fn address(memory: &UsedMemory, cpu: &CpuState, mode: CpuMode) -> u64 {
     let at = memory.virtual_address(0, |register, _, _| Some(value(cpu, register))).unwrap_or(0);
@@ -169,7 +182,7 @@ pub fn element_address(memory: &UsedMemory, element: usize, cpu: &CpuState, mode
 /// Whether all accesses of the instruction stay where nothing of this process is.
 pub fn accesses_are_harmless(used: &[UsedMemory], cpu: &CpuState, mode: CpuMode) -> bool {
     used.iter().all(|m| {
-        let size = (m.memory_size().size() as u64).max(64);
+        let size = size(m).max(64);
         let around = |at: u64| harmless(at, size) && harmless(at.wrapping_sub(size), size);
         match m.vsib_size() as usize {
             0 => around(address(m, cpu, mode)),

@@ -58,6 +58,18 @@ fn is_plain(code: Code) -> bool {
                 | Fxrstor64
                 | Fldcw
                 | Ldmxcsr
+                | Xsave
+                | Xsave64
+                | Xsaveopt
+                | Xsaveopt64
+                | Xsavec
+                | Xsavec64
+                | Xrstor
+                | Xrstor64
+                | Lar
+                | Lsl
+                | Verr
+                | Verw
                 | Maskmovq
                 | Maskmovdqu
                 | Fsin

@@ -181,13 +181,12 @@ fn set_segments() -> bool {
     }
     const BITS_32: u32 = 1;
     const LIMIT_IN_PAGES: u32 = 1 << 4;
-    const USEABLE: u32 = 1 << 6;
     SELECTORS_32.into_iter().zip(BASES_32).all(|(selector, base)| {
         let mut descriptor = Descriptor {
             entry: u32::from(selector >> 3),
             base: base as u32,
             limit: 0xf_ffff,
-            flags: BITS_32 | LIMIT_IN_PAGES | USEABLE,
+            flags: BITS_32 | LIMIT_IN_PAGES,
         };
         // SAFETY: the kernel reads and writes the structure, which is as it wants it; the entries are for programs, and 64-bit ones do
         // without.
