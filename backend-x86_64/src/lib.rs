@@ -12,7 +12,7 @@
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `vector_forms`, `vector_code` | instructions on vectors by their operands; their opcodes |
-//! | `arith` `bits` `shift` `mul_div` `memory` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `callout` | lowering, by kind of op |
+//! | `arith` `bits` `shift` `mul_div` `memory` `atomic` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `callout` | lowering, by kind of op |
 //! | `features` | what the host processor has |
 //! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
@@ -20,6 +20,7 @@
 mod address;
 mod arith;
 mod assign;
+mod atomic;
 mod bits;
 mod callout;
 mod control;

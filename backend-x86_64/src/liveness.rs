@@ -24,6 +24,7 @@ impl Plan {
                 live: FlagSet::empty(),
                 flags: NONE,
                 modify: NONE,
+                locked_bit: NONE,
                 faults: fx.contains(Effects::may_fault),
                 writes: [
                     Effects::writes_state,
@@ -57,9 +58,17 @@ impl Plan {
                 (i.dead, i.faults, i.writes) = (true, false, false);
                 continue;
             }
+            self.insts[n].locked_bit = self.locked_bit(block, n);
+            // The mask of a bit is not computed for an instruction that takes its number.
+            let mask = match inst.op {
+                Op::AtomicRmw { v, .. } if self.insts[n].locked_bit != NONE => Some(v),
+                _ => None,
+            };
             inst.op.values(&mut |v| {
-                let root = self.root(v);
-                self.info(root).uses += 1;
+                if Some(v) != mask {
+                    let root = self.root(v);
+                    self.info(root).uses += 1;
+                }
             });
             if let Op::SetGpr { v, .. } | Op::SetGprHigh { v, .. } = inst.op {
                 let root = self.root(v);

@@ -95,6 +95,8 @@ pub(crate) struct InstInfo {
     pub(crate) flags: u32,
     /// For a store: the deferred op whose result it writes back to where an operand came from.
     pub(crate) modify: u32,
+    /// For an atomic op that is `lock bts` or kin: the op that computes its flags.
+    pub(crate) locked_bit: u32,
     /// An instruction here may fault.
     pub(crate) faults: bool,
     /// Guest state is written here.
@@ -166,6 +168,11 @@ impl Plan {
     /// Whether the host multiplies and adds in one.
     pub(crate) fn fma(&self) -> bool {
         self.features.contains(Features::FMA)
+    }
+
+    /// Whether the host has `pext`.
+    pub(crate) fn bmi2(&self) -> bool {
+        self.features.contains(Features::BMI2)
     }
 
     /// Whether an instruction may read flags that are older than block `n`. Where none does, only a fault could show them.
