@@ -36,7 +36,7 @@ pub use disk_cache::DiskCacheConfig;
 pub use guest_memory::{
     Access, FaultCause, GuestMemory, HostBuffer, MapError, MemoryFault, Placement, Prot, RangeInfo,
 };
-pub use host::{blocking_syscall, interrupt_signal};
+pub use host::*;
 pub use personality::{FaultKind, GuestFault, Personality, Resume};
 pub use processor::Processor;
 pub use stats::{Stats, StatsReport};

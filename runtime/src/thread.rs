@@ -58,7 +58,7 @@ pub(crate) struct Shared {
 impl Shared {
     fn new(memory: Option<Arc<ThreadMemory>>) -> Self {
         Shared {
-            tid: AtomicI32::new(host_id()),
+            tid: AtomicI32::new(crate::host::thread_id()),
             attention: AtomicU32::new(0),
             place: PlaceCell::default(),
             stale_returns: AtomicBool::new(false),
@@ -78,7 +78,7 @@ impl Shared {
 
     /// The process has been forked, and this is the child.
     pub(crate) fn moved_to_child(&self) {
-        self.tid.store(host_id(), Ordering::SeqCst);
+        self.tid.store(crate::host::thread_id(), Ordering::SeqCst);
         self.stale_returns.store(true, Ordering::SeqCst);
     }
 
@@ -100,11 +100,6 @@ impl Shared {
         self.attention.fetch_or(bits.bits(), Ordering::SeqCst);
         crate::host::interrupt::send(self.tid.load(Ordering::SeqCst));
     }
-}
-
-/// The host's id of the calling thread.
-fn host_id() -> i32 {
-    rustix::thread::gettid().as_raw_nonzero().get()
 }
 
 /// Names a guest thread from any other thread; may outlive it.
@@ -162,7 +157,7 @@ impl ThreadList {
 
     /// In a child process: only `shared`'s thread is there, under a new id.
     pub(crate) fn keep_only(&self, shared: &Arc<Shared>) {
-        *self.lock() = vec![ThreadHandle { shared: Arc::clone(shared), id: host_id() }];
+        *self.lock() = vec![ThreadHandle { shared: Arc::clone(shared), id: crate::host::thread_id() }];
     }
 
     /// Lets all threads' computed jumps to `guest` that reach the code at the host addresses `before` (code and check) reach `after`.

@@ -11,9 +11,11 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::ftruncate;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+
+use super::system::memory_file;
 
 /// Alignment of each piece of code.
 const ALIGNMENT: usize = 16;
@@ -79,7 +81,7 @@ fn parts(size: usize, counter_bytes: usize) -> Vec<Part> {
 impl CodeMemory {
     /// Makes `size` bytes, a multiple of the page size.
     pub(crate) fn new(size: usize) -> Result<Self, Errno> {
-        let file = memfd_create("hokku-code", MemfdFlags::CLOEXEC)?;
+        let file = memory_file("hokku-code")?;
         ftruncate(&file, size as u64)?;
         let page = super::PAGE_SIZE as usize;
         let counter_bytes = (size / CODE_PER_COUNTER_BYTE).next_multiple_of(page);

@@ -7,7 +7,7 @@ static INSTALL: Once = Once::new();
 
 /// The host's number of the signal by which threads are called out of guest code. A personality leaves it alone: never blocked, never handled.
 pub fn signal() -> c_int {
-    libc::SIGRTMIN() + 3
+    super::system::spare_signal()
 }
 
 /// Installs its handler; once per process. Blocking host calls return `EINTR` (no `SA_RESTART`).
@@ -28,8 +28,7 @@ pub(crate) fn install() {
 /// Sends the signal to thread `tid` of this process; zero and threads that have ended are nothing.
 pub(crate) fn send(tid: i32) {
     if tid != 0 {
-        // SAFETY: tgkill takes numbers alone; the signal's handler is installed.
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal()) };
+        super::system::send_signal(tid, signal());
     }
 }
 

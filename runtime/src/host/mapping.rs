@@ -1,7 +1,7 @@
 //! Host memory maps, confined to the part of the address space that belongs to the guest.
 //!
 //! An [`AddressSpace`] maps, protects and unmaps within its bounds only. What must hold for that to be safe: the bounds contain no host
-//! mapping. New ranges are therefore mapped without replacing anything (`MAP_FIXED_NOREPLACE`), or over the space's own reservation;
+//! mapping. New ranges are therefore mapped without replacing anything ([`MAP_IF_FREE`]), or over the space's own reservation;
 //! replacing calls are made for ranges that the caller mapped here before.
 
 use std::ffi::c_void;
@@ -10,6 +10,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+use super::system::MAP_IF_FREE;
 
 /// Bytes of a page, of the guest's and of the host's memory map alike.
 pub const PAGE_SIZE: u64 = 4096;
@@ -42,7 +44,7 @@ impl FileId {
     /// The file that `file` has open, and whether it has a name, by which other processes may open it too.
     pub(crate) fn of(file: BorrowedFd<'_>) -> Result<(FileId, bool), Errno> {
         let stat = rustix::fs::fstat(file)?;
-        Ok((FileId { device: stat.st_dev, inode: stat.st_ino }, stat.st_nlink != 0))
+        Ok((FileId { device: stat.st_dev as u64, inode: stat.st_ino as u64 }, stat.st_nlink != 0))
     }
 }
 
@@ -63,10 +65,10 @@ impl AddressSpace {
     /// A space that is reserved as a whole now, with an inaccessible page behind it.
     pub(crate) fn reserved(bounds: Range<u64>) -> Result<Self, Errno> {
         let space = AddressSpace { bounds: bounds.clone(), reserved: true };
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MAP_IF_FREE;
         let len = bounds.end - bounds.start + PAGE_SIZE;
         let wanted = bounds.start as *mut c_void;
-        // SAFETY: FIXED_NOREPLACE maps nothing over an existing mapping.
+        // SAFETY: MAP_IF_FREE maps nothing over an existing mapping.
         let got = unsafe { rustix::mm::mmap_anonymous(wanted, len as usize, ProtFlags::empty(), flags)? };
         if got != wanted {
             // SAFETY: the mapping was made by the call above and nobody knows of it.
@@ -85,7 +87,7 @@ impl AddressSpace {
         replace: bool,
     ) -> Result<(), Errno> {
         self.check(&range)?;
-        let fixed = if replace || self.reserved { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
+        let fixed = if replace || self.reserved { MapFlags::FIXED } else { MAP_IF_FREE };
         let (at, len) = (range.start as *mut c_void, (range.end - range.start) as usize);
         let got = match backing {
             Backing::Anonymous { shared, reserve_only } => {
@@ -103,7 +105,7 @@ impl AddressSpace {
             }
         };
         if got != at {
-            // Old kernels and emulators take FIXED_NOREPLACE as a hint.
+            // Some hosts take MAP_IF_FREE as a hint.
             // SAFETY: the mapping was made by the call above and nobody knows of it.
             unsafe { rustix::mm::munmap(got, len)? };
             return Err(Errno::EXIST);

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod background;
+#[cfg(target_os = "linux")]
 mod blocking;
 pub(crate) mod callout;
 pub(crate) mod code_memory;
@@ -16,22 +17,25 @@ mod fork_test;
 pub(crate) mod interrupt;
 pub(crate) mod mapping;
 mod random;
+mod system;
 pub(crate) mod thread_memory;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) mod x86_64;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use x86_64 as arch;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) mod portable;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) use portable as arch;
 
+#[cfg(target_os = "linux")]
 pub use blocking::blocking_syscall;
 pub use interrupt::signal as interrupt_signal;
 pub use mapping::PAGE_SIZE;
 pub(crate) use random::random;
+pub(crate) use system::thread_id;
 
 /// Tells this build of the running program from others: size and time of its file. (Sources that change while they are compiled can give two
 /// programs the same hash of their source.)

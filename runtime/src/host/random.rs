@@ -1,6 +1,6 @@
 //! Random numbers from the host's kernel.
 
-use rustix::rand::{GetRandomFlags, getrandom};
+use super::system::random_bytes;
 
 /// 64 bits that nobody can predict.
 ///
@@ -9,7 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 pub(crate) fn random() -> u64 {
     let mut bytes = [0; 8];
     loop {
-        match getrandom(&mut bytes, GetRandomFlags::empty()) {
+        match random_bytes(&mut bytes) {
             Ok(8) => return u64::from_ne_bytes(bytes),
             // Interrupted by a signal.
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hokku_ir::guest::JUMP_CACHE_ENTRIES;
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 use super::PAGE_SIZE;
+use super::system::populate;
 
 /// A host address for the code, and a guest address and a host address for the runtime.
 const JUMP_CACHE_BYTES: usize = JUMP_CACHE_ENTRIES * 24;
@@ -121,7 +122,7 @@ impl ThreadMemory {
         // as they are written.
         let (start, bytes) = (self.base as *mut c_void, JUMP_CACHE_ENTRIES * 8);
         // SAFETY: inside this value's own mapping, whose contents it leaves as they are.
-        let _ = unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+        unsafe { populate(start, bytes) };
         self.jump_targets().iter().for_each(|target| target.store(miss, Ordering::Relaxed));
     }
 

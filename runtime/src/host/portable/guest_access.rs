@@ -1,7 +1,9 @@
-//! Accesses to guest memory that report a fault instead of crashing, through `process_vm_readv` and `process_vm_writev` on this process.
+//! Accesses to guest memory that report a fault instead of crashing: the host's kernel does them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+
+use crate::host::system;
 
 /// The access faulted; the address is where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,26 +15,19 @@ pub(crate) struct HostFault {
 /// Serialises the atomic operations that the host's own instructions cannot do at any alignment.
 static UNALIGNED: Mutex<()> = Mutex::new(());
 
-fn copied(done: isize, at: u64, len: usize) -> Result<(), HostFault> {
-    if done == len as isize { Ok(()) } else { Err(HostFault { address: at + done.max(0) as u64, bus: false }) }
+fn copied(done: usize, at: u64, len: usize) -> Result<(), HostFault> {
+    if done == len { Ok(()) } else { Err(HostFault { address: at + done as u64, bus: false }) }
 }
 
 /// Copies guest memory at `at` to `to`.
 pub(crate) fn read(at: u64, to: &mut [u8]) -> Result<(), HostFault> {
-    let local = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
-    let remote = libc::iovec { iov_base: at as *mut _, iov_len: to.len() };
-    // SAFETY: the kernel writes to `to` alone and checks the other address.
-    let done = unsafe { libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) };
-    copied(done, at, to.len())
+    copied(system::read_memory(at, to), at, to.len())
 }
 
 /// Copies `from` to guest memory at `at`.
 pub(crate) fn write(at: u64, from: &[u8]) -> Result<(), HostFault> {
-    let local = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
-    let remote = libc::iovec { iov_base: at as *mut _, iov_len: from.len() };
-    // SAFETY: the caller passes guest addresses, where no Rust object lives; the kernel checks that they are there.
-    let done = unsafe { libc::process_vm_writev(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) };
-    copied(done, at, from.len())
+    // SAFETY: the caller passes guest addresses, where no Rust object lives.
+    copied(unsafe { system::write_memory(at, from) }, at, from.len())
 }
 
 /// Reads `bytes` (1, 2, 4 or 8) bytes at `at`, zero-extended; what comes after it stays after it, as on x86.

@@ -1,5 +1,6 @@
 //! Hosts for which there is no JIT back end yet: the interpreter's needs, by system calls alone.
 
+#[cfg(target_os = "linux")]
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod enter;
