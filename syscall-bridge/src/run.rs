@@ -1,6 +1,5 @@
 //! Runs a program from its first instruction to its end.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,18 +9,13 @@ use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
 use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering};
 use thiserror::Error;
 
-use crate::abi::thread::NORMAL_PRIORITY;
 use crate::abi::{Status, SysResult};
 use crate::call::Local;
 use crate::deliver::wait_while_suspended;
-use crate::host::linux::clock::{Calibration, LinuxClock};
-use crate::host::linux::files::LinuxFiles;
-use crate::host::linux::namespace::Namespace;
-use crate::host::linux::{Handover, LinuxKernel, TeamSetup, process, signals};
-use crate::kernel::{At, Clock, Kernel, Paths, ProgramStart};
+use crate::kernel::{At, Kernel, Paths, ProgramStart};
 use crate::numbers::Numbers;
 use crate::personality::HaikuPersonality;
-use crate::root::{EmbeddedRoot, GuestRoot, Share};
+use crate::root::{GuestRoot, Share};
 use crate::start::loader::start_program;
 use crate::team::TeamState;
 use crate::team::exit::ExitStatus;
@@ -100,6 +94,9 @@ pub enum StartError {
     /// The guest's root or a share cannot be used.
     #[error("cannot use the guest root: {0}")]
     Root(std::io::Error),
+    /// There is no kernel made of this host's calls.
+    #[error("programs cannot be run on {0} hosts yet: run them on a Linux host")]
+    NoKernel(&'static str),
     /// There is no such program.
     #[error("{path}: {error}")]
     Program {
@@ -171,7 +168,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// Variables of the host that programs get as they are.
 const PASSED_ON: &[&str] = &["TERM", "COLUMNS", "LINES", "LANG", "TZ"];
 
-fn environment(extra: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn environment(extra: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let name = |entry: &[u8]| entry.split(|&b| b == b'=').next().unwrap_or_default().to_vec();
     let mut env: Vec<Vec<u8>> = ENVIRONMENT.iter().map(|(k, v)| format!("{k}={v}").into_bytes()).collect();
     env.extend(PASSED_ON.iter().filter_map(|k| Some(format!("{k}={}", std::env::var(k).ok()?).into_bytes())));
@@ -187,12 +184,16 @@ fn lookup<'a>(env: &'a [Vec<u8>], name: &str) -> Option<&'a [u8]> {
 }
 
 /// Reads a whole guest file.
-fn read_file(files: &LinuxFiles, path: &[u8]) -> Result<Vec<u8>, Status> {
+pub(crate) fn read_file(files: &dyn Paths, path: &[u8]) -> Result<Vec<u8>, Status> {
     files.read_whole(At { dir: -1, path: Some(path) })
 }
 
 /// Finds the program: its path, and its contents.
-fn find_program(files: &LinuxFiles, program: &[u8], env: &[Vec<u8>]) -> Result<(Vec<u8>, Vec<u8>), StartError> {
+pub(crate) fn find_program(
+    files: &dyn Paths,
+    program: &[u8],
+    env: &[Vec<u8>],
+) -> Result<(Vec<u8>, Vec<u8>), StartError> {
     let mut error = Status::B_ENTRY_NOT_FOUND;
     let candidates: Vec<Vec<u8>> = if program.contains(&b'/') {
         vec![program.to_vec()]
@@ -217,8 +218,8 @@ fn find_program(files: &LinuxFiles, program: &[u8], env: &[Vec<u8>]) -> Result<(
 const MAX_INTERPRETERS: usize = 4;
 
 /// The program to load for `contents`: for a script, its interpreter, whose first arguments are put into `args`.
-fn resolve_script(
-    files: &LinuxFiles,
+pub(crate) fn resolve_script(
+    files: &dyn Paths,
     mut path: Vec<u8>,
     mut contents: Vec<u8>,
     args: &mut Vec<Vec<u8>>,
@@ -253,14 +254,14 @@ const LOADERS: &[&str] =
     &["/boot/system/runtime_loader", "/boot/system/runtime_loader_x86", "/boot/system/lib/x86/runtime_loader"];
 const LIBROOTS: &[&str] = &["/boot/system/lib/libroot.so", "/boot/system/lib/x86/libroot.so"];
 
-fn of_mode(files: &LinuxFiles, paths: &'static [&'static str], mode: CpuMode) -> Option<(&'static str, Vec<u8>)> {
+fn of_mode(files: &dyn Paths, paths: &'static [&'static str], mode: CpuMode) -> Option<(&'static str, Vec<u8>)> {
     paths.iter().find_map(|path| {
         let contents = read_file(files, path.as_bytes()).ok()?;
         mode_of(path.as_bytes(), &contents).is_ok_and(|m| m == mode).then_some((*path, contents))
     })
 }
 
-fn numbers(files: &LinuxFiles, mode: CpuMode, loader_path: &str, loader: &[u8]) -> Numbers {
+fn numbers(files: &dyn Paths, mode: CpuMode, loader_path: &str, loader: &[u8]) -> Numbers {
     let stubs = |path: &str, contents: &[u8]| Numbers::from_stubs(&ElfImage::parse(path, contents).ok()?, contents);
     let from_libroot = of_mode(files, LIBROOTS, mode).and_then(|(path, contents)| stubs(path, &contents));
     match from_libroot.or_else(|| stubs(loader_path, loader)) {
@@ -278,7 +279,7 @@ fn numbers(files: &LinuxFiles, mode: CpuMode, loader_path: &str, loader: &[u8]) 
     }
 }
 
-fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Tracer>, StartError> {
+pub(crate) fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Tracer>, StartError> {
     match strace {
         None => Ok(None),
         Some(Strace::Stderr) => Ok(Some(Tracer::stderr())),
@@ -296,135 +297,33 @@ fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Tracer>, StartE
     }
 }
 
-/// Runs a program to its end, on the calling thread.
-pub fn run_program(options: RunOptions) -> Result<Finished, StartError> {
-    let calibration = Calibration::start();
-    process::started_alone();
-    signals::hold_back();
-    let space = Namespace::new(&options.root, &options.shares).map_err(StartError::Root)?;
-    let files = Arc::new(LinuxFiles::new(space));
-    let failed = |what| move |error: Status| StartError::Kernel { what, error };
-    files.inherit_standard().map_err(failed("open the standard files"))?;
-    match &options.cwd {
-        Some(cwd) => files
-            .set_working_dir(At { dir: -1, path: Some(cwd) })
-            .map_err(|error| StartError::Program { path: String::from_utf8_lossy(cwd).into_owned(), error })?,
-        // Without a home the root is where one starts.
-        None => drop(files.set_working_dir(At { dir: -1, path: Some(b"/boot/home") })),
-    }
-    let env = environment(&options.env);
-    let (path, contents) = find_program(&files, &options.program, &env)?;
-    let mut args = vec![options.program.clone()];
-    args.extend(options.args.iter().cloned());
-    let (path, contents) = resolve_script(&files, path, contents, &mut args, &env)?;
-    let setup = TeamSetup {
-        root: options.root,
-        shares: options.shares,
-        engine: options.engine,
-        processor: options.processor,
-        tiering: options.tiering,
-        x87: options.x87,
-        strace: options.strace,
-        perf_map: options.perf_map,
-        code_cache_bytes: options
-            .code_cache_bytes
-            .unwrap_or(TeamConfig::new(CpuMode::Long64, options.engine).code_cache_bytes),
-        disk_cache: options.disk_cache,
-        // Known once the clock is measured.
-        clock_factor: 0,
-    };
-    let start = ProgramStart {
-        path,
-        args,
-        env,
-        umask: None,
-        error_port: -1,
-        error_token: 0,
-        signal_mask: 0,
-        ignored_signals: signals::ignored_from_start(),
-        priority: NORMAL_PRIORITY,
-    };
-    let tracer = tracer(setup.strace.as_ref(), true)?;
-    run_team(Start {
-        files,
-        clock: StartClock::Measuring(calibration),
-        setup,
-        start,
-        contents,
-        tracer,
-        starter: None,
-        hold_at_start: false,
-    })
+/// A program that is about to start.
+pub(crate) struct Start {
+    /// How its team runs; its word size is the program's.
+    pub(crate) config: TeamConfig,
+    /// What it starts with.
+    pub(crate) start: ProgramStart,
+    /// The program's file.
+    pub(crate) contents: Vec<u8>,
+    /// Where its calls are traced to.
+    pub(crate) tracer: Option<Tracer>,
+    /// Whether it waits until who loaded it lets it go.
+    pub(crate) hold_at_start: bool,
 }
 
-/// Runs the team that this process was started for by another team, if that is so. To be called first of all, with the command line.
-///
-/// `embedded` are the embedded roots that there are, for teams that run in one.
-pub fn take_over(arguments: &[OsString], embedded: &[&'static EmbeddedRoot]) -> Result<Option<Finished>, StartError> {
-    let failed = |what| move |error: Status| StartError::Kernel { what, error };
-    let taken = Handover::take(arguments, embedded).map_err(failed("take over a team"))?;
-    let Some((mut handover, fd_limit)) = taken else { return Ok(None) };
-    signals::hold_back();
-    let space = Namespace::new(&handover.setup.root, &handover.setup.shares).map_err(StartError::Root)?;
-    let files = Arc::new(LinuxFiles::new(space));
-    handover.restore_files(&files, fd_limit).map_err(failed("take over the open files"))?;
-    let contents = read_file(&files, &handover.start.path).map_err(|error| StartError::Program {
-        path: String::from_utf8_lossy(&handover.start.path).into_owned(),
-        error,
-    })?;
-    let tracer = tracer(handover.setup.strace.as_ref(), false)?;
-    let starter = handover.starter.take();
-    let finished = run_team(Start {
-        files,
-        clock: StartClock::Known(handover.setup.clock_factor),
-        hold_at_start: handover.hold_at_start,
-        setup: handover.setup,
-        start: handover.start,
-        contents,
-        tracer,
-        starter,
-    })?;
-    Ok(Some(finished))
-}
-
-/// Where the clock comes from.
-enum StartClock {
-    /// It is being measured.
-    Measuring(Calibration),
-    /// It has the factor of the team that started this one.
-    Known(u32),
-}
-
-struct Start {
-    files: Arc<LinuxFiles>,
-    clock: StartClock,
-    setup: TeamSetup,
-    start: ProgramStart,
-    contents: Vec<u8>,
-    tracer: Option<Tracer>,
-    starter: Option<std::os::fd::OwnedFd>,
-    hold_at_start: bool,
-}
-
-fn run_team(start: Start) -> Result<Finished, StartError> {
-    let Start { files, clock, mut setup, start, contents, tracer, starter, hold_at_start } = start;
+/// Runs the program that `start` tells of to its end; its kernel is made by `kernel`, once its files have been read.
+pub(crate) fn run_team(
+    start: Start,
+    files: &dyn Paths,
+    kernel: impl FnOnce() -> Box<dyn Kernel>,
+) -> Result<Finished, StartError> {
+    let Start { mut config, start, contents, tracer, hold_at_start } = start;
     let mode = mode_of(&start.path, &contents)?;
     let bits = if mode == CpuMode::Long64 { 64 } else { 32 };
-    let (loader_path, loader) = of_mode(&files, LOADERS, mode).ok_or(StartError::NoLoader { bits })?;
-    let numbers = numbers(&files, mode, loader_path, &loader);
-    let mut config = TeamConfig::new(mode, setup.engine);
-    config.processor = setup.processor;
-    config.tiering = setup.tiering;
-    config.x87 = setup.x87;
-    config.perf_map = setup.perf_map;
-    config.code_cache_bytes = setup.code_cache_bytes;
-    config.disk_cache = setup.disk_cache.clone();
-    let clock = match clock {
-        StartClock::Measuring(calibration) => calibration.finish(),
-        StartClock::Known(factor) => LinuxClock::with_factor(factor),
-    };
-    setup.clock_factor = clock.conversion_factor();
-    let kernel: Box<dyn Kernel> = Box::new(LinuxKernel::new(clock, files, setup, starter));
+    let (loader_path, loader) = of_mode(files, LOADERS, mode).ok_or(StartError::NoLoader { bits })?;
+    let numbers = numbers(files, mode, loader_path, &loader);
+    config.mode = mode;
+    let kernel = kernel();
     let team = Arc::new(TeamState::new(kernel, mode));
     team.timers.attach(&team);
     lock(&team.signals).ignore(start.ignored_signals);
@@ -480,7 +379,7 @@ pub(crate) fn team_of(thread: &Thread) -> Arc<TeamState> {
 /// Starts to hand signals from the host to the thread's team: once in a process.
 pub(crate) fn forward_signals(thread: &Thread) -> SysResult {
     let team = team_of(thread);
-    signals::forward(move |info| team.host_signal(info))
+    crate::host::forward_signals(move |info| team.host_signal(info))
 }
 
 /// Gives back what the kernel made for a thread; the main thread's stays to the end.

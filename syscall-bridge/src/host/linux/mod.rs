@@ -13,9 +13,11 @@ pub mod wake;
 
 mod attributes;
 mod descriptors;
+mod errors;
 mod handover;
 mod poll;
 mod raw;
+mod start;
 mod stat;
 
 use std::os::fd::OwnedFd;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use crate::kernel::{Attributes, Clock, Descriptors, Kernel, Machine, Paths, Processes};
 
 pub use handover::{Handover, TeamSetup};
+pub use start::{run_program, take_over};
 
 /// A Haiku kernel's host side, made of Linux calls.
 pub struct LinuxKernel {
