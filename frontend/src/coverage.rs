@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hokku_ir::CpuFeatures;
 use hokku_ir::eval::cpuid::CpuModel;
 use iced_x86::{Code, DecoderOptions};
 
 use crate::dispatch::translator;
-use crate::features::first_model;
+use crate::features::{first_model, needs, without};
 
 /// Whether an encoding is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,14 @@ pub fn coverage() -> Vec<Coverage> {
 /// Whether instructions of encoding `code` run on the default processor model.
 pub fn is_translated(code: Code) -> bool {
     first_model(code).is_ok() && translator(code).is_some()
+}
+
+/// The instruction that bytes which decode as `code` are to a processor with `features`: mostly that one; an older one with the same operands; none.
+pub fn known_as(code: Code, features: CpuFeatures) -> Option<Code> {
+    match needs(code) {
+        Ok(needs) if features.contains(needs) => Some(code),
+        _ => without(code),
+    }
 }
 
 /// Counts of encodings of one extension.

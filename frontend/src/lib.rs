@@ -21,7 +21,7 @@ mod features;
 mod insn;
 mod translate;
 
-pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, markdown};
+pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, known_as, markdown};
 pub use decode::CodeSource;
 pub use discover::Limits;
 pub use faults::{FaultingAccess, faulting_access, is_canonical};

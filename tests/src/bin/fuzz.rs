@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use hokku_ir::CpuMode;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_runtime::{Tiering, Tiers};
 use hokku_tests::fuzz::case::{self, Program, codes};
 use hokku_tests::fuzz::jobs::{self, Range};
@@ -36,6 +37,9 @@ struct Arguments {
     /// Word size of the code: 32, 64 or both.
     #[arg(long, default_value = "both", value_parser = ["32", "64", "both"])]
     mode: String,
+    /// Processor that the code runs on; of what it does not have, single instructions must be invalid, and pieces have none.
+    #[arg(long, value_name = "MODEL", default_value = CpuModel::DEFAULT.name, value_parser = model)]
+    cpu: CpuModel,
     /// Only instructions of this name, as the decoder has it (`Add`, `Fld`); a code (`Add_rm32_r32`) or the start of one.
     #[arg(long)]
     mnemonic: Option<String>,
@@ -75,15 +79,16 @@ impl Arguments {
             codes.retain(|c| format!("{c:?}").starts_with(wanted) || format!("{:?}", c.mnemonic()) == *wanted);
         }
         if self.sequences {
-            codes = sequence::codes(&codes);
+            codes = sequence::codes(&case::codes_of(&self.cpu, &codes));
         }
-        Plan { seed: self.seed, mode, codes, sequences: self.sequences, reports: self.reports }
+        Plan { seed: self.seed, mode, model: self.cpu, codes, sequences: self.sequences, reports: self.reports }
     }
 
     fn modes(&self) -> impl Iterator<Item = CpuMode> + '_ {
         [CpuMode::Protected32, CpuMode::Long64]
             .into_iter()
             .filter(|mode| self.mode == "both" || self.mode == mode.word().bits().to_string())
+            .filter(|mode| *mode == CpuMode::Protected32 || self.cpu.has_long_mode())
     }
 
     fn against(&self) -> Against {
@@ -104,8 +109,9 @@ impl Arguments {
     /// What decides which cases there are.
     fn asked(&self) -> String {
         let Arguments { seed, first, cases, engine, tier, sequences, mnemonic, .. } = self;
+        let cpu = self.cpu.name;
         format!(
-            "seed {seed}, from {first} for {cases}, {engine}, tier {tier}, sequences {sequences}, mnemonic {mnemonic:?}"
+            "seed {seed}, from {first} for {cases}, {engine}, tier {tier}, sequences {sequences}, mnemonic {mnemonic:?}, cpu {cpu}"
         )
     }
 
@@ -120,6 +126,7 @@ impl Arguments {
         argument("--engine", self.engine.clone());
         argument("--tier", self.tier.clone());
         argument("--reports", self.reports.to_string());
+        argument("--cpu", self.cpu.name.into());
         if let Some(mnemonic) = &self.mnemonic {
             argument("--mnemonic", mnemonic.clone());
         }
@@ -129,6 +136,12 @@ impl Arguments {
         command.arg("--worker").arg(range.from.to_string()).arg(range.to.to_string());
         command
     }
+}
+
+/// The processor called `name`.
+fn model(name: &str) -> Result<CpuModel, String> {
+    let names = || CpuModel::ALL.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+    CpuModel::from_name(name).ok_or_else(|| format!("there are {}", names()))
 }
 
 fn main() -> ExitCode {
@@ -169,7 +182,7 @@ fn write_lab(count: &str, dir: &Path, seed: u64) -> Result<bool, String> {
 /// Runs all that is asked for, a part after the other; whether all is the same.
 fn compare(arguments: &Arguments) -> Result<bool, String> {
     if arguments.modes().all(|mode| arguments.plan(mode).codes.is_empty()) {
-        return Err("no instruction that can be compared has that name".into());
+        return Err("no instruction that can be compared has that name and word size".into());
     }
     let mut progress = Progress::open(arguments.state.as_deref(), &arguments.asked())?;
     let mut all = Tally::default();
@@ -246,7 +259,7 @@ fn list(arguments: &Arguments) {
 
 fn worker(arguments: &Arguments, from: u64, to: u64) -> ExitCode {
     for mode in arguments.modes() {
-        let mut runner = match Runner::new(arguments.against(), mode) {
+        let mut runner = match Runner::new(arguments.against(), mode, arguments.cpu) {
             Ok(runner) => runner,
             Err(why) => {
                 eprintln!("{why}");

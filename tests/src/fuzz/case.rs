@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use hokku_frontend::known_as;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState, Gpr, Seg};
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
@@ -27,6 +29,10 @@ const STUB: u64 = 18;
 pub struct Program {
     /// Its word size.
     pub mode: CpuMode,
+    /// The processor that it runs on.
+    pub model: CpuModel,
+    /// What this processor runs in its place to do what that one does.
+    pub native: Native,
     /// Address of its first instruction.
     pub at: u64,
     /// Its bytes.
@@ -43,6 +49,17 @@ pub struct Program {
     vectors: Vec<usize>,
     /// Whether it works on the x87 unit, or may.
     uses_x87: bool,
+}
+
+/// What a processor with all instructions does in place of an older one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Native {
+    /// The same.
+    Same,
+    /// These bytes: their instruction is the one that the older processor finds.
+    Bytes(Vec<u8>),
+    /// Nothing: the older one finds no instruction.
+    Invalid,
 }
 
 /// Where a run starts.
@@ -69,6 +86,11 @@ pub fn codes(mode: CpuMode) -> Vec<Code> {
     translated(mode).into_iter().filter(|c| excluded(*c).is_none()).collect()
 }
 
+/// Of `codes`, those that `model` has.
+pub fn codes_of(model: &CpuModel, codes: &[Code]) -> Vec<Code> {
+    codes.iter().copied().filter(|c| known_as(*c, model.features) == Some(*c)).collect()
+}
+
 /// Instructions of `mode` that are translated and cannot be compared, and why.
 pub fn left_out(mode: CpuMode) -> Vec<(Code, &'static str)> {
     translated(mode).into_iter().filter_map(|c| Some((c, excluded(c)?))).collect()
@@ -85,7 +107,7 @@ fn translated(mode: CpuMode) -> Vec<Code> {
 }
 
 impl Program {
-    /// One random instruction of kind `code`; `None` where no encoding was found.
+    /// One random instruction of kind `code`, for processors that have it all; `None` where no encoding was found.
     pub fn single(rng: &mut Rng, code: Code, mode: CpuMode) -> Option<Program> {
         let at = CODE + 0x400 + rng.below(0x400);
         let illegal = rng.one_in(50).then(|| encoding::illegal(rng, code, mode, at)).flatten();
@@ -117,14 +139,43 @@ impl Program {
                 return None;
             }
         }
-        Some(Program { mode, at, bytes, arrivals, insns: vec![insn], single: true, used, vectors, uses_x87 })
+        let (model, native) = (CpuModel::DEFAULT, Native::Same);
+        Some(Program {
+            mode,
+            model,
+            native,
+            at,
+            bytes,
+            arrivals,
+            insns: vec![insn],
+            single: true,
+            used,
+            vectors,
+            uses_x87,
+        })
+    }
+
+    /// The one instruction as a program for the processor `model`, which may know it as another one or not at all.
+    pub fn on(mut self, model: CpuModel) -> Program {
+        self.model = model;
+        let code = self.insns[0].code();
+        let known = known_as(code, model.features);
+        if known.is_some_and(|known| known != code) {
+            let bytes = without_rep(&self.bytes);
+            self.insns = vec![encoding::decode(self.mode, self.at, &bytes)];
+            self.native = Native::Bytes(bytes);
+        } else if known.is_none() {
+            self.native = Native::Invalid;
+        }
+        self
     }
 
     /// Code of several instructions whose states the caller prepares.
-    pub fn sequence(mode: CpuMode, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
+    pub fn sequence(mode: CpuMode, model: CpuModel, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
         let arrivals = vec![at + bytes.len() as u64];
         let (used, vectors) = (Vec::new(), Vec::new());
-        Program { mode, at, bytes, arrivals, insns, single: false, used, vectors, uses_x87: true }
+        let native = Native::Same;
+        Program { mode, model, native, at, bytes, arrivals, insns, single: false, used, vectors, uses_x87: true }
     }
 
     /// Whether it is one instruction.
@@ -274,6 +325,15 @@ impl Start {
             memory[offset..offset + bytes.len()].copy_from_slice(bytes);
         }
     }
+}
+
+/// `bytes` of one instruction with prefixes of no effect in place of REP: of the segment that it names, or DS.
+fn without_rep(bytes: &[u8]) -> Vec<u8> {
+    let prefixes = bytes.iter().position(|b| *b == 0x0f).unwrap_or(bytes.len());
+    let segment = bytes[..prefixes].iter().rev().find(|b| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65));
+    let other = *segment.unwrap_or(&0x3e);
+    let replaced = bytes.iter().enumerate().map(|(i, b)| if i < prefixes && *b == 0xf3 { other } else { *b });
+    replaced.collect()
 }
 
 /// Whether `code` is of the x87 unit or MMX, or stores or loads their state.

@@ -36,7 +36,7 @@ pub struct Translated {
 /// Translates `program`, and applies the passes where `optimise`.
 pub fn translated(program: &Program, optimise: bool) -> Translated {
     let code = (GuestAddr(program.at), &program.bytes[..]);
-    let key = BlockKey::new(GuestAddr(program.at), program.mode);
+    let key = key(program, program.at);
     let limits = if program.is_single() { Limits::single_instruction() } else { Limits::default() };
     let region = translate(&code, key, &limits);
     let optimised = optimise.then(|| {
@@ -55,7 +55,7 @@ pub fn run(
     cpu: &mut CpuState,
     memory: &Pages,
 ) -> Outcome {
-    let system = FixedSystem::default();
+    let system = FixedSystem { model: program.model, ..FixedSystem::default() };
     let region = translated.optimised.as_ref().unwrap_or(&translated.region);
     if program.is_single() {
         let flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| false);
@@ -67,7 +67,7 @@ pub fn run(
     loop {
         match flow {
             Flow::Jump { to } if !program.arrivals.contains(&to.0) && left > 0 => {
-                let region = translate(&code, BlockKey::new(to, program.mode), &Limits::default());
+                let region = translate(&code, key(program, to.0), &Limits::default());
                 flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
             }
             // Where the piece ends there is no code for the front end.
@@ -78,6 +78,11 @@ pub fn run(
             other => return outcome(other, program, cpu),
         }
     }
+}
+
+/// The key of the code of `program` at `at`.
+fn key(program: &Program, at: u64) -> BlockKey {
+    BlockKey { features: program.model.features, ..BlockKey::new(GuestAddr(at), program.mode) }
 }
 
 fn step(left: &mut usize) -> bool {

@@ -1,7 +1,7 @@
 //! Items of random pieces of code that are more than one instruction: what keeps an instruction to the rules of a piece stands before it, what
 //! sets things right again behind it.
 
-use hokku_ir::CpuMode;
+use hokku_ir::{CpuFeatures, CpuMode};
 use iced_x86::{Instruction, Register, RflagsBits};
 
 use super::rng::Rng;
@@ -82,8 +82,8 @@ pub fn bit_string(rng: &mut Rng, mode: CpuMode) -> Vec<u8> {
 }
 
 /// Loads mxcsr or the x87 control word with another rounding, precision or treatment of denormals, all exceptions masked; through the stack.
-pub fn rounding(rng: &mut Rng, mode: CpuMode) -> Vec<u8> {
-    let vector = rng.percent(60);
+pub fn rounding(rng: &mut Rng, mode: CpuMode, features: CpuFeatures) -> Vec<u8> {
+    let vector = rng.percent(60) && features.contains(CpuFeatures::SSE);
     let word = if vector {
         0x1f80 | rng.below(4) << 13 | rng.pick(&[0, 0, 0x40, 0x8000, 0x8040])
     } else {

@@ -1,6 +1,7 @@
 //! Cases of the lab (`hokku lab`) with this processor's results: what `tests/lab` holds.
 
 use hokku_ir::eval::Evaluator;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::guest::{MXCSR_START, X87};
 use hokku_ir::{CpuMode, CpuState, Gpr};
 use iced_x86::{Code, CpuidFeature, Instruction, InstructionInfoFactory, Mnemonic};
@@ -60,7 +61,7 @@ pub fn cases(name: &str, count: usize, seed: u64) -> Result<String, String> {
             }
             let mut rng = Rng::new(seed, number);
             let (program, start) = if pieces {
-                let program = sequence::program(&mut rng, &codes, mode);
+                let program = sequence::program(&mut rng, &codes, mode, CpuModel::DEFAULT);
                 (program, Some(sequence::start(&mut rng, mode)))
             } else {
                 let code = rng.pick(&codes);

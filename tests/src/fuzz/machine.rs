@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState, GuestAddr, SyscallKind};
 use hokku_runtime::{
     Access, Engine, FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, Tiering,
 };
 
-use super::case::{Program, Start};
+use super::case::{Native, Program, Start};
 use super::pages::BYTES;
 use crate::oracle::layout::{CODE, CODE_END, PAGE, SCRATCH, SCRATCH_END, WRITABLE};
 use crate::oracle::{Ending, Oracle, vector};
@@ -56,12 +57,19 @@ impl Machine for Processor {
     }
 
     fn load(&mut self, program: &Program) {
-        self.oracle.set_code(program.mode, program.at, &program.bytes, &program.arrivals);
+        let bytes = match &program.native {
+            Native::Bytes(bytes) => bytes,
+            _ => &program.bytes,
+        };
+        self.oracle.set_code(program.mode, program.at, bytes, &program.arrivals);
     }
 
     fn run(&mut self, program: &Program, start: &Start, memory: &[u8], cpu: &mut CpuState) -> Ending {
         *cpu = start.cpu.clone();
         self.oracle.memory_mut().copy_from_slice(memory);
+        if program.native == Native::Invalid {
+            return Ending::Exception { vector: vector::UD, page: None };
+        }
         self.oracle.run(program.mode, program.at, cpu)
     }
 
@@ -123,9 +131,9 @@ pub struct Jit {
 impl Jit {
     /// With `pattern` in the scratch pages. `Err` says why this host cannot. There is one 32-bit one in a process at a time, and none beside a
     /// [`Processor`].
-    pub fn new(mode: CpuMode, tiering: Tiering, pattern: &[u8; BYTES]) -> Result<Jit, String> {
+    pub fn new(mode: CpuMode, model: CpuModel, tiering: Tiering, pattern: &[u8; BYTES]) -> Result<Jit, String> {
         let ends = Arc::new(Ends::default());
-        let config = TeamConfig { tiering, ..TeamConfig::new(mode, Engine::Jit) };
+        let config = TeamConfig { tiering, processor: model, ..TeamConfig::new(mode, Engine::Jit) };
         let team = Team::new(&config, ends.clone()).map_err(|e| e.to_string())?;
         let map = |at: u64, end: u64| {
             team.memory

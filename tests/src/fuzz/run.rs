@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hokku_ir::eval::Evaluator;
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState};
 use hokku_runtime::Tiering;
 use iced_x86::Code;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub seed: u64,
     /// Word size.
     pub mode: CpuMode,
+    /// The guest's processor.
+    pub model: CpuModel,
     /// Instructions to draw from.
     pub codes: Vec<Code>,
     /// Whether programs are pieces of code instead of one instruction each.
@@ -42,12 +45,12 @@ impl Plan {
     pub fn program(&self, number: u64) -> (Rng, Option<Program>) {
         let mut rng = Rng::new(self.seed, number);
         if self.sequences {
-            let program = sequence::program(&mut rng, &self.codes, self.mode);
+            let program = sequence::program(&mut rng, &self.codes, self.mode, self.model);
             return (rng, Some(program));
         }
         let code = rng.pick(&self.codes);
         let program = Program::single(&mut rng, code, self.mode);
-        (rng, program)
+        (rng, program.map(|p| p.on(self.model)))
     }
 }
 
@@ -114,12 +117,12 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// For code of `mode`. `Err` says why this host cannot.
-    pub fn new(against: Against, mode: CpuMode) -> Result<Runner, String> {
+    /// For code of `mode` on the processor `model`. `Err` says why this host cannot.
+    pub fn new(against: Against, mode: CpuMode, model: CpuModel) -> Result<Runner, String> {
         let pattern = case::pattern();
         let machine: Box<dyn Machine> = match against {
             Against::Processor => Box::new(Processor::new(&pattern)?),
-            Against::Jit(tiering) => Box::new(Jit::new(mode, tiering, &pattern)?),
+            Against::Jit(tiering) => Box::new(Jit::new(mode, model, tiering, &pattern)?),
         };
         let (memory, pages) = (vec![0; WRITABLE as usize], Pages::new(&pattern));
         Ok(Runner { machine, evaluator: Evaluator::new(), pattern, memory, pages })
@@ -226,9 +229,11 @@ impl Runner {
             let second = After { ending: endings[1], cpu: &ours, memory: pages };
             let bits = super::encoding::bitness(program.mode);
             let sequences = if plan.sequences { " --sequences" } else { "" };
+            let cpu =
+                if plan.model == CpuModel::DEFAULT { String::new() } else { format!(" --cpu {}", plan.model.name) };
             let engine = if self.machine.name() == "JIT" { " --engine jit" } else { "" };
             let command = format!(
-                "fuzz --seed {} --mode {bits}{engine}{sequences} --first {} --cases {STATES}",
+                "fuzz --seed {} --mode {bits}{cpu}{engine}{sequences} --first {} --cases {STATES}",
                 id.seed,
                 id.number / STATES * STATES
             );

@@ -4,6 +4,7 @@
 //! Memory operands go through registers that nothing in the piece writes: rbx and rsi (and, in 64-bit code, rbp, r12 and r13) point into the
 //! scratch pages, rdi is a small index, rsp a stack there. rbp (r15 in 64-bit code) counts the loop.
 
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState, Gpr};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
@@ -126,6 +127,7 @@ fn pointers(mode: CpuMode) -> &'static [Register] {
 struct Piece<'a> {
     rng: &'a mut Rng,
     mode: CpuMode,
+    model: CpuModel,
     codes: &'a [Code],
     factory: InstructionInfoFactory,
     bytes: Vec<u8>,
@@ -137,11 +139,12 @@ struct Piece<'a> {
     items: Vec<usize>,
 }
 
-/// A random piece of code with instructions from `codes`.
-pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode) -> Program {
+/// A random piece of code for `model` with instructions from `codes`.
+pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode, model: CpuModel) -> Program {
     let count = 5 + rng.below(46) as usize;
     let factory = InstructionInfoFactory::new();
-    let mut piece = Piece { rng, mode, codes, factory, bytes: vec![], jumps: vec![], addresses: vec![], items: vec![] };
+    let mut piece =
+        Piece { rng, mode, model, codes, factory, bytes: vec![], jumps: vec![], addresses: vec![], items: vec![] };
     let functions = piece.rng.below(3) as usize;
     piece.body(count, functions);
     piece.finish(count, functions)
@@ -206,7 +209,7 @@ impl Piece<'_> {
             self.bytes[place..place + 4].copy_from_slice(&address.to_le_bytes());
         }
         let insns = decode_all(self.mode, AT, &self.bytes);
-        Program::sequence(self.mode, AT, self.bytes, insns)
+        Program::sequence(self.mode, self.model, AT, self.bytes, insns)
     }
 
     /// `opcode` with a distance of 32 bits to `item`.
@@ -264,7 +267,7 @@ impl Piece<'_> {
             4 => items::scan(self.rng, self.mode),
             5 => items::bit_string(self.rng, self.mode),
             _ => {
-                self.bytes.extend(items::rounding(self.rng, self.mode));
+                self.bytes.extend(items::rounding(self.rng, self.mode, self.model.features));
                 return;
             }
         };
@@ -423,19 +426,9 @@ pub fn start(rng: &mut Rng, mode: CpuMode) -> Start {
     Start { cpu, memory: Vec::new() }
 }
 
-/// One `nop` of `len` bytes.
+/// One `nop` of `len` bytes, which every processor knows.
 fn nop(len: usize) -> Vec<u8> {
-    let short: &[u8] = match len {
-        1 => &[0x90],
-        2 => &[0x66, 0x90],
-        3 => &[0x0f, 0x1f, 0],
-        4 => &[0x0f, 0x1f, 0x40, 0],
-        5 => &[0x0f, 0x1f, 0x44, 0, 0],
-        6 => &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
-        7 => &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
-        _ => &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
-    };
-    [vec![0x66; len - short.len()], short.to_vec()].concat()
+    [vec![0x66; len - 1], vec![0x90]].concat()
 }
 
 /// `program` with the instruction number `n` replaced by a `nop`; `None` for jumps and what the shape needs.
@@ -454,5 +447,5 @@ pub fn without(program: &Program, n: usize) -> Option<Program> {
     let from = (insn.ip() - program.at) as usize;
     bytes[from..from + insn.len()].copy_from_slice(&nop(insn.len()));
     let insns = decode_all(program.mode, program.at, &bytes);
-    Some(Program::sequence(program.mode, program.at, bytes, insns))
+    Some(Program::sequence(program.mode, program.model, program.at, bytes, insns))
 }
