@@ -45,7 +45,7 @@ pub(crate) fn root(arch: &str) -> PathBuf {
 
 /// The `hokku` command, with a translation cache that all tests share.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hokku"));
+    let mut command = hokku_runtime::host::program::command_for(Path::new(env!("CARGO_BIN_EXE_hokku")));
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }

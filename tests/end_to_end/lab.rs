@@ -1,9 +1,11 @@
 //! `hokku lab`: the format, on both engines.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+
+use crate::hokku::command;
 
 /// As on the command line behind `--engine`.
 pub(crate) const ENGINES: [&str; 4] = ["interp", "jit", "jit --tier 2", "jit --tier-threshold 1 --tier-at-once"];
@@ -20,7 +22,7 @@ fn options<'a>(engine: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 /// Runs `cases` in one lab with `options`.
 fn lab_with(options: &[&str], cases: &[String]) -> Vec<Value> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hokku"))
+    let mut child = command()
         .args(["lab", "--jobs", "3"])
         .args(options)
         .stdin(Stdio::piped())

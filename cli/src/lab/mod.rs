@@ -7,7 +7,7 @@ mod worker;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -155,8 +155,7 @@ enum Answer {
 
 impl Worker {
     fn start(args: &LabArgs) -> Result<Worker> {
-        let program = std::env::current_exe().context("cannot find this program again to start a worker")?;
-        let mut child = Command::new(program)
+        let mut child = hokku_runtime::host::program::own_command()
             .args([
                 "lab",
                 "--worker",

@@ -104,7 +104,7 @@ impl DiskCache {
         let name = format!(
             "{} {} host {} {} passes {:?} guest {processor:?}",
             env!("HOKKU_TRANSLATOR"),
-            crate::host::program_build(),
+            crate::host::program::build(),
             backend.name(),
             backend.fingerprint(),
             backend.passes(),

@@ -16,6 +16,7 @@ pub(crate) mod file_view;
 mod fork_test;
 pub(crate) mod interrupt;
 pub(crate) mod mapping;
+pub mod program;
 mod random;
 mod system;
 pub(crate) mod thread_memory;
@@ -36,15 +37,6 @@ pub use interrupt::signal as interrupt_signal;
 pub use mapping::PAGE_SIZE;
 pub(crate) use random::random;
 pub(crate) use system::thread_id;
-
-/// Tells this build of the running program from others: size and time of its file. (Sources that change while they are compiled can give two
-/// programs the same hash of their source.)
-pub(crate) fn program_build() -> String {
-    use std::os::unix::fs::MetadataExt;
-    // The file that runs, whatever its path leads to by now.
-    let Ok(file) = std::fs::metadata("/proc/self/exe") else { return "unknown".into() };
-    format!("{}-{}.{}", file.size(), file.mtime(), file.mtime_nsec())
-}
 
 /// What stopped a thread in host code, other than an exit of the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

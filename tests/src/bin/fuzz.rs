@@ -117,7 +117,7 @@ impl Arguments {
 
     /// The command of a worker for `range`: these arguments, one word size.
     fn worker_command(&self, mode: CpuMode, range: Range) -> Command {
-        let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "fuzz".into()));
+        let mut command = hokku_runtime::host::program::own_command();
         let mut argument = |name: &str, value: String| {
             command.arg(name).arg(value);
         };

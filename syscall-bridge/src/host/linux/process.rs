@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hokku_runtime::host::program::{self, is_run_by};
 use rustix::event::PollFlags;
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -25,9 +26,6 @@ use crate::abi::{Chars, Status, SysResult};
 use crate::args::{TeamId, ThreadId};
 use crate::kernel::{ChildEvent, ChildWait, Processes, ProgramStart};
 use crate::team::waiting::{Deadline, Waiting, lock};
-
-/// This program's file: what new teams are started from.
-const SELF: &str = "/proc/self/exe";
 
 /// The team's process and its relatives.
 pub struct LinuxProcesses {
@@ -98,11 +96,6 @@ fn stat_field(team: TeamId, field: usize) -> Option<i64> {
     after_name.split(' ').nth(field)?.parse().ok()
 }
 
-/// Whether the process runs hokku's program file `own`. The links of other users' processes cannot be read: they are no teams of ours.
-fn runs(team: TeamId, own: &Path) -> bool {
-    std::fs::read_link(format!("/proc/{team}/exe")).is_ok_and(|exe| exe == own)
-}
-
 /// Whether this process is the only team of its family, so that one need not look for others.
 static ALONE: AtomicBool = AtomicBool::new(false);
 
@@ -112,8 +105,8 @@ pub fn started_alone() {
 }
 
 /// The first team of `team`'s family: its ancestor whose parent is not hokku.
-fn eldest(mut team: TeamId, own: &Path) -> TeamId {
-    while let Some(parent) = stat_field(team, 1).map(|id| TeamId(id as i32)).filter(|&parent| runs(parent, own)) {
+fn eldest(mut team: TeamId) -> TeamId {
+    while let Some(parent) = stat_field(team, 1).map(|id| TeamId(id as i32)).filter(|parent| is_run_by(parent.0)) {
         team = parent;
     }
     team
@@ -166,13 +159,13 @@ impl Processes for LinuxProcesses {
 
     fn exec(&self, start: &ProgramStart) -> SysResult<Infallible> {
         let written = handover::write(&self.files, &self.setup, start, None, false)?;
-        let [flag, number] = written.arguments();
-        let strings = ["hokku".to_owned(), flag, number].map(|s| CString::new(s).unwrap_or_default());
-        let arguments = [strings[0].as_ptr(), strings[1].as_ptr(), strings[2].as_ptr(), std::ptr::null()];
-        let path = CString::new(SELF).unwrap_or_default();
+        let own = program::own_words().into_iter().map(OsString::into_vec);
+        let words = own.chain(written.arguments().map(String::into_bytes));
+        let words: Vec<_> = words.map(|word| CString::new(word).unwrap_or_default()).collect();
+        let arguments: Vec<_> = words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
         set_close_on_exec(&written.kept.numbers, false)?;
         // SAFETY: the path and the arguments are strings that live until the call is over, the list ends with null.
-        unsafe { libc::execv(path.as_ptr(), arguments.as_ptr()) };
+        unsafe { libc::execvp(arguments[0], arguments.as_ptr()) };
         let error = std::io::Error::last_os_error();
         set_close_on_exec(&written.kept.numbers, true)?;
         Err(error.into())
@@ -183,8 +176,8 @@ impl Processes for LinuxProcesses {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let written = handover::write(&self.files, &self.setup, start, Some(theirs.as_fd()), !wait_loaded)?;
         let numbers = written.kept.numbers.clone();
-        let mut command = Command::new(SELF);
-        command.arg0("hokku").args(written.arguments());
+        let mut command = program::own_command();
+        command.args(written.arguments());
         command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
         // SAFETY: between fork and exec the closure makes `fcntl` calls only.
         unsafe { command.pre_exec(move || set_close_on_exec(&numbers, false)) };
@@ -306,8 +299,7 @@ impl Processes for LinuxProcesses {
     fn parent(&self, team: TeamId) -> SysResult<TeamId> {
         if team.0 == 0 || team == self.team() {
             let parent = rustix::process::getppid().map_or(TeamId(0), id);
-            let is_team = std::fs::read_link(SELF).is_ok_and(|own| runs(parent, &own));
-            return Ok(if is_team { parent } else { KERNEL_TEAM });
+            return Ok(if is_run_by(parent.0) { parent } else { KERNEL_TEAM });
         }
         let parent = stat_field(team, 1).ok_or(Status::B_BAD_TEAM_ID)?;
         Ok(TeamId(parent as i32))
@@ -339,13 +331,12 @@ impl Processes for LinuxProcesses {
         if ALONE.load(Ordering::Relaxed) {
             return vec![self.team()];
         }
-        let Ok(own) = std::fs::read_link(SELF) else { return vec![self.team()] };
         let Ok(entries) = std::fs::read_dir("/proc") else { return vec![self.team()] };
-        let family = eldest(self.team(), &own);
+        let family = eldest(self.team());
         let mut teams: Vec<TeamId> = entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .map(TeamId)
-            .filter(|&team| runs(team, &own) && eldest(team, &own) == family)
+            .filter(|&team| is_run_by(team.0) && eldest(team) == family)
             .collect();
         teams.sort();
         teams
