@@ -1,5 +1,6 @@
 //! Forking a team's process: the child has one thread, and translations of its own.
 
+use crate::host::arch;
 use crate::jit::HostCode;
 use crate::team::Team;
 use crate::thread::Thread;
@@ -19,6 +20,7 @@ impl Thread {
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
             let _optimiser = team.optimiser.hold();
+            let _accesses = arch::guest_access::hold();
             fork()
         };
         if let Ok(0) = result {

@@ -151,7 +151,7 @@ impl CodeMemory {
             let to = (self.writable as *mut u8).add(offset);
             std::ptr::copy_nonoverlapping(code.as_ptr(), to, code.len());
         }
-        flush_instruction_cache(at, code.len());
+        super::arch::flush_instruction_cache(at, code.len());
         self.parts[self.current].used = offset + code.len();
         Some(at)
     }
@@ -163,7 +163,7 @@ impl CodeMemory {
         // SAFETY: aligned and inside the mapping; all writes to words of running code are such atomic stores.
         let place = unsafe { AtomicU32::from_ptr((self.writable + offset) as *mut u32) };
         place.store(word, Ordering::Release);
-        flush_instruction_cache(at, 4);
+        super::arch::flush_instruction_cache(at, 4);
     }
 
     /// Replaces the aligned double word at host address `at`, which code that may be running loads.
@@ -212,16 +212,6 @@ impl Drop for CodeMemory {
         }
     }
 }
-
-/// Makes new code visible to instruction fetches.
-#[cfg(target_arch = "x86_64")]
-fn flush_instruction_cache(_at: u64, _len: usize) {
-    // x86 keeps instruction fetches coherent with stores.
-}
-
-/// Makes new code visible to instruction fetches. Hosts without a back end publish none.
-#[cfg(not(target_arch = "x86_64"))]
-fn flush_instruction_cache(_at: u64, _len: usize) {}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! All code of the runtime that touches the host directly: memory maps, signals, entry to host code. The only place with `unsafe`.
 //!
-//! What depends on the host's processor stands in `x86_64`; hosts without a JIT back end use `portable`, which serves the interpreter.
+//! What depends on the host's processor stands in the folders `x86_64`, `riscv64` and `aarch64`, what these share in `native`; other hosts use
+//! `portable`, which serves the interpreter.
 #![allow(
     unsafe_code,
     reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
@@ -20,15 +21,32 @@ pub mod program;
 mod random;
 mod system;
 pub(crate) mod thread_memory;
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(crate) mod x86_64;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(crate) use x86_64 as arch;
-
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod unix_clock;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod x87_in_memory;
+
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+#[path = "aarch64/mod.rs"]
+mod processor;
+#[cfg(all(target_os = "linux", target_arch = "riscv64"))]
+#[path = "riscv64/mod.rs"]
+mod processor;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[path = "x86_64/mod.rs"]
+mod processor;
+
+#[cfg(all(target_os = "linux", any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64")))]
+pub(crate) mod native;
+#[cfg(all(target_os = "linux", any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64")))]
+pub(crate) use native as arch;
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64"))))]
 pub(crate) mod portable;
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64")
+)))]
 pub(crate) use portable as arch;
 
 #[cfg(target_os = "linux")]

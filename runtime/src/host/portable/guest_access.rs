@@ -1,7 +1,7 @@
 //! Accesses to guest memory that report a fault instead of crashing: the host's kernel does them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::host::system;
 
@@ -14,6 +14,11 @@ pub(crate) struct HostFault {
 
 /// Serialises the atomic operations that the host's own instructions cannot do at any alignment.
 static UNALIGNED: Mutex<()> = Mutex::new(());
+
+/// Held during an access that is not atomic by itself; for a fork, so that the child finds it free.
+pub(crate) fn hold() -> MutexGuard<'static, ()> {
+    UNALIGNED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 fn copied(done: usize, at: u64, len: usize) -> Result<(), HostFault> {
     if done == len { Ok(()) } else { Err(HostFault { address: at + done as u64, bus: false }) }
@@ -60,7 +65,7 @@ pub(crate) fn compare_exchange(at: u64, bytes: u32, expected: u64, new: u64) -> 
     // x86 writes back always: a location that cannot be written faults here, before the host's own instruction touches it.
     let now = load(at, bytes)?;
     if at % u64::from(bytes) != 0 {
-        let _one = UNALIGNED.lock().unwrap_or_else(|e| e.into_inner());
+        let _one = hold();
         let old = load(at, bytes)?;
         store(at, bytes, if old == expected { new } else { old })?;
         return Ok(old);
@@ -84,7 +89,7 @@ pub(crate) fn compare_exchange(at: u64, bytes: u32, expected: u64, new: u64) -> 
 
 /// [`compare_exchange`] of 16 bytes: atomic among themselves.
 pub(crate) fn compare_exchange_16(at: u64, expected: [u64; 2], new: [u64; 2]) -> Result<[u64; 2], HostFault> {
-    let _one = UNALIGNED.lock().unwrap_or_else(|e| e.into_inner());
+    let _one = hold();
     let old = [load(at, 8)?, load(at.wrapping_add(8), 8)?];
     let now = if old == expected { new } else { old };
     store(at, 8, now[0])?;

@@ -2,11 +2,11 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod blocking;
-pub(crate) mod clock;
+pub(crate) use super::unix_clock as clock;
 pub(crate) mod enter;
 pub(crate) mod fault;
 pub(crate) mod guest_access;
-pub(crate) mod x87;
+pub(crate) use super::x87_in_memory as x87;
 
 /// No back end.
 pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
@@ -15,3 +15,6 @@ pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
 
 /// No translated code that a thread could be in.
 pub(crate) fn on_interrupt(_context: &mut libc::ucontext_t) {}
+
+/// No code whose fetches would have to see it.
+pub(crate) fn flush_instruction_cache(_at: u64, _len: usize) {}

@@ -48,7 +48,10 @@ pub(crate) unsafe fn populate(at: *mut c_void, bytes: usize) {
 }
 
 /// Reads memory of this process at `at`, whatever is there; gives how many bytes, from the start, could be read.
-#[cfg_attr(target_arch = "x86_64", expect(dead_code, reason = "this host handles faults itself"))]
+#[cfg_attr(
+    any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64"),
+    expect(dead_code, reason = "this host handles faults itself")
+)]
 pub(crate) fn read_memory(at: u64, to: &mut [u8]) -> usize {
     let local = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
     let remote = libc::iovec { iov_base: at as *mut c_void, iov_len: to.len() };
@@ -61,7 +64,10 @@ pub(crate) fn read_memory(at: u64, to: &mut [u8]) -> usize {
 ///
 /// # Safety
 /// No Rust object lives there.
-#[cfg_attr(target_arch = "x86_64", expect(dead_code, reason = "this host handles faults itself"))]
+#[cfg_attr(
+    any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "x86_64"),
+    expect(dead_code, reason = "this host handles faults itself")
+)]
 pub(crate) unsafe fn write_memory(at: u64, from: &[u8]) -> usize {
     let local = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
     let remote = libc::iovec { iov_base: at as *mut c_void, iov_len: from.len() };

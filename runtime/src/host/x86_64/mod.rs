@@ -1,16 +1,20 @@
-//! x86-64 Linux: guarded access to guest memory, fault signals, entry to host code.
+//! x86-64 Linux.
 
-pub(crate) mod blocking;
+pub(crate) mod access;
+pub(crate) mod atomics;
+mod blocking;
 pub(crate) mod clock;
-pub(crate) mod enter;
-pub(crate) mod fault;
-pub(crate) mod guest_access;
-mod step;
+pub(crate) mod context;
+mod state;
+pub(crate) mod step;
 pub(crate) mod x87;
 
-pub(crate) use step::on_interrupt;
+pub(crate) use state::bind;
 
 /// The back end for this host.
 pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
     Some(Box::new(hokku_backend_x86_64::X86_64::new(hokku_backend_x86_64::Features::detect())))
 }
+
+/// Nothing: x86 keeps instruction fetches coherent with stores.
+pub(crate) fn flush_instruction_cache(_at: u64, _len: usize) {}

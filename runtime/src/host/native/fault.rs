@@ -12,30 +12,9 @@ use std::sync::atomic::Ordering;
 
 use super::enter::{self, Running};
 use super::guest_access::{self, HostFault};
-use super::step;
-use crate::host::NativeFault;
+use crate::host::processor::{context, step};
 
 const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
-
-/// Places of the registers in a signal context, by their encoding numbers.
-const GREGS: [c_int; 16] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-];
 
 static INSTALL: Once = Once::new();
 /// What handled each of [`SIGNALS`] before; written once, before the handlers are there.
@@ -46,7 +25,7 @@ thread_local! {
 }
 
 /// The fault that the latest failing access routine of this thread met.
-pub(crate) fn last_fault() -> HostFault {
+pub(in crate::host) fn last_fault() -> HostFault {
     LAST_FAULT.get()
 }
 
@@ -74,19 +53,18 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     if signal == libc::SIGTRAP && step::on_trap(context, info.si_code) {
         return;
     }
-    let registers = &mut context.uc_mcontext.gregs;
-    let pc = registers[libc::REG_RIP as usize] as u64;
+    let pc = context::pc(context);
     // SAFETY: the signals handled here carry an address.
     let address = unsafe { info.si_addr() } as u64;
     // Codes above zero are the kernel's own: an instruction raised it, nobody sent it.
     if info.si_code > 0 {
         if let Some(fixup) = guest_access::fixup(pc) {
             LAST_FAULT.set(HostFault { address, bus: signal == libc::SIGBUS });
-            registers[libc::REG_RIP as usize] = fixup as i64;
+            context::set_pc(context, fixup);
             return;
         }
         if let Some(running) = enter::current().filter(|r| r.in_host.load(Ordering::SeqCst)) {
-            if in_host_code(running, registers, signal, address) {
+            if in_host_code(running, context, signal, address) {
                 return;
             }
         }
@@ -94,42 +72,27 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     give_up(signal, pc, address);
 }
 
-/// Deals with a fault at `registers` in translated code; says whether it was one.
-fn in_host_code(running: &Running, registers: &mut [i64; 23], signal: c_int, address: u64) -> bool {
-    let pc = registers[libc::REG_RIP as usize] as u64;
+/// Deals with a fault of `context` in translated code; says whether it was one.
+fn in_host_code(running: &Running, context: &mut libc::ucontext_t, signal: c_int, address: u64) -> bool {
     if running.guard.contains(&address) {
-        // A `call` ran over: the return addresses so far are given up, and the call runs again.
+        // A call ran over: the return addresses so far are given up, and the call runs again.
         // SAFETY: set by the thread itself on its way into the code.
-        registers[libc::REG_RSP as usize] = unsafe { (*running.cpu.get()).host.shadow_top } as i64;
+        context::set_shadow_stack(context, unsafe { (*running.cpu.get()).host.shadow_top });
         return true;
     }
     // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
-    let site = unsafe { &*running.cache }.lock().code_at(pc).and_then(|code| code.fault(pc));
-    let (Some(site), Some(fault)) = (site, native_fault(registers, signal)) else { return false };
+    let tables = unsafe { &*running.cache }.lock();
+    let pc = context::pc(context);
+    let Some(site) = tables.code_at(pc).and_then(|code| code.fault(pc)) else { return false };
+    let Some(fault) = context::native_fault(context, signal, address) else { return false };
+    drop(tables);
     for (register, slot) in site.borrowed.into_iter().flatten() {
         // SAFETY: the thread's own state, which it does not touch while it is here.
         let value = unsafe { (*running.cpu.get()).host.spill[usize::from(slot)] };
-        registers[GREGS[usize::from(register & 15)] as usize] = value as i64;
+        context::set_register(context, register, value);
     }
-    step::leave_at(running, registers, site.pc.0, (site.leave, site.stack_delta), fault);
+    running.leave(context, site.pc.0, (site.leave, site.stack_delta), fault);
     true
-}
-
-/// What the processor says of a fault. Source: Intel SDM vol. 3A, 6.15, exception numbers and error codes.
-fn native_fault(registers: &[i64; 23], signal: c_int) -> Option<NativeFault> {
-    const WRITE: i64 = 2;
-    Some(match registers[libc::REG_TRAPNO as usize] {
-        0 => NativeFault::Divide,
-        12 | 13 | 17 => NativeFault::Protection,
-        14 => NativeFault::Memory {
-            address: registers[libc::REG_CR2 as usize] as u64,
-            write: registers[libc::REG_ERR as usize] & WRITE != 0,
-            bus: signal == libc::SIGBUS,
-        },
-        16 => NativeFault::X87,
-        19 => NativeFault::SimdFloat,
-        _ => return None,
-    })
 }
 
 /// Says what happened and hands the signal to its previous handler, which the faulting instruction meets when it runs again.

@@ -1,7 +1,6 @@
 //! The way into host code, and what the signal handlers know of the thread that is in it.
 //!
-//! While a thread is in host code, `gs` leads to its [`CpuState`], `rsp` is its shadow stack, and signals use the signal stack of its
-//! [`ThreadMemory`]. The handlers find all they need through [`current`].
+//! While a thread is in host code, signals use the signal stack of its [`ThreadMemory`]. The handlers find all they need through [`current`].
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -10,36 +9,68 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use hokku_ir::CpuState;
+use hokku_ir::backend::StubId;
 
 use crate::code_cache::CodeCache;
 use crate::host::NativeFault;
+use crate::host::processor::{self, context};
 use crate::host::thread_memory::ThreadMemory;
 use crate::jit::Entrances;
 use crate::thread::{Attention, Shared};
 
 /// What the signal handlers know of a thread.
-pub(super) struct Running {
+pub(in crate::host) struct Running {
     /// Of the thread's team, which outlives the thread.
-    pub(super) cache: *const CodeCache,
-    pub(super) cpu: Cell<*mut CpuState>,
-    pub(super) entrances: Cell<Entrances>,
+    pub(in crate::host) cache: *const CodeCache,
+    pub(in crate::host) cpu: Cell<*mut CpuState>,
+    pub(in crate::host) entrances: Cell<Entrances>,
     /// Faults of host code here are the shadow stack's overflow.
-    pub(super) guard: Range<u64>,
+    pub(in crate::host) guard: Range<u64>,
     /// Set from just before the code is entered until just after it has returned.
-    pub(super) in_host: AtomicBool,
+    pub(in crate::host) in_host: AtomicBool,
     /// What the handler found.
-    pub(super) fault: Cell<Option<NativeFault>>,
+    pub(in crate::host) fault: Cell<Option<NativeFault>>,
     /// What it found to be missing from the guest's stack pointer.
-    pub(super) stack_delta: Cell<i32>,
+    pub(in crate::host) stack_delta: Cell<i32>,
+}
+
+impl Running {
+    /// The guest address that belongs to host address `pc`, and how to leave there.
+    pub(in crate::host) fn safe_point(&self, pc: u64) -> Option<(u64, (StubId, i32))> {
+        // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
+        let tables = unsafe { &*self.cache }.lock();
+        let code = tables.code_at(pc)?;
+        match (code.block_at(pc), code.fault(pc)) {
+            (Some(block), _) => Some((block.0, (StubId::LeaveFault, 0))),
+            (None, Some(site)) => Some((site.pc.0, (site.leave, site.stack_delta))),
+            (None, None) => None,
+        }
+    }
+
+    /// Sends the thread to its leave stub, with the guest at `rip`; notes what its stack pointer lacks.
+    pub(in crate::host) fn leave(
+        &self,
+        context: &mut libc::ucontext_t,
+        rip: u64,
+        (leave, delta): (StubId, i32),
+        why: NativeFault,
+    ) {
+        let entrances = self.entrances.get();
+        let stub = if leave == StubId::LeaveFaultString { entrances.leave_fault_string } else { entrances.leave_fault };
+        // SAFETY: set by the thread itself on its way into the code, to the state that this code works on.
+        unsafe { (*self.cpu.get()).rip = rip };
+        self.fault.set(Some(why));
+        self.stack_delta.set(delta);
+        context::set_pc(context, stub);
+    }
 }
 
 thread_local! {
     static CURRENT: Cell<*const Running> = const { Cell::new(std::ptr::null()) };
-    static GS_BASE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The running thread, when the host thread is one that has entered host code.
-pub(super) fn current<'a>() -> Option<&'a Running> {
+pub(in crate::host) fn current<'a>() -> Option<&'a Running> {
     // SAFETY: the pointer is null or that of the value that `HostThread` owns, which takes it back before it is dropped; handlers, which alone
     // call this, run on the same thread and end before that.
     unsafe { CURRENT.get().as_ref() }
@@ -112,7 +143,7 @@ impl HostThread {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Makes the host thread this guest thread's: signal stack, handlers' view, gs.
+    /// Makes the host thread this guest thread's: signal stack, handlers' view, what the processor needs.
     fn bind(&self, cpu: &mut CpuState) {
         let running: *const Running = &raw const *self.running;
         if CURRENT.get() != running {
@@ -131,11 +162,7 @@ impl HostThread {
             }
             CURRENT.set(running);
         }
-        let base = &raw mut *cpu as u64;
-        if GS_BASE.get() != base {
-            set_gs_base(base);
-            GS_BASE.set(base);
-        }
+        processor::bind(&raw mut *cpu as u64);
     }
 }
 
@@ -150,11 +177,4 @@ impl Drop for HostThread {
             }
         }
     }
-}
-
-fn set_gs_base(base: u64) {
-    const ARCH_SET_GS: libc::c_long = 0x1001;
-    // SAFETY: no code but translated code uses gs in a 64-bit Linux process.
-    let failed = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, base) };
-    assert_eq!(failed, 0, "setting the base of gs");
 }

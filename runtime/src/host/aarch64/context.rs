@@ -1,0 +1,49 @@
+//! The registers of an interrupted thread, and what its fault was.
+
+use std::ffi::c_int;
+
+use super::memory_instruction;
+use crate::host::NativeFault;
+
+/// Number of the stack pointer, behind the general registers.
+const SP: u8 = 31;
+
+/// Where it is.
+pub(crate) fn pc(context: &libc::ucontext_t) -> u64 {
+    context.uc_mcontext.pc
+}
+
+/// Lets it go on at `pc`.
+pub(crate) fn set_pc(context: &mut libc::ucontext_t, pc: u64) {
+    context.uc_mcontext.pc = pc;
+}
+
+/// Changes register `register`; 31 is the stack pointer.
+pub(crate) fn set_register(context: &mut libc::ucontext_t, register: u8, value: u64) {
+    match register {
+        SP => context.uc_mcontext.sp = value,
+        _ => context.uc_mcontext.regs[usize::from(register % SP)] = value,
+    }
+}
+
+/// What a fault at the thread's place was: the kernel tells where, the instruction whether it was a store. (The syndrome register, where the kernel
+/// passes it on, calls atomic operations on pages that cannot be read loads; x86 does not.)
+pub(crate) fn native_fault(context: &libc::ucontext_t, signal: c_int, address: u64) -> Option<NativeFault> {
+    if ![libc::SIGSEGV, libc::SIGBUS].contains(&signal) {
+        return None;
+    }
+    let write = memory_instruction::is_store(code_at::<u32>(pc(context)))?;
+    Some(NativeFault::Memory { address, write, bus: signal == libc::SIGBUS })
+}
+
+/// The instruction at `pc`, where a thread is that is being looked at.
+pub(super) fn code_at<T: Copy>(pc: u64) -> T {
+    // SAFETY: the processor has just fetched the instruction from there or is about to, and code is not written while threads are in it but by
+    // whole words.
+    unsafe { (pc as *const T).read_unaligned() }
+}
+
+/// Changes the shadow stack's pointer: the stack pointer.
+pub(crate) fn set_shadow_stack(context: &mut libc::ucontext_t, value: u64) {
+    set_register(context, SP, value);
+}

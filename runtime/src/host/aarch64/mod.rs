@@ -1,0 +1,21 @@
+//! aarch64 Linux.
+
+pub(crate) mod access;
+pub(crate) mod atomics;
+mod blocking;
+mod cache;
+pub(crate) mod context;
+pub(crate) mod memory_instruction;
+pub(crate) mod step;
+
+pub(crate) use super::unix_clock as clock;
+pub(crate) use super::x87_in_memory as x87;
+pub(crate) use cache::flush_instruction_cache;
+
+/// Nothing: the state's address is an argument of the code that is entered.
+pub(crate) fn bind(_base: u64) {}
+
+/// The back end for this host: there is none yet.
+pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
+    None
+}
