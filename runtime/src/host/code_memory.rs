@@ -8,7 +8,8 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::ftruncate;
@@ -42,6 +43,8 @@ pub(crate) struct CodeMemory {
     parts: Vec<Part>,
     /// The part that is being filled.
     current: usize,
+    /// The file, where what is executable has to be mapped again after changes ([`fetches_miss_changes`]).
+    file: Option<OwnedFd>,
 }
 
 /// A part of the code and of the counters: offsets from the start of each.
@@ -81,6 +84,12 @@ fn parts(size: usize, counter_bytes: usize) -> Vec<Part> {
 impl CodeMemory {
     /// Makes `size` bytes, a multiple of the page size.
     pub(crate) fn new(size: usize) -> Result<Self, Errno> {
+        let (mut memory, file) = Self::map(size)?;
+        memory.file = fetches_miss_changes().then_some(file);
+        Ok(memory)
+    }
+
+    fn map(size: usize) -> Result<(Self, OwnedFd), Errno> {
         let file = memory_file("hokku-code")?;
         ftruncate(&file, size as u64)?;
         let page = super::PAGE_SIZE as usize;
@@ -97,7 +106,8 @@ impl CodeMemory {
             Ok(writable) => {
                 let executable = both as u64;
                 let parts = parts(size, counter_bytes);
-                Ok(CodeMemory { writable, executable, size, counter_bytes, parts, current: 0 })
+                let memory = CodeMemory { writable, executable, size, counter_bytes, parts, current: 0, file: None };
+                Ok((memory, file))
             }
             Err(error) => {
                 // SAFETY: mapped above; nobody else knows of it.
@@ -151,7 +161,7 @@ impl CodeMemory {
             let to = (self.writable as *mut u8).add(offset);
             std::ptr::copy_nonoverlapping(code.as_ptr(), to, code.len());
         }
-        super::arch::flush_instruction_cache(at, code.len());
+        self.changed(at, code.len());
         self.parts[self.current].used = offset + code.len();
         Some(at)
     }
@@ -163,7 +173,29 @@ impl CodeMemory {
         // SAFETY: aligned and inside the mapping; all writes to words of running code are such atomic stores.
         let place = unsafe { AtomicU32::from_ptr((self.writable + offset) as *mut u32) };
         place.store(word, Ordering::Release);
-        super::arch::flush_instruction_cache(at, 4);
+        self.changed(at, 4);
+    }
+
+    /// Replaces the code at host address `at`, which no thread is running.
+    pub(crate) fn replace(&self, at: u64, code: &[u8]) {
+        let offset = at.wrapping_sub(self.executable);
+        assert!(offset + code.len() as u64 <= self.size as u64, "replacing outside of code: {at:#x}");
+        // SAFETY: inside the mapping; nothing is executed there, the caller says.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), (self.writable + offset) as *mut u8, code.len()) };
+        self.changed(at, code.len());
+    }
+
+    /// Lets instruction fetches see the `len` bytes at host address `at`, which have been written. May be called in signal handlers.
+    fn changed(&self, at: u64, len: usize) {
+        super::arch::flush_instruction_cache(at, len);
+        let Some(file) = &self.file else { return };
+        let page = super::PAGE_SIZE;
+        let (start, end) = (at & !(page - 1), (at + len as u64).next_multiple_of(page));
+        let (prot, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: the same pages of the same file as before, so that threads in other code on them notice nothing.
+        let mapped =
+            unsafe { mmap(start as *mut c_void, (end - start) as usize, prot, flags, file, start - self.executable) };
+        assert!(mapped.is_ok(), "mapping code again: {mapped:?}");
     }
 
     /// Replaces the aligned double word at host address `at`, which code that may be running loads.
@@ -211,6 +243,25 @@ impl Drop for CodeMemory {
             let _ = unsafe { munmap(at as *mut c_void, size) };
         }
     }
+}
+
+/// Whether instruction fetches miss what was written through the other mapping, caches flushed or not, until the code is mapped again. Hosts'
+/// processors do not; qemu-user 7.2 keeps its own translations where only the address that was written tells it of a change.
+fn fetches_miss_changes() -> bool {
+    static MISS: OnceLock<bool> = OnceLock::new();
+    *MISS.get_or_init(|| {
+        let (Some([one, two]), Ok((mut memory, _))) =
+            (super::arch::CODE_TEST, CodeMemory::map(super::PAGE_SIZE as usize))
+        else {
+            return false;
+        };
+        let Some(at) = memory.publish(&one) else { return false };
+        // SAFETY: complete C functions, which return 1 and 2.
+        let run: extern "C" fn() -> u32 = unsafe { std::mem::transmute(at) };
+        let first = run();
+        memory.replace(at, &two);
+        (first, run()) != (1, 2)
+    })
 }
 
 #[cfg(test)]
@@ -269,6 +320,23 @@ mod tests {
         assert_eq!(memory.counter(1), None);
         memory.empty();
         assert_eq!(memory.counter(7), Some(first));
+    }
+
+    #[test]
+    fn code_that_is_replaced_is_the_new_code() {
+        let Some([one, two]) = super::super::arch::CODE_TEST else { return };
+        let mut memory = CodeMemory::new(4096).unwrap();
+        let at = memory.publish(&one).unwrap();
+        // SAFETY: complete C functions.
+        let run: extern "C" fn() -> u32 = unsafe { std::mem::transmute(at) };
+        for _ in 0..3 {
+            assert_eq!(run(), 1);
+            memory.replace(at, &two);
+            assert_eq!(run(), 2);
+            memory.replace(at, &one);
+        }
+        memory.patch(at, u32::from_le_bytes(two[..4].try_into().unwrap()));
+        assert_eq!(run(), 2);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -22,9 +22,9 @@ mod random;
 mod system;
 pub(crate) mod thread_memory;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-mod unix_clock;
+pub(crate) mod unix_clock;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-mod x87_in_memory;
+pub(crate) mod x87_in_memory;
 
 #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
 #[path = "aarch64/mod.rs"]
@@ -58,6 +58,10 @@ pub(crate) use system::thread_id;
 
 /// What stopped a thread in host code, other than an exit of the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "other processors raise no signals for divisions and floating point")
+)]
 pub(crate) enum NativeFault {
     /// A memory access.
     Memory {

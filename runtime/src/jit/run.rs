@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use hokku_ir::backend::{Callout, LazyState, Stop, StopKind};
@@ -74,6 +74,11 @@ impl JitThread {
         })
     }
 
+    /// The word that is not zero while the thread is called.
+    pub(crate) fn flag(&self) -> &AtomicU32 {
+        self.shared.attention_word()
+    }
+
     pub(super) fn team(&self) -> &Team {
         &self.team
     }
@@ -140,6 +145,7 @@ impl JitThread {
             self.entrances.set(host.entrances());
             self.host.set_entrances(host.entrances());
         }
+        self.host.renew();
         self.memory.set_miss(self.entrances.get().jump_miss);
         self.shadow_sp.set(0);
     }

@@ -1,6 +1,5 @@
 //! Compares hokku with this processor, and its JIT with its evaluator, on random guest code.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

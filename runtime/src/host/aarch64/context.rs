@@ -5,8 +5,10 @@ use std::ffi::c_int;
 use super::memory_instruction;
 use crate::host::NativeFault;
 
-/// Number of the stack pointer, behind the general registers.
-const SP: u8 = 31;
+/// The shadow stack's pointer in translated code.
+const SHADOW: u8 = 20;
+/// The return address.
+const LR: u8 = 30;
 
 /// Where it is.
 pub(crate) fn pc(context: &libc::ucontext_t) -> u64 {
@@ -18,11 +20,20 @@ pub(crate) fn set_pc(context: &mut libc::ucontext_t, pc: u64) {
     context.uc_mcontext.pc = pc;
 }
 
-/// Changes register `register`; 31 is the stack pointer.
+/// General register `register`; 31 is zero.
+pub(super) fn register(context: &libc::ucontext_t, register: u32) -> u64 {
+    context.uc_mcontext.regs.get(register as usize).copied().unwrap_or(0)
+}
+
+/// Where a function that the thread is about to return from was called.
+pub(crate) fn return_address(context: &libc::ucontext_t) -> u64 {
+    register(context, LR.into())
+}
+
+/// Changes general register `register`; 31 stays zero.
 pub(crate) fn set_register(context: &mut libc::ucontext_t, register: u8, value: u64) {
-    match register {
-        SP => context.uc_mcontext.sp = value,
-        _ => context.uc_mcontext.regs[usize::from(register % SP)] = value,
+    if let Some(place) = context.uc_mcontext.regs.get_mut(usize::from(register)) {
+        *place = value;
     }
 }
 
@@ -43,7 +54,7 @@ pub(super) fn code_at<T: Copy>(pc: u64) -> T {
     unsafe { (pc as *const T).read_unaligned() }
 }
 
-/// Changes the shadow stack's pointer: the stack pointer.
+/// Changes the shadow stack's pointer.
 pub(crate) fn set_shadow_stack(context: &mut libc::ucontext_t, value: u64) {
-    set_register(context, SP, value);
+    set_register(context, SHADOW, value);
 }

@@ -8,15 +8,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
-use hokku_ir::CpuState;
-use hokku_ir::backend::StubId;
+use hokku_ir::backend::{FaultSite, StubId};
+use hokku_ir::{CpuState, GuestAddr};
 
 use crate::code_cache::CodeCache;
 use crate::host::NativeFault;
 use crate::host::processor::{self, context};
 use crate::host::thread_memory::ThreadMemory;
 use crate::jit::Entrances;
-use crate::thread::{Attention, Shared};
+use crate::thread::Shared;
 
 /// What the signal handlers know of a thread.
 pub(in crate::host) struct Running {
@@ -32,37 +32,61 @@ pub(in crate::host) struct Running {
     pub(in crate::host) fault: Cell<Option<NativeFault>>,
     /// What it found to be missing from the guest's stack pointer.
     pub(in crate::host) stack_delta: Cell<i32>,
+    /// How it is led to a safe point.
+    pub(in crate::host) stepper: processor::Stepper,
 }
 
 impl Running {
-    /// The guest address that belongs to host address `pc`, and how to leave there.
-    pub(in crate::host) fn safe_point(&self, pc: u64) -> Option<(u64, (StubId, i32))> {
+    /// What belongs to host address `pc` in translated code, if the thread can leave there.
+    pub(in crate::host) fn safe_point(&self, pc: u64) -> Option<SafePoint> {
         // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
         let tables = unsafe { &*self.cache }.lock();
         let code = tables.code_at(pc)?;
         match (code.block_at(pc), code.fault(pc)) {
-            (Some(block), _) => Some((block.0, (StubId::LeaveFault, 0))),
-            (None, Some(site)) => Some((site.pc.0, (site.leave, site.stack_delta))),
+            (Some(block), _) => Some(SafePoint::Block(block)),
+            (None, Some(site)) => Some(SafePoint::Site(site)),
             (None, None) => None,
         }
     }
 
-    /// Sends the thread to its leave stub, with the guest at `rip`; notes what its stack pointer lacks.
-    pub(in crate::host) fn leave(
-        &self,
-        context: &mut libc::ucontext_t,
-        rip: u64,
-        (leave, delta): (StubId, i32),
-        why: NativeFault,
-    ) {
+    /// The place of a fault at host address `pc` in translated code.
+    pub(in crate::host) fn fault_site(&self, pc: u64) -> Option<FaultSite> {
+        // SAFETY: as above.
+        unsafe { &*self.cache }.lock().code_at(pc).and_then(|code| code.fault(pc))
+    }
+
+    /// Sends the thread, which is at `point` at host address `pc`, to its leave stub; notes what its stack pointer lacks.
+    pub(in crate::host) fn leave(&self, context: &mut libc::ucontext_t, pc: u64, point: SafePoint, why: NativeFault) {
+        // SAFETY: set by the thread itself on its way into the code, to the state that this code works on; it does not touch it while it is here.
+        let cpu = unsafe { &mut *self.cpu.get() };
         let entrances = self.entrances.get();
-        let stub = if leave == StubId::LeaveFaultString { entrances.leave_fault_string } else { entrances.leave_fault };
-        // SAFETY: set by the thread itself on its way into the code, to the state that this code works on.
-        unsafe { (*self.cpu.get()).rip = rip };
+        let mut stub = entrances.leave_fault;
+        match point {
+            SafePoint::Block(block) => cpu.rip = block.0,
+            SafePoint::Site(site) => {
+                cpu.rip = site.pc.0;
+                self.stack_delta.set(site.stack_delta);
+                for (register, slot) in site.borrowed.into_iter().flatten() {
+                    context::set_register(context, register, cpu.host.spill[usize::from(slot)]);
+                }
+                if site.leave == StubId::LeaveFaultString {
+                    stub = entrances.leave_fault_string;
+                }
+            }
+        }
+        cpu.host.exit_site = pc;
         self.fault.set(Some(why));
-        self.stack_delta.set(delta);
         context::set_pc(context, stub);
     }
+}
+
+/// A place where a thread can leave translated code.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::host) enum SafePoint {
+    /// The start of the block for a guest address.
+    Block(GuestAddr),
+    /// An instruction that may fault.
+    Site(FaultSite),
 }
 
 thread_local! {
@@ -95,6 +119,7 @@ impl HostThread {
             in_host: AtomicBool::new(false),
             fault: Cell::new(None),
             stack_delta: Cell::new(0),
+            stepper: processor::Stepper::new(),
         };
         HostThread { running: Box::new(running), memory, old_stack: Cell::new(None) }
     }
@@ -104,6 +129,11 @@ impl HostThread {
         self.running.entrances.set(entrances);
     }
 
+    /// The process has been forked, and this is the child: takes back what it shares with its parent.
+    pub(crate) fn renew(&self) {
+        self.running.stepper.renew();
+    }
+
     /// Runs the host code at `code` until it leaves, unless `shared` is called first; says whether it ran. The host part of `cpu` is set up.
     pub(crate) fn run(&self, cpu: &mut CpuState, code: u64, shared: &Shared) -> bool {
         self.bind(cpu);
@@ -111,19 +141,12 @@ impl HostThread {
         self.running.fault.set(None);
         self.running.stack_delta.set(0);
         self.in_host(true);
-        if shared.attention() != Attention::empty() {
-            self.in_host(false);
-            return false;
-        }
-        let entrances = self.running.entrances.get();
-        // SAFETY: the stub is a function of this type by the agreement with the back end; `code` is a block's start in live code memory, which
-        // is not overwritten while the thread's place is in code.
-        unsafe {
-            let enter: unsafe extern "C" fn(*mut CpuState, u64) = std::mem::transmute(entrances.enter);
-            enter(self.running.cpu.get(), code);
-        }
+        let enter = self.running.entrances.get().enter;
+        // SAFETY: the stub is the back end's; `code` is a block's start in live code memory, which is not overwritten while the thread's place is in
+        // code.
+        let ran = unsafe { processor::boundary::enter(shared.attention_word(), enter, self.running.cpu.get(), code) };
         self.in_host(false);
-        true
+        ran
     }
 
     /// What the fault handler found, when it ended the latest run.

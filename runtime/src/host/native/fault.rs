@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use super::enter::{self, Running};
+use super::enter::{self, Running, SafePoint};
 use super::guest_access::{self, HostFault};
 use crate::host::processor::{context, step};
 
@@ -80,18 +80,10 @@ fn in_host_code(running: &Running, context: &mut libc::ucontext_t, signal: c_int
         context::set_shadow_stack(context, unsafe { (*running.cpu.get()).host.shadow_top });
         return true;
     }
-    // SAFETY: the cache belongs to the thread's team, which outlives the thread. The thread is in host code and so holds no lock of it.
-    let tables = unsafe { &*running.cache }.lock();
     let pc = context::pc(context);
-    let Some(site) = tables.code_at(pc).and_then(|code| code.fault(pc)) else { return false };
+    let Some(site) = running.fault_site(pc) else { return false };
     let Some(fault) = context::native_fault(context, signal, address) else { return false };
-    drop(tables);
-    for (register, slot) in site.borrowed.into_iter().flatten() {
-        // SAFETY: the thread's own state, which it does not touch while it is here.
-        let value = unsafe { (*running.cpu.get()).host.spill[usize::from(slot)] };
-        context::set_register(context, register, value);
-    }
-    running.leave(context, site.pc.0, (site.leave, site.stack_delta), fault);
+    running.leave(context, pc, SafePoint::Site(site), fault);
     true
 }
 

@@ -18,6 +18,8 @@ impl HostThread {
         HostThread
     }
 
+    pub(crate) fn renew(&self) {}
+
     pub(crate) fn set_entrances(&self, _entrances: Entrances) {}
 
     pub(crate) fn run(&self, _cpu: &mut CpuState, _code: u64, _shared: &Shared) -> bool {

@@ -18,3 +18,11 @@ pub(crate) fn on_interrupt(_context: &mut libc::ucontext_t) {}
 
 /// No code whose fetches would have to see it.
 pub(crate) fn flush_instruction_cache(_at: u64, _len: usize) {}
+
+/// None: there is no code.
+pub(crate) const CODE_TEST: Option<[[u8; 8]; 2]> = None;
+
+/// No code that could call out.
+pub(crate) fn callout_entry() -> u64 {
+    0
+}

@@ -4,6 +4,8 @@ use std::arch::global_asm;
 
 global_asm!(
     ".text",
+    ".option push",
+    ".option arch, +a",
     ".balign 4",
     // Value routines: address in a0; result in a0, a1 = 0; at a fault a1 = 1.
     ".globl hokku_guest_values_start",
@@ -152,6 +154,7 @@ global_asm!(
     "hokku_guest_copy_end:",
     "    mv a0, a2",
     "    ret",
+    ".option pop",
 );
 
 /// Start, end and error return of the routines that have their own: none.

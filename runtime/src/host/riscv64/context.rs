@@ -5,8 +5,10 @@ use std::ffi::c_int;
 use super::memory_instruction;
 use crate::host::NativeFault;
 
-/// Number of the stack pointer.
-const SP: u8 = 2;
+/// The shadow stack's pointer in translated code.
+const SHADOW: u8 = 9;
+/// The return address.
+const RA: u8 = 1;
 
 /// Where it is.
 pub(crate) fn pc(context: &libc::ucontext_t) -> u64 {
@@ -16,6 +18,16 @@ pub(crate) fn pc(context: &libc::ucontext_t) -> u64 {
 /// Lets it go on at `pc`.
 pub(crate) fn set_pc(context: &mut libc::ucontext_t, pc: u64) {
     context.uc_mcontext.__gregs[0] = pc;
+}
+
+/// The register `register`.
+pub(super) fn register(context: &libc::ucontext_t, register: u32) -> u64 {
+    if register == 0 { 0 } else { context.uc_mcontext.__gregs[(register & 31) as usize] }
+}
+
+/// Where a function that the thread is about to return from was called.
+pub(crate) fn return_address(context: &libc::ucontext_t) -> u64 {
+    register(context, RA.into())
 }
 
 /// Changes register `register`, which is not x0.
@@ -44,7 +56,7 @@ pub(super) fn code_at<T: Copy>(pc: u64) -> T {
     unsafe { (pc as *const T).read_unaligned() }
 }
 
-/// Changes the shadow stack's pointer: the stack pointer.
+/// Changes the shadow stack's pointer.
 pub(crate) fn set_shadow_stack(context: &mut libc::ucontext_t, value: u64) {
-    set_register(context, SP, value);
+    set_register(context, SHADOW, value);
 }

@@ -3,11 +3,13 @@
 pub(crate) mod access;
 pub(crate) mod atomics;
 mod blocking;
+pub(crate) mod boundary;
 mod cache;
 pub(crate) mod context;
 pub(crate) mod memory_instruction;
 pub(crate) mod step;
 
+pub(crate) use super::native::out_of_line::Stepper;
 pub(crate) use super::unix_clock as clock;
 pub(crate) use super::x87_in_memory as x87;
 pub(crate) use cache::flush_instruction_cache;
@@ -19,3 +21,7 @@ pub(crate) fn bind(_base: u64) {}
 pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
     None
 }
+
+/// Functions that return 1 and 2.
+pub(crate) const CODE_TEST: Option<[[u8; 8]; 2]> =
+    Some([[0x13, 0x05, 0x10, 0x00, 0x67, 0x80, 0x00, 0x00], [0x13, 0x05, 0x20, 0x00, 0x67, 0x80, 0x00, 0x00]]);

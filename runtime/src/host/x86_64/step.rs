@@ -41,8 +41,8 @@ fn step(context: &mut libc::ucontext_t) {
     let Some(running) = running else { return };
     let pc = context::pc(context);
     if running.entrances.get().code.contains(pc) {
-        if let Some((rip, leave)) = running.safe_point(pc) {
-            return running.leave(context, rip, leave, NativeFault::Called);
+        if let Some(point) = running.safe_point(pc) {
+            return running.leave(context, pc, point, NativeFault::Called);
         }
         // SAFETY: `pc` is in code memory, from which the processor is about to fetch; `rsp` is the shadow stack there, which `popf` is about to
         // read.
