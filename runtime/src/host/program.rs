@@ -57,9 +57,11 @@ pub fn is_run_by(id: i32) -> bool {
         return std::fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == own);
     }
     let Ok(line) = std::fs::read(format!("/proc/{id}/cmdline")) else { return false };
-    let program = line.split(|&byte| byte == 0).nth(1).unwrap_or_default();
-    let program = Path::new(std::ffi::OsStr::new(std::str::from_utf8(program).unwrap_or_default()));
-    std::fs::canonicalize(program).is_ok_and(|program| program == own)
+    // The emulator leaves its own name out of what it tells a process of itself.
+    line.split(|&byte| byte == 0).take(2).any(|word| {
+        let program = Path::new(std::str::from_utf8(word).unwrap_or_default());
+        std::fs::canonicalize(program).is_ok_and(|program| program == own)
+    })
 }
 
 /// Tells this build of the running program from others: size and time of its file. (Sources that change while they are compiled can give two
