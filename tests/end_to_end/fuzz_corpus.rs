@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::hokku::hokku;
-use crate::lab::{ENGINES, lab};
+use crate::lab::{engines, lab};
 
 fn corpus(target: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -48,7 +48,7 @@ fn the_lab_answers_every_case() {
             _ => text,
         });
     }
-    for engine in ENGINES {
+    for engine in engines() {
         for (case, result) in cases.iter().zip(lab(engine, &cases)) {
             assert_ne!(result["stop"]["reason"], "killed", "{engine}: {case}\n{result}");
         }

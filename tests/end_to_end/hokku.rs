@@ -50,6 +50,12 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Those of `engines`, with their options as on the command line, that this host has.
+pub(crate) fn on_this_host(engines: &[&'static str]) -> Vec<&'static str> {
+    let has_jit = hokku_runtime::back_end().is_some();
+    engines.iter().copied().filter(|engine| has_jit || !engine.starts_with("jit")).collect()
+}
+
 /// Runs `hokku` with `args` and nothing on stdin.
 pub(crate) fn hokku(args: &[&str]) -> Ended {
     hokku_with(args, |_| {})

@@ -5,10 +5,15 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::hokku::command;
+use crate::hokku::{command, on_this_host};
 
 /// As on the command line behind `--engine`.
-pub(crate) const ENGINES: [&str; 4] = ["interp", "jit", "jit --tier 2", "jit --tier-threshold 1 --tier-at-once"];
+const ENGINES: [&str; 4] = ["interp", "jit", "jit --tier 2", "jit --tier-threshold 1 --tier-at-once"];
+
+/// Those of this host.
+pub(crate) fn engines() -> Vec<&'static str> {
+    on_this_host(&ENGINES)
+}
 
 /// Runs `cases` in one lab and returns one result a case.
 pub(crate) fn lab(engine: &str, cases: &[String]) -> Vec<Value> {
@@ -55,8 +60,8 @@ fn case(id: &str, mode: u32, code: &str, regs: Value) -> Value {
     })
 }
 
-fn both(case: &Value) -> [Value; ENGINES.len()] {
-    ENGINES.map(|engine| lab(engine, &[case.to_string()]).remove(0))
+fn both(case: &Value) -> Vec<Value> {
+    engines().into_iter().map(|engine| lab(engine, &[case.to_string()]).remove(0)).collect()
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn x87_arithmetic_in_doubles_is_a_permission() {
     let pi = |engine: &str, arithmetic: &[&str]| {
         lab_with(&options(engine, arithmetic), std::slice::from_ref(&case)).remove(0)["regs"]["fpr7"][0].clone()
     };
-    for engine in ENGINES {
+    for engine in engines() {
         assert_eq!(pi(engine, &[]), "0xc90fdaa22168c235");
     }
     assert_eq!(pi("interp", &["--x87", "f64"]), "0xc90fdaa22168c000");
@@ -100,7 +105,7 @@ fn the_processor_model_decides_what_is_an_instruction() {
     let moves = case("cmovo", 32, "0f40c1f4", json!({}));
     let mut needs = case("needs", 32, "f4", json!({}));
     needs["features"] = json!(["SSE4.2", "BMI1"]);
-    for engine in ENGINES {
+    for engine in engines() {
         let on =
             |model| lab_with(&options(engine, &["--cpu", model]), &[&counts, &moves, &needs].map(Value::to_string));
         let summary =
@@ -123,7 +128,7 @@ fn vectors_are_as_long_as_the_processor_has_them() {
     for result in both(&add) {
         assert_eq!(result["regs"]["ymm0"], json!(["0x11", "0x22", "0x33", "0x1"]), "{result}");
     }
-    for engine in ENGINES {
+    for engine in engines() {
         let plain = case("plain", 32, "f4", json!({"xmm3": ["0x1", "0x2"]}));
         let old = lab_with(&options(engine, &["--cpu", "x86-64-v2"]), &[add.to_string(), plain.to_string()]);
         assert_eq!(old[0]["stop"]["reason"], "unsupported");
@@ -225,7 +230,7 @@ fn a_bad_case_costs_only_itself() {
     let good = case("good", 64, "f4", json!({}));
     let cases =
         [endless.to_string(), "{not json".into(), unsupported.to_string(), bad_map.to_string(), good.to_string()];
-    for engine in ENGINES {
+    for engine in engines() {
         let results = lab(engine, &cases);
         let reasons: Vec<&str> = results.iter().map(|r| r["stop"]["reason"].as_str().unwrap_or("none")).collect();
         assert_eq!(reasons, ["timeout", "setup_error", "unsupported", "setup_error", "hlt"], "{engine}");

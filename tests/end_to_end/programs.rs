@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with};
+use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with, on_this_host};
 
 const ARCHES: [&str; 2] = ["x86_64", "x86"];
 /// As on the command line behind `--engine`.
@@ -19,7 +19,7 @@ fn everywhere(program: &str, args: &[&str], check: impl Fn(&str, &Ended)) {
 /// The same with more options for `hokku run`.
 fn everywhere_with(options: &[&str], program: &str, args: &[&str], check: impl Fn(&str, &Ended)) {
     for arch in ARCHES {
-        for engine in ENGINES {
+        for engine in on_this_host(&ENGINES) {
             let what = format!("{program} {args:?} ({arch}, {engine})");
             let mut line = vec!["run", "--arch", arch, "--engine"];
             line.extend(engine.split(' '));
@@ -94,7 +94,7 @@ fn hello() {
 #[test]
 fn arguments_environment_and_exit_code_pass_through() {
     for arch in ARCHES {
-        for engine in ENGINES {
+        for engine in on_this_host(&ENGINES) {
             let mut run = vec!["run", "--arch", arch, "--engine"];
             run.extend(engine.split(' '));
             run.extend(["--env", "GUEST_A=1", "--env", "GUEST_B=x y", "args"]);
@@ -190,7 +190,7 @@ fn strace_names_calls_and_stats_count() {
 fn signals_to_hokku_reach_the_guest() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         for arch in ARCHES {
-            for engine in ENGINES {
+            for engine in on_this_host(&ENGINES) {
                 let mut run = vec!["run", "--arch", arch, "--engine"];
                 run.extend(engine.split(' '));
                 run.extend(["--strace", "syscall_timer", "2000000000"]);
