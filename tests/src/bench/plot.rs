@@ -132,6 +132,7 @@ mod tests {
             tables,
             latencies: vec![],
             start_up: vec![],
+            executed: vec![],
         });
         let widths: Vec<f64> = picture
             .lines()

@@ -22,6 +22,82 @@ pub struct Report {
     pub latencies: Vec<Latency>,
     /// Starts of programs, with and without a translation cache.
     pub start_up: Vec<StartUp>,
+    /// Executed instructions on other hosts, one table a flavour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub executed: Vec<Executed>,
+}
+
+/// Executed instructions of the kernels of one flavour.
+#[derive(Debug, Serialize)]
+pub struct Executed {
+    /// What the kernels were compiled for.
+    pub flavour: String,
+    /// The hosts.
+    pub machines: Vec<String>,
+    /// One row a kernel.
+    pub rows: Vec<ExecutedRow>,
+}
+
+/// Executed instructions of one kernel, all for the same work.
+#[derive(Debug, Serialize)]
+pub struct ExecutedRow {
+    /// Its name.
+    pub kernel: String,
+    /// Of the guest.
+    pub guest: u64,
+    /// Of each host with hokku; `None` where that failed.
+    pub hokku: Vec<Option<u64>>,
+    /// Of each host with the kernel compiled for it; `None` where it cannot be.
+    pub native: Vec<Option<u64>>,
+    /// What went wrong.
+    pub errors: Vec<String>,
+}
+
+impl ExecutedRow {
+    /// For host `n`: instructions with hokku per guest instruction, and per instruction of the host's own form.
+    fn ratios(&self, n: usize) -> (Option<f64>, Option<f64>) {
+        let Some(hokku) = self.hokku[n] else { return (None, None) };
+        let per = |count: u64| hokku as f64 / count as f64;
+        (Some(per(self.guest)), self.native[n].map(per))
+    }
+
+    /// The ratios of all hosts.
+    pub fn text(&self) -> String {
+        let cell = |ratio: Option<f64>| ratio.map_or(format!("{:>7}", "-"), |r| format!("{r:>7.2}"));
+        let both = |n| {
+            let (guest, native) = self.ratios(n);
+            format!("  {}{}", cell(guest), cell(native))
+        };
+        (0..self.hokku.len()).map(both).collect()
+    }
+}
+
+impl Executed {
+    fn text(&self) -> String {
+        let mut out = format!(
+            "\nexecuted host instructions, {}: per guest instruction, per native instruction\n{:<18}",
+            self.flavour, ""
+        );
+        for machine in &self.machines {
+            let _ = write!(out, "  {machine:>14}");
+        }
+        out.push('\n');
+        for row in &self.rows {
+            let _ = writeln!(out, "{:<18}{}", row.kernel, row.text());
+        }
+        let _ = write!(out, "{:<18}", "geometric mean");
+        for n in 0..self.machines.len() {
+            let mean = |values: Vec<f64>| geometric_mean(&values);
+            let guest = mean(self.rows.iter().filter_map(|r| r.ratios(n).0).collect());
+            let native = mean(self.rows.iter().filter_map(|r| r.ratios(n).1).collect());
+            let _ = write!(out, "  {guest:>7.2}{native:>7.2}");
+        }
+        out.push('\n');
+        for row in self.rows.iter().filter(|r| !r.errors.is_empty()) {
+            let _ = writeln!(out, "{}: {}", row.kernel, row.errors.join("; "));
+        }
+        out
+    }
 }
 
 /// The kernels of one flavour.
@@ -100,6 +176,9 @@ impl Report {
                 let _ = writeln!(out, "{}: {}", row.kernel, row.errors.join("; "));
             }
         }
+        for executed in &self.executed {
+            out.push_str(&executed.text());
+        }
         for StartUp { program, native, wall, processor } in &self.start_up {
             let _ = writeln!(out, "start of {program}: native {native:.0} µs");
             for (which, (wall, processor)) in
@@ -137,8 +216,29 @@ mod tests {
             tables: vec![table],
             latencies: vec![],
             start_up: vec![],
+            executed: vec![Executed {
+                flavour: "x86_64".into(),
+                machines: vec!["riscv64".into()],
+                rows: vec![
+                    ExecutedRow {
+                        kernel: "d".into(),
+                        guest: 100,
+                        hokku: vec![Some(300)],
+                        native: vec![Some(120)],
+                        errors: vec![],
+                    },
+                    ExecutedRow {
+                        kernel: "e".into(),
+                        guest: 100,
+                        hokku: vec![None],
+                        native: vec![None],
+                        errors: vec!["riscv64: wrong output".into()],
+                    },
+                ],
+            }],
         };
         let text = report.text();
+        assert!(text.contains("3.00") && text.contains("2.50") && text.contains("e: riscv64: wrong output"), "{text}");
         assert!(text.contains("failed") && text.contains("b: jit: crash") && text.contains("4.00"), "{text}");
     }
 }

@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use clap::Parser;
 use hokku_tests::bench::build::{self, Flavour};
+use hokku_tests::bench::executed::{self, Machine};
 use hokku_tests::bench::measure::{self, Job, median};
 use hokku_tests::bench::plot;
 use hokku_tests::bench::programs::{self, Built};
@@ -36,6 +37,15 @@ struct Args {
     /// Leave out the latencies (starts, system call, ports)
     #[arg(long)]
     no_latencies: bool,
+    /// Count executed instructions under qemu instead: hosts among riscv64, riscv64-zb, riscv64-v, aarch64
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    executed: Vec<String>,
+    /// With `--executed`: run one part in so many of the kernels' usual rounds
+    #[arg(long, default_value_t = 16)]
+    share: u64,
+    /// With `--executed`: one more option of `hokku run`, for example --hokku=--x87=f64
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    hokku: Vec<String>,
     /// File for a plot of the results
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -55,7 +65,6 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: &Args) -> Result<(), String> {
-    let hokku = build::hokku()?;
     let flavours: Vec<Flavour> = if args.flavour.is_empty() {
         Flavour::ALL.to_vec()
     } else {
@@ -76,6 +85,15 @@ fn bench(args: &Args) -> Result<(), String> {
     if !flavours.contains(&Flavour::X86_64) {
         systems.clear();
     }
+    if !args.executed.is_empty() {
+        let machines = args.executed.iter().map(|name| Machine::named(name)).collect::<Result<Vec<_>, _>>()?;
+        let count = |flavour| executed::measure(&machines, flavour, &kernels, args.share.max(1), &args.hokku);
+        let executed = flavours.into_iter().map(count).collect::<Result<Vec<_>, _>>()?;
+        let (tables, latencies, start_up) = (Vec::new(), Vec::new(), Vec::new());
+        let report = Report { machine: machine(), commit: commit(), rounds: 1, tables, latencies, start_up, executed };
+        return write(args, &report);
+    }
+    let hokku = build::hokku()?;
     let native = build::native()?;
     let mut tables = Vec::new();
     let bench = Bench { args, hokku: &hokku };
@@ -99,13 +117,20 @@ fn bench(args: &Args) -> Result<(), String> {
     tables.extend(bench.table("system x86_64", Flavour::X86_64, &built)?);
     let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
     let start_up = if args.no_latencies { Vec::new() } else { startup::measure(&hokku, &native, args.rounds)? };
-    let report = Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies, start_up };
+    let executed = Vec::new();
+    let report =
+        Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies, start_up, executed };
+    write(args, &report)
+}
+
+/// Prints the report, and writes the files that were asked for.
+fn write(args: &Args, report: &Report) -> Result<(), String> {
     print!("{}", report.text());
     if let Some(file) = &args.svg {
-        fs::write(file, plot::svg(&report)).map_err(|e| format!("{}: {e}", file.display()))?;
+        fs::write(file, plot::svg(report)).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     if let Some(file) = &args.json {
-        let json = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
+        let json = serde_json::to_string_pretty(report).map_err(|e| e.to_string())?;
         fs::write(file, json + "\n").map_err(|e| format!("{}: {e}", file.display()))?;
     }
     Ok(())
