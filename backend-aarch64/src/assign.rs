@@ -3,7 +3,7 @@
 //! | guest | host |
 //! |---|---|
 //! | rax to r15, by encoding number | x0 to x15; 32-bit code has zeros in the upper halves |
-//! | status flags | N is SF, Z is ZF, C is CF, V is OF; see [`PARITY`] and [`ADJUST`] for the two others |
+//! | status flags | [`FLAG_SITE`] tells where; NZCV holds what the code at hand compares |
 //! | xmm0 to xmm15 | v0 to v15; the upper halves of ymm are in memory |
 //! | x87 and MMX | memory |
 //!
@@ -24,17 +24,15 @@ pub(crate) const SCRATCH: u8 = 17;
 pub(crate) const STATE: u8 = 19;
 /// The shadow return stack's pointer: it grows down, by pairs of guest and host return address.
 pub(crate) const SHADOW: u8 = 20;
-/// PF is the parity of this register's low byte: the latest result.
-pub(crate) const PARITY: u8 = 26;
-/// AF is bit 4 of this register and [`PARITY`], which are exclusive-ored: it is the exclusive or of the latest operands.
-pub(crate) const ADJUST: u8 = 27;
+/// What [`hokku_ir::guest::HostArea::flag_site`] holds while the thread is outside.
+pub(crate) const FLAG_SITE: u8 = 26;
 /// The link register.
 pub(crate) const LINK: u8 = 30;
 /// Zero, or the stack pointer.
 pub(crate) const ZERO: u8 = 31;
 
 /// Registers for values, in the order in which they are taken.
-pub(crate) const TEMPS: [u8; 7] = [21, 22, 23, 24, 25, 28, 29];
+pub(crate) const TEMPS: [u8; 8] = [21, 22, 23, 24, 25, 27, 28, 29];
 
 /// The host register that holds `reg`.
 pub(crate) fn home(reg: Gpr) -> u8 {
@@ -62,6 +60,8 @@ offsets! {
     CALLOUT_FN = host.callout_fn;
     CALLOUT_CONTEXT = host.callout_context;
     CALLOUT_RESULT = host.callout_result;
+    REGISTERS = host.registers;
+    HOST_FLAG_SITE = host.flag_site;
 }
 
 /// Offset of `reg` in the state.
@@ -90,6 +90,14 @@ pub(crate) fn slot_offset(slot: u8) -> i32 {
 }
 
 /// Offset of operand `n` of a callout.
-pub(crate) fn callout_arg_offset(n: usize) -> i32 {
+pub(crate) const fn callout_arg_offset(n: usize) -> i32 {
     (offset_of!(CpuState, host) + offset_of!(HostArea, callout_args) + 32 * n) as i32
 }
+
+/// Offset of vector spill slot `slot`, 32 bytes.
+pub(crate) const fn vector_slot_offset(slot: u8) -> i32 {
+    (offset_of!(CpuState, host) + offset_of!(HostArea, vector_spill)) as i32 + 32 * slot as i32
+}
+
+// Vectors are moved by instructions whose offsets are multiples of 16.
+const _: () = assert!(callout_arg_offset(0) % 16 == 0 && CALLOUT_RESULT % 16 == 0 && vector_slot_offset(0) % 16 == 0);

@@ -8,17 +8,29 @@
 //! | `asm`, `immediate`, `integer`, `access` | instructions to words |
 
 mod access;
+mod arith;
 mod asm;
 mod assign;
+mod callout;
+mod control;
 #[cfg(test)]
 mod encoding_tests;
 mod features;
+mod flag_uses;
+mod flags;
 mod immediate;
 mod integer;
+mod lower;
+mod memory;
+mod simd;
+mod state;
 mod stubs;
+mod table;
+mod vector;
+mod vector_values;
 
-use hokku_ir::CpuMode;
-use hokku_ir::backend::Stubs;
+use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
+use hokku_ir::{CpuMode, Region, X87Arithmetic};
 
 pub use features::{Features, UnknownFeature};
 
@@ -33,15 +45,58 @@ impl Aarch64 {
     pub fn new(features: Features) -> Self {
         Aarch64 { features }
     }
+}
 
-    /// The features that it uses.
-    pub fn features(&self) -> Features {
-        self.features
+impl Backend for Aarch64 {
+    fn name(&self) -> &'static str {
+        "aarch64"
     }
 
-    /// The code that all regions of `mode` share.
-    pub fn stubs(&self, mode: CpuMode) -> Stubs {
+    fn fingerprint(&self) -> String {
+        format!("{:?}", self.features)
+    }
+
+    fn passes(&self) -> &'static [&'static str] {
+        &["state_forwarding", "constant_folding", "flag_liveness", "dead_code", "memory_order"]
+    }
+
+    fn needs_order(&self) -> bool {
+        true
+    }
+
+    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
+        wanted
+    }
+
+    fn stubs(&self, mode: CpuMode) -> Stubs {
         stubs::stubs(mode)
+    }
+
+    fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {
+        lower::compile(region, self.features, tier)
+    }
+
+    /// `b` and `bl` reach 128 MiB.
+    fn branch_word(&self, site: u64, target: u64, is_call: bool) -> Option<u32> {
+        let distance = target.wrapping_sub(site) as i64;
+        let op = if is_call { 0x9400_0000 } else { 0x1400_0000 };
+        (-(1 << 27)..1 << 27).contains(&distance).then(|| op | (distance >> 2) as u32 & 0x3ff_ffff)
+    }
+
+    /// The place is a `b` or `bl`.
+    fn set_stub_distance(&self, place: &mut [u8], distance: i64) {
+        let op = u32::from_le_bytes([place[0], place[1], place[2], place[3]]) & 0xfc00_0000;
+        assert!((-(1 << 27)..1 << 27).contains(&distance), "the stubs are out of reach");
+        place[..4].copy_from_slice(&(op | (distance >> 2) as u32 & 0x3ff_ffff).to_le_bytes());
+    }
+
+    /// The place is an `adr` of itself, and `movz` and `movk` of the distance.
+    fn set_counter_distance(&self, place: &mut [u8], distance: i64) {
+        for (n, half) in [distance as u16, (distance >> 16) as u16].into_iter().enumerate() {
+            let at = 4 + 4 * n;
+            let op = u32::from_le_bytes([place[at], place[at + 1], place[at + 2], place[at + 3]]) & !(0xffff << 5);
+            place[at..at + 4].copy_from_slice(&(op | u32::from(half) << 5).to_le_bytes());
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::access::{Piece, Place};
 use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::immediate::bitmask;
-use crate::integer::{Extend, Logic, Shift, Sum};
+use crate::integer::{Extend, Logic, Sum};
 
 /// The registers that a function must leave as they are, in pairs.
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
@@ -73,68 +73,31 @@ impl Builder {
         }
     }
 
-    /// NZCV, [`PARITY`] and [`ADJUST`] from the state. Uses the scratch registers.
-    fn load_flags(&mut self) {
-        let (f, t) = (SCRATCH, PARITY);
-        self.asm.load(Piece::W, f, STATE, STATUS_FLAGS);
-        // SF and ZF are bits 7 and 6, N and Z bits 31 and 30.
-        self.and_bits(t, f, 0xc0);
-        self.asm.lsl(Size::W, t, t, 24);
-        self.and_bits(ADJUST, f, 1);
-        self.asm.logic_shifted(Logic::Orr, Size::W, t, t, ADJUST, Shift::Lsl, 29);
-        self.and_bits(ADJUST, f, 1 << 11);
-        self.asm.logic_shifted(Logic::Orr, Size::W, t, t, ADJUST, Shift::Lsl, 17);
-        self.asm.write_nzcv(t);
-        // A byte with one bit set has odd parity.
-        self.asm.ubfx(Size::W, PARITY, f, 2, 1);
-        self.xor_bits(PARITY, PARITY, 1);
-        self.and_bits(ADJUST, f, 0x10);
-        self.asm.logic(Logic::Eor, Size::W, ADJUST, ADJUST, PARITY);
-    }
-
-    /// The reverse. NZCV stays; [`PARITY`], [`ADJUST`] and the scratch registers do not.
-    fn save_flags(&mut self) {
-        let (f, t) = (SCRATCH, TARGET);
-        self.asm.read_nzcv(t);
-        self.asm.logic(Logic::Eor, Size::W, ADJUST, ADJUST, PARITY);
-        self.and_bits(f, ADJUST, 0x10);
-        for by in [4, 2, 1] {
-            self.asm.logic_shifted(Logic::Eor, Size::W, PARITY, PARITY, PARITY, Shift::Lsr, by);
-        }
-        self.xor_bits(PARITY, PARITY, 1);
-        self.asm.bfi(Size::W, f, PARITY, 2, 1);
-        self.asm.ubfx(Size::W, PARITY, t, 29, 1);
-        self.asm.bfi(Size::W, f, PARITY, 0, 1);
-        self.asm.ubfx(Size::W, PARITY, t, 30, 2);
-        self.asm.bfi(Size::W, f, PARITY, 6, 2);
-        self.asm.ubfx(Size::W, PARITY, t, 28, 1);
-        self.asm.bfi(Size::W, f, PARITY, 11, 1);
-        self.asm.store(Piece::W, f, STATE, STATUS_FLAGS);
-    }
-
     fn and_bits(&mut self, d: u8, n: u8, mask: u64) {
         let bits = bitmask(Size::W, mask).expect("a run of ones");
         self.asm.logic_bits(Logic::And, Size::W, d, n, bits);
     }
 
-    fn xor_bits(&mut self, d: u8, n: u8, mask: u64) {
-        let bits = bitmask(Size::W, mask).expect("a run of ones");
-        self.asm.logic_bits(Logic::Eor, Size::W, d, n, bits);
-    }
-
     /// Everything of the guest's into registers. The scratch registers change.
     fn load_guest(&mut self) {
-        self.load_flags();
         self.vectors(true);
         self.gprs(true);
         self.load(SHADOW, SHADOW_SP);
+        self.load(FLAG_SITE, HOST_FLAG_SITE);
     }
 
     fn save_guest(&mut self) {
         self.gprs(false);
         self.save(SHADOW_SP, SHADOW);
-        self.save_flags();
+        self.save(HOST_FLAG_SITE, FLAG_SITE);
         self.vectors(false);
+    }
+
+    /// Keeps what recipes may read.
+    fn save_registers(&mut self) {
+        for n in (0..16).chain(21..26).chain(27..30) {
+            self.asm.store(Piece::X, n, STATE, REGISTERS + 8 * i32::from(n));
+        }
     }
 
     fn enter(&mut self) {
@@ -200,6 +163,9 @@ impl Builder {
             (StubId::LeaveLink, ExitReason::Link),
         ] {
             self.entry(id);
+            if reason == ExitReason::Fault {
+                self.save_registers();
+            }
             self.reason(reason);
             if id != StubId::LeaveLink {
                 self.asm.b(leave);
@@ -226,6 +192,7 @@ impl Builder {
     fn callout(&mut self) {
         self.entry(StubId::Callout);
         self.save(EXIT_SITE, LINK);
+        self.save_registers();
         self.save_guest();
         self.asm.load(Piece::W, SCRATCH, STATE, HOST_FLOAT_CONTROL);
         self.asm.write_fpcr(SCRATCH);

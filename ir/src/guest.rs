@@ -221,12 +221,16 @@ pub struct HostArea {
     pub callout_fn: u64,
     /// The runtime's context pointer for `callout_fn`.
     pub callout_context: u64,
+    /// Makes what follows start at a multiple of 16 bytes of the state: hosts move vectors there.
+    pub alignment: u64,
     /// Operands of a callout, in order, 32 bytes each (vectors fill them, integers the low 8).
     pub callout_args: [[u64; 4]; 6],
     /// Result of a callout.
     pub callout_result: [u64; 4],
     /// Spill slots of the region that runs.
     pub spill: [u64; 64],
+    /// The same for vectors, of back ends that keep them apart.
+    pub vector_spill: [[u64; 4]; 32],
     /// Host integer registers by number, as they were when the thread left its code or called out: of back ends that keep flags as recipes.
     pub registers: [u64; 32],
     /// Where the guest's status flags are to be computed after the fact: host address of the [`crate::backend::FlagSite`] that tells how; bit 0 says
@@ -299,9 +303,11 @@ impl CpuState {
                 x87_in_host: 0,
                 callout_fn: 0,
                 callout_context: 0,
+                alignment: 0,
                 callout_args: [[0; 4]; 6],
                 callout_result: [0; 4],
                 spill: [0; 64],
+                vector_spill: [[0; 4]; 32],
                 registers: [0; 32],
                 flag_site: 0,
             },

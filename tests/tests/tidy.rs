@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("runtime", &["ir", "frontend", "backend-x86_64"]),
     ("syscall-bridge", &["ir", "runtime"]),
     ("cli", &["ir", "frontend", "runtime", "syscall-bridge"]),
-    ("tests", &["ir", "frontend", "backend-x86_64", "runtime", "syscall-bridge", "cli"]),
+    ("tests", &["ir", "frontend", "backend-x86_64", "backend-aarch64", "runtime", "syscall-bridge", "cli"]),
 ];
 
 /// Folders in which `unsafe` may stand; `tests` holds the native oracle.

@@ -1,0 +1,398 @@
+//! Integer arithmetic: sums, logic, shifts, products, extensions.
+
+use hokku_ir::lowering::UpperBits;
+use hokku_ir::{Op, Value, Width};
+
+use crate::asm::Size;
+use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::flags::{ALL_BUT_PARITY, Sense, Test};
+use crate::immediate::{add_immediate, bitmask};
+use crate::integer::{Logic, Shift, Sum};
+use crate::lower::Lowering;
+
+/// `value` of width `w` as a signed number.
+fn signed(w: Width, value: u64) -> i64 {
+    let unused = 64 - w.bits();
+    (value << unused) as i64 >> unused
+}
+
+impl Lowering<'_> {
+    /// `add` and `sub`, with flags in NZCV where those are wanted.
+    pub(crate) fn sum(&mut self, dst: Value, subtract: bool, w: Width, a: Value, b: Value) {
+        let carried = self.carried[self.at as usize];
+        let size = Size::of(w);
+        // A constant comes last.
+        let (a, b) = if !subtract && self.constant_of(a).is_some() { (b, a) } else { (a, b) };
+        if let Some(c) = carried {
+            let ra = self.reg(a);
+            if subtract {
+                let constant = self.constant_of(b).filter(|_| ra != ZERO);
+                let rb = if constant.is_none() { self.reg(b) } else { ZERO };
+                let d = self.dest(dst);
+                match constant {
+                    Some(n) => self.subtract_constant(size, d, ra, n & w.mask()),
+                    None => self.asm.add(Sum::Subs, size, d, ra, rb),
+                }
+            } else {
+                let imm = self.constant_of(b).filter(|_| ra != ZERO).and_then(|n| add_immediate(n & w.mask()));
+                let rb = if imm.is_none() { self.reg(b) } else { ZERO };
+                let d = self.dest(dst);
+                match imm {
+                    Some(imm) => self.asm.add_imm(Sum::Adds, size, d, ra, imm),
+                    None => self.asm.add(Sum::Adds, size, d, ra, rb),
+                }
+            }
+            let sense = if subtract { Sense::Inverted } else { Sense::Direct };
+            self.compared(c.flags, sense, ALL_BUT_PARITY);
+            return self.define_as(dst, w);
+        }
+        if let Some(n) = self.constant_of(b)
+            && self.constant_of(a).is_none()
+        {
+            let ra = self.reg(a);
+            let n = if subtract { signed(w, n).wrapping_neg() } else { signed(w, n) };
+            let d = self.dest(dst);
+            self.add_constant(size, d, ra, n);
+            return self.define_as(dst, w);
+        }
+        let (ra, rb) = (self.reg(a), self.reg(b));
+        let d = self.dest(dst);
+        self.asm.add(if subtract { Sum::Sub } else { Sum::Add }, size, d, ra, rb);
+        self.define_as(dst, w);
+    }
+
+    /// `adc` and `sbb`.
+    pub(crate) fn sum_with_carry(&mut self, dst: Value, subtract: bool, w: Width, a: Value, b: Value, f: Value) {
+        let size = Size::of(w);
+        let sense = if subtract { Sense::Inverted } else { Sense::Direct };
+        // The carry first: it may take a callout, which keeps no register.
+        self.carry_in(f, sense);
+        let (ra, rb) = (self.reg(a), self.reg(b));
+        let d = self.dest(dst);
+        let op = match (subtract, self.carried[self.at as usize].is_some()) {
+            (false, false) => Sum::Add,
+            (false, true) => Sum::Adds,
+            (true, false) => Sum::Sub,
+            (true, true) => Sum::Subs,
+        };
+        self.asm.adc(op, size, d, ra, rb);
+        if let Some(c) = self.carried[self.at as usize] {
+            self.compared(c.flags, sense, ALL_BUT_PARITY);
+        }
+        self.define_as(dst, w);
+    }
+
+    /// `and`, `or`, `xor`.
+    pub(crate) fn logic(&mut self, dst: Value, op: Logic, w: Width, a: Value, b: Value) {
+        let carried = self.carried[self.at as usize];
+        let op = if carried.is_some() { Logic::Ands } else { op };
+        let size = Size::of(w);
+        let (a, b) = if self.constant_of(a).is_some() { (b, a) } else { (a, b) };
+        let zero = match op {
+            Logic::And | Logic::Ands => self.is_clean(a, w) || self.is_clean(b, w),
+            _ => self.is_clean(a, w) && self.is_clean(b, w),
+        };
+        let ra = self.reg(a);
+        let bits = self.constant_of(b).and_then(|n| {
+            let n = n & w.mask();
+            // What is above the width does not matter.
+            bitmask(size, n).or_else(|| bitmask(size, n | !w.mask()).filter(|_| w < Width::W32))
+        });
+        let clean_bits = self.constant_of(b).is_some_and(|n| bitmask(size, n & w.mask()).is_some());
+        let rb = if bits.is_none() { self.reg(b) } else { ZERO };
+        let d = self.dest(dst);
+        match bits {
+            Some(bits) => self.asm.logic_bits(op, size, d, ra, bits),
+            None => self.asm.logic(op, size, d, ra, rb),
+        }
+        if let Some(c) = carried {
+            self.compared(c.flags, Sense::Direct, ALL_BUT_PARITY);
+        }
+        let zero = w == Width::W32 || zero && (bits.is_none() || clean_bits);
+        self.define(dst, if zero { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+    }
+
+    fn is_clean(&self, v: Value, w: Width) -> bool {
+        if self.constant_of(v).is_some() {
+            return true;
+        }
+        let root = self.plan.root(v);
+        let info = self.plan.info(root);
+        !info.deferred && info.op.result_type().width() == Some(w) && self.values.upper(root).zero
+    }
+
+    /// `not`.
+    pub(crate) fn invert(&mut self, dst: Value, w: Width, a: Value) {
+        let ra = self.reg(a);
+        let d = self.dest(dst);
+        self.asm.logic(Logic::Orn, Size::of(w), d, ZERO, ra);
+        self.define_as(dst, w);
+    }
+
+    /// `mul`.
+    pub(crate) fn multiply(&mut self, dst: Value, w: Width, a: Value, b: Value) {
+        let (ra, rb) = (self.reg(a), self.reg(b));
+        let d = self.dest(dst);
+        self.asm.madd(Size::of(w), d, ra, rb, ZERO);
+        self.define_as(dst, w);
+    }
+
+    /// `mul_high_u` and `mul_high_s`.
+    pub(crate) fn multiply_high(&mut self, dst: Value, is_signed: bool, w: Width, a: Value, b: Value) {
+        if w == Width::W64 {
+            let (ra, rb) = (self.reg(a), self.reg(b));
+            let d = self.dest(dst);
+            self.asm.mulh(is_signed, d, ra, rb);
+            return self.define(dst, UpperBits::UNKNOWN);
+        }
+        let (ra, rb) = if is_signed {
+            (self.sign_extended(a, w, Size::W), self.sign_extended(b, w, Size::W))
+        } else {
+            (self.zero_extended(a, w), self.zero_extended(b, w))
+        };
+        let d = self.dest(dst);
+        self.asm.mull(is_signed, d, ra, rb);
+        self.asm.lsr(Size::X, d, d, w.bits() as u8);
+        // Of 32-bit factors the upper half of the register is zero.
+        self.define(dst, if w == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+    }
+
+    /// Shifts `a` as flags op `op` does, by the constant `n`, to `d`.
+    pub(crate) fn shift_constant_to(&mut self, d: u8, op: &Op, w: Width, a: Value, n: u8) {
+        let shift = match op {
+            Op::ShlFlags { .. } => Shift::Lsl,
+            Op::ShrFlags { .. } => Shift::Lsr,
+            _ => Shift::Asr,
+        };
+        let r = match shift {
+            Shift::Lsl => self.reg(a),
+            Shift::Lsr => self.zero_extended(a, w),
+            _ => self.sign_extended(a, w, Size::of(w)),
+        };
+        self.shift_by(shift, Size::of(w), d, r, n);
+    }
+
+    /// By less than the size, which is not below the width.
+    fn shift_by(&mut self, shift: Shift, size: Size, d: u8, r: u8, n: u8) {
+        match shift {
+            Shift::Lsl => self.asm.lsl(size, d, r, n),
+            Shift::Lsr => self.asm.lsr(size, d, r, n),
+            _ => self.asm.asr(size, d, r, n),
+        }
+    }
+
+    /// `shl`, `shr`, `sar`. Counts are below the host's size already.
+    pub(crate) fn shift_value(&mut self, dst: Value, shift: Shift, w: Width, a: Value, n: Value) {
+        let size = Size::of(w);
+        let r = match shift {
+            Shift::Lsl => self.reg(a),
+            Shift::Lsr => self.zero_extended(a, w),
+            _ => self.sign_extended(a, w, size),
+        };
+        if let Some(n) = self.constant_of(n) {
+            let d = self.dest(dst);
+            self.shift_by(shift, size, d, r, (n & 63) as u8 & (size.bits() - 1));
+        } else {
+            // Counts of narrow values are below 32: the host's own mask does not cut them.
+            let rn = self.reg(n);
+            let d = self.dest(dst);
+            self.asm.shift_reg(shift, size, d, r, rn);
+        }
+        let zero = w == Width::W32 || shift == Shift::Lsr && w < Width::W32;
+        self.define(dst, if zero { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+    }
+
+    /// `rotl`, `rotr`.
+    pub(crate) fn rotate(&mut self, dst: Value, left: bool, w: Width, a: Value, n: Value) {
+        let (size, bits) = (Size::of(w), w.bits() as u8);
+        let mut r = self.reg(a);
+        if w < Width::W32 {
+            // The value twice, or four times, fills the register.
+            let t = self.temp();
+            self.asm.ubfx(Size::W, t, r, 0, bits);
+            if w == Width::W8 {
+                self.asm.logic_shifted(Logic::Orr, Size::W, t, t, t, Shift::Lsl, 8);
+            }
+            self.asm.logic_shifted(Logic::Orr, Size::W, t, t, t, Shift::Lsl, 16);
+            r = t;
+        }
+        if let Some(n) = self.constant_of(n) {
+            let n = (n & u64::from(bits - 1)) as u8;
+            let n = if left { (size.bits() - n) % size.bits() } else { n };
+            let d = self.dest(dst);
+            self.asm.extr(size, d, r, r, n);
+        } else {
+            let rn = self.reg(n);
+            let mut by = rn;
+            if left {
+                self.asm.add(Sum::Sub, Size::W, SCRATCH, ZERO, rn);
+                by = SCRATCH;
+            }
+            let d = self.dest(dst);
+            self.asm.shift_reg(Shift::Ror, size, d, r, by);
+        }
+        self.define_as(dst, w);
+    }
+
+    /// `shld`, `shrd` of 32 and 64 bits by a constant. False where the runtime must do it.
+    pub(crate) fn double_shift(&mut self, dst: Value, left: bool, w: Width, a: Value, b: Value, n: Value) -> bool {
+        let size = Size::of(w);
+        let (Some(n), true) = (self.constant_of(n), w >= Width::W32) else { return false };
+        let n = (n & 63) as u8 & (size.bits() - 1);
+        let (ra, rb) = (self.reg(a), self.reg(b));
+        let d = self.dest(dst);
+        match (n, left) {
+            (0, _) => self.asm.mov(size, d, ra),
+            (_, true) => self.asm.extr(size, d, ra, rb, size.bits() - n),
+            (_, false) => self.asm.extr(size, d, rb, ra, n),
+        }
+        self.define_as(dst, w);
+        true
+    }
+
+    /// `extend_zero`, `extend_sign`.
+    pub(crate) fn extend(&mut self, dst: Value, is_signed: bool, from: Width, to: Width, v: Value) {
+        let r = self.reg(v);
+        let d = self.dest(dst);
+        if is_signed {
+            let size = Size::of(to);
+            if Size::of(from) == size && from >= Width::W32 {
+                self.asm.mov(size, d, r);
+            } else {
+                self.asm.sbfx(size, d, r, 0, from.bits() as u8);
+            }
+            return self.define_as(dst, to);
+        }
+        self.zero_extend_to(d, r, from);
+        self.define(dst, UpperBits::ZERO);
+    }
+
+    /// Whether `v` is computed where it is used, which may change NZCV.
+    fn is_put_off(&self, v: Value) -> bool {
+        self.constant_of(v).is_none() && self.plan.info(self.plan.root(v)).deferred
+    }
+
+    /// `select`.
+    pub(crate) fn select_value(&mut self, dst: Value, w: Width, c: Value, a: Value, b: Value) {
+        let early = [a, b].map(|v| self.is_put_off(v).then(|| self.reg(v)));
+        let test = self.test_value(c);
+        let ra = early[0].unwrap_or_else(|| self.reg(a));
+        let rb = early[1].unwrap_or_else(|| self.reg(b));
+        let size = Size::of(w);
+        if let Test::Constant(yes) = test {
+            let d = self.dest(dst);
+            self.asm.mov(size, d, if yes { ra } else { rb });
+            return self.define_as(dst, w);
+        }
+        let cc = self.to_host(test);
+        let d = self.dest(dst);
+        self.asm.csel(size, d, ra, rb, cc);
+        self.define_as(dst, w);
+    }
+
+    /// `compare`.
+    pub(crate) fn comparison(&mut self, dst: Value, op: hokku_ir::IntCmp, w: Width, a: Value, b: Value) {
+        let test = self.test_comparison(op, w, a, b);
+        let d = self.dest(dst);
+        self.set_by(d, test);
+        self.define(dst, UpperBits::BOTH);
+    }
+
+    /// `byte_swap`.
+    pub(crate) fn swap_bytes(&mut self, dst: Value, w: Width, a: Value) {
+        let r = self.reg(a);
+        let d = self.dest(dst);
+        self.asm.rev(Size::of(w), d, r);
+        self.define_as(dst, w);
+    }
+
+    /// `count_leading_zeros`, `count_trailing_zeros`.
+    pub(crate) fn count_zeros(&mut self, dst: Value, leading: bool, w: Width, a: Value) {
+        let size = Size::of(w);
+        if leading {
+            let r = self.zero_extended(a, w);
+            let d = self.dest(dst);
+            self.asm.clz(size, d, r);
+            if w < Width::W32 {
+                self.asm.add_imm(Sum::Sub, Size::W, d, d, 32 - w.bits());
+            }
+        } else {
+            let mut r = self.reg(a);
+            if w < Width::W32 {
+                // A one above the width ends the search.
+                let bits = bitmask(Size::W, 1 << w.bits()).unwrap_or(0);
+                self.asm.logic_bits(Logic::Orr, Size::W, SCRATCH, r, bits);
+                r = SCRATCH;
+            }
+            let d = self.dest(dst);
+            self.asm.rbit(size, d, r);
+            self.asm.clz(size, d, d);
+        }
+        self.define(dst, UpperBits::ZERO);
+    }
+
+    /// `bit_scan_forward`, `bit_scan_reverse`.
+    pub(crate) fn bit_scan(&mut self, dst: Value, forward: bool, w: Width, a: Value, zero: Value) {
+        let size = Size::of(w);
+        let r = self.zero_extended(a, w);
+        let rz = self.reg(zero);
+        if forward {
+            self.asm.rbit(size, TARGET, r);
+            self.asm.clz(size, TARGET, TARGET);
+        } else {
+            self.asm.clz(size, TARGET, r);
+            let bits = bitmask(Size::W, u64::from(size.bits()) - 1).unwrap_or(0);
+            self.asm.logic_bits(Logic::Eor, Size::W, TARGET, TARGET, bits);
+        }
+        self.compared = None;
+        self.asm.logic(Logic::Ands, size, ZERO, r, r);
+        let d = self.dest(dst);
+        self.asm.csel(size, d, rz, TARGET, crate::asm::Cc::Eq);
+        self.define_as(dst, w);
+    }
+
+    /// `div_u`, `div_s` and their remainders, where the upper half of the dividend is the lower one's extension. Otherwise the runtime does it.
+    pub(crate) fn divide(
+        &mut self,
+        dst: Value,
+        (is_signed, remainder): (bool, bool),
+        w: Width,
+        (high, low, d): (Value, Value, Value),
+    ) -> bool {
+        if w < Width::W32 {
+            return false;
+        }
+        let size = Size::of(w);
+        let (rh, rl, rd) = (self.reg(high), self.reg(low), self.reg(d));
+        // What the runtime's way does to values must be done on the other way as well.
+        self.spill_vectors();
+        self.reserve();
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.asm.cbz(size, rd, slow);
+        if is_signed {
+            // The quotient of the smallest number by minus one does not fit: left to the runtime with all by minus one.
+            self.asm.logic_shifted(Logic::Eor, size, SCRATCH, rh, rl, Shift::Asr, size.bits() - 1);
+            self.asm.cbnz(size, SCRATCH, slow);
+            self.asm.logic(Logic::Orn, size, SCRATCH, ZERO, rd);
+            self.asm.cbz(size, SCRATCH, slow);
+            self.asm.sdiv(size, TARGET, rl, rd);
+        } else {
+            self.asm.cbnz(size, rh, slow);
+            self.asm.udiv(size, TARGET, rl, rd);
+        }
+        if remainder {
+            self.asm.msub(size, TARGET, TARGET, rd, rl);
+        }
+        self.asm.b(done);
+        self.asm.bind(slow);
+        let op = self.block.insts[self.at as usize].op;
+        self.call_out(op);
+        self.asm.load(crate::access::Piece::X, TARGET, crate::assign::STATE, crate::assign::CALLOUT_RESULT);
+        self.asm.bind(done);
+        self.compared = None;
+        let to = self.dest(dst);
+        self.asm.mov(size, to, TARGET);
+        self.define_as(dst, w);
+        true
+    }
+}

@@ -1,0 +1,108 @@
+//! Ops that the runtime evaluates: operands go to memory, the shared stub saves guest state and calls.
+
+use hokku_ir::backend::{Callout, LazyState, StubId};
+use hokku_ir::lowering::{UpperBits, count_is_known};
+use hokku_ir::{Effects, Gpr, Op, Type, Value};
+
+use crate::access::Piece;
+use crate::assign::{CALLOUT_RESULT, STATE, ZERO, callout_arg_offset};
+use crate::lower::Lowering;
+
+impl Lowering<'_> {
+    /// Lowers `op`, whose result is `dst`, by a callout.
+    pub(crate) fn callout(&mut self, dst: Value, op: Op) {
+        self.call_out(op);
+        match op.result_type() {
+            Type::Void => {}
+            ty if ty.width().is_some() || ty == Type::Flags => {
+                let d = self.dest(dst);
+                self.asm.load(Piece::X, d, STATE, CALLOUT_RESULT);
+                self.define(dst, UpperBits::ZERO);
+            }
+            Type::V256 => {
+                let slot = self.vectors.take_slot();
+                let t = self.vec_temp();
+                for half in 0..2 {
+                    self.asm.load(Piece::Q, t, STATE, CALLOUT_RESULT + 16 * half);
+                    self.asm.store(Piece::Q, t, STATE, crate::assign::vector_slot_offset(slot) + 16 * half);
+                }
+                self.vectors.in_slot(dst, slot);
+            }
+            _ => {
+                let d = self.vec_dest(dst);
+                self.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT);
+            }
+        }
+    }
+
+    /// Evaluates `op`, which gives an integer or flags, for the op at hand; the result is in a locked register.
+    pub(crate) fn evaluate_now(&mut self, op: Op) -> u8 {
+        self.call_out(op);
+        let t = self.temp();
+        self.asm.load(Piece::X, t, STATE, CALLOUT_RESULT);
+        t
+    }
+
+    /// The call alone: the result is in memory.
+    pub(crate) fn call_out(&mut self, op: Op) {
+        let mut operands = Vec::new();
+        let mut numbered = op;
+        numbered.map_values(&mut |v| {
+            operands.push(v);
+            Value(operands.len() as u32 - 1)
+        });
+        // Operands that are computed for this op call out themselves.
+        // A shift that does shift replaces all older flags.
+        let drops_older = count_is_known(&op, |n| self.constant_of(n));
+        let mut words = Vec::new();
+        for v in &operands {
+            words.push(match self.is_flags(*v) {
+                true if drops_older => Some(ZERO),
+                true => Some(self.flags_word(*v)),
+                false => None,
+            });
+        }
+        for (n, v) in operands.iter().enumerate() {
+            let to = callout_arg_offset(n);
+            let ty = self.plan.info(*v).op.result_type();
+            if let Some(word) = words[n] {
+                self.asm.store(Piece::X, word, STATE, to);
+                self.values.unlock(word);
+            } else if ty.width().is_some() {
+                let r = self.reg(*v);
+                self.asm.store(Piece::X, r, STATE, to);
+                self.values.unlock(r);
+            } else if ty == Type::V256 {
+                let t = self.vec_temp();
+                for half in 0..2 {
+                    self.load_half(t, *v, half);
+                    self.asm.store(Piece::Q, t, STATE, to + 16 * i32::from(half));
+                }
+            } else {
+                let r = self.vec_reg(*v);
+                self.asm.store(Piece::Q, r, STATE, to);
+            }
+        }
+        let fx = op.effects();
+        if fx.contains(Effects::writes_state) {
+            // What the flags at hand are made of is still needed.
+            self.values.start(self.at.saturating_sub(1));
+            for g in Gpr::ALL {
+                self.values.overwrite(*g, None, &mut self.plan, &mut self.asm);
+            }
+            self.values.start(self.at);
+            self.keep_vectors();
+        }
+        self.spill_vectors();
+        self.compared = None;
+        // Where the flags at hand cannot be seen, the runtime deals with those of the block's start alone.
+        let sees_flags = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
+        let lazy = if sees_flags || fx.contains(Effects::may_fault) { self.lazy() } else { LazyState::default() };
+        self.to_stub(StubId::Callout, true);
+        self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc, lazy });
+    }
+
+    fn is_flags(&self, v: Value) -> bool {
+        self.plan.info(v).op.result_type() == Type::Flags
+    }
+}

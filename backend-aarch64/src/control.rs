@@ -1,0 +1,401 @@
+//! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
+
+use hokku_ir::backend::{FlagSite, HotExit, Link, ReturnPad, Stop, StopKind, StubId, Tier};
+use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, RecipeStep};
+use hokku_ir::{BlockId, Exit, GuestAddr, Op, Target, Trap, Value, Width};
+
+use crate::access::{Piece, Place};
+use crate::asm::{Label, Size};
+use crate::assign::*;
+use crate::flags::Test;
+use crate::integer::{Extend, Logic, Sum};
+use crate::lower::Lowering;
+
+/// Code that is written behind all blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cold {
+    /// Leaves for the target of link number `n`.
+    Link { label: Label, n: usize },
+    /// Counts back edge number `n` and goes on to block `to`.
+    BackEdge { label: Label, n: usize, to: BlockId },
+    /// To a shared stub.
+    Stub { label: Label, stub: StubId },
+    /// A return to another place than the expected one: that in the register.
+    ReturnMiss { label: Label, target: u8 },
+    /// Leaves at guest instruction `at` because its code has changed.
+    Stale { label: Label, at: GuestAddr },
+    /// Where computed jumps enter block `id` (number `n` of the list of entries).
+    Checked { id: BlockId, label: Label, n: usize },
+}
+
+impl Lowering<'_> {
+    /// Whether somebody may see the flags at `exit`.
+    pub(crate) fn exit_sees_flags(&self, exit: &Exit) -> bool {
+        crate::flag_uses::exit_sees(exit, &self.sees_flags)
+    }
+
+    /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
+    pub(crate) fn exit(&mut self, next: Option<BlockId>) {
+        let exit = self.block.exit;
+        if self.exit_sees_flags(&exit) {
+            self.leave_flags();
+        }
+        match exit {
+            Exit::Jump { to } => self.jump(None, to, next),
+            Exit::Branch { cond, taken, next: otherwise } => self.branch(cond, taken, otherwise, next),
+            Exit::Indirect { target } => {
+                self.target(target);
+                self.computed_jump();
+            }
+            Exit::Dispatch { target } => {
+                self.target(target);
+                self.to_stub(StubId::JumpMiss, false);
+            }
+            Exit::Call { to, ret, ret_block } => {
+                let pad = self.push_return(ret);
+                self.call(to);
+                self.return_pad(pad, ret, ret_block, next);
+            }
+            Exit::IndirectCall { target, ret, ret_block } => {
+                self.target(target);
+                let pad = self.push_return(ret);
+                let over = self.asm.label();
+                // The host's prediction of returns wants a `bl`.
+                self.asm.bl(over);
+                self.return_pad(pad, ret, ret_block, None);
+                self.asm.bind(over);
+                self.computed_jump();
+            }
+            Exit::Return { target } => self.return_to(target),
+            Exit::Syscall { kind, at, next } => self.stop(StopKind::Syscall(kind), at, next),
+            Exit::Trap { trap, at, next } => self.stop(StopKind::Trap(trap), at, next),
+        }
+    }
+
+    /// Says where the guest's flags are: `flag_site`, and operands in slots of their own.
+    fn leave_flags(&mut self) {
+        let node = self.plan.flags_at(self.at as usize);
+        if self.plan.node(node) == FlagsNode::Entry {
+            return;
+        }
+        let mut recipe = self.values.recipe(&self.plan, node);
+        if recipe.reads_before() {
+            // The older flags, at their EFLAGS places, become those of record.
+            let (compared, kept) = (self.compared, self.temp());
+            self.asm.read_nzcv(kept);
+            let word = self.evaluate_now(Op::GetFlags {});
+            self.asm.store(Piece::W, word, STATE, STATUS_FLAGS);
+            self.asm.write_nzcv(kept);
+            self.values.unlock(word);
+            self.values.unlock(kept);
+            self.compared = compared;
+        }
+        let mut moved: Vec<RecipeStep> = Vec::new();
+        for step in &mut recipe.steps {
+            if !matches!(step, RecipeStep::Register(_) | RecipeStep::Slot(_)) {
+                continue;
+            }
+            let known = moved.iter().position(|m| m == step);
+            let n = known.unwrap_or(moved.len()) as u8;
+            if known.is_none() {
+                moved.push(*step);
+            }
+            *step = RecipeStep::Slot(FLAG_SLOTS + n);
+        }
+        let mut n = 0;
+        while n < moved.len() {
+            let to = slot_offset(FLAG_SLOTS + n as u8);
+            match (moved[n], moved.get(n + 1)) {
+                (RecipeStep::Register(a), Some(RecipeStep::Register(b))) => {
+                    // Too far for a pair of stores by itself.
+                    self.asm.store(Piece::X, a, STATE, to);
+                    self.asm.store(Piece::X, *b, STATE, to + 8);
+                    n += 2;
+                    continue;
+                }
+                (RecipeStep::Register(a), _) => self.asm.store(Piece::X, a, STATE, to),
+                (RecipeStep::Slot(slot), _) => {
+                    self.asm.load(Piece::X, SCRATCH, STATE, slot_offset(slot));
+                    self.asm.store(Piece::X, SCRATCH, STATE, to);
+                }
+                _ => {}
+            }
+            n += 1;
+        }
+        let recipe = self.recipes.number(recipe);
+        self.out.flag_sites.push(FlagSite { offset: self.asm.offset(), recipe });
+        let here = self.asm.here();
+        self.asm.adr(FLAG_SITE, here);
+    }
+
+    /// Puts the target of a computed jump into its register, zero-extended.
+    fn target(&mut self, target: Value) {
+        let w = self.mode.word();
+        if let Some(n) = self.constant_of(target) {
+            return self.asm.constant(TARGET, n);
+        }
+        let r = self.reg(target);
+        self.zero_extend_to(TARGET, r, w);
+    }
+
+    /// Goes where the jump cache says for the guest address in [`TARGET`]; the code there checks that it is the right one.
+    fn computed_jump(&mut self) {
+        self.asm.load(Piece::X, SCRATCH, STATE, JUMP_CACHE);
+        self.asm.ubfx(Size::W, LINK, TARGET, 0, 16);
+        let place = Place::Index { base: SCRATCH, index: LINK, extend: Extend::Uxtx, shifted: true };
+        self.asm.access(true, Piece::X, SCRATCH, place);
+        self.asm.br(SCRATCH);
+    }
+
+    /// Pushes the pair of return addresses; gives the place that the host returns to.
+    fn push_return(&mut self, ret: GuestAddr) -> Label {
+        let pad = self.asm.label();
+        self.asm.constant(SCRATCH, ret.0);
+        self.asm.adr(LINK, pad);
+        self.asm.push_pair(Piece::X, SCRATCH, LINK, SHADOW, 16);
+        pad
+    }
+
+    fn call(&mut self, to: Target) {
+        match to {
+            Target::Block(b) => {
+                let label = self.block_labels[b.0 as usize];
+                self.asm.bl(label);
+            }
+            Target::Guest(pc) => {
+                let label = self.asm.label();
+                self.link(label, pc, true);
+                self.asm.bl(label);
+            }
+        }
+    }
+
+    /// Notes that the jump that is written next is link to `pc`, and leads to `label` while unlinked.
+    fn link(&mut self, label: Label, pc: GuestAddr, is_call: bool) {
+        let n = self.out.links.len();
+        let site = self.asm.offset();
+        self.out.links.push(Link { site, stub: 0, target: pc, is_call, far: None });
+        self.cold.push(Cold::Link { label, n });
+    }
+
+    /// Where the guest's `ret` lands.
+    fn return_pad(&mut self, pad: Label, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
+        self.asm.bind(pad);
+        self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
+        match block {
+            Some(b) => self.jump(None, Target::Block(b), next),
+            None => self.jump(None, Target::Guest(ret), None),
+        }
+    }
+
+    /// Returns to the host address that belongs to the guest's return address, if that is the expected one.
+    fn return_to(&mut self, target: Value) {
+        let w = self.mode.word();
+        let r = self.zero_extended(target, w);
+        self.asm.pop_pair(Piece::X, SCRATCH, LINK, SHADOW, 16);
+        self.asm.logic(Logic::Eor, Size::X, SCRATCH, SCRATCH, r);
+        let miss = self.asm.label();
+        self.cold.push(Cold::ReturnMiss { label: miss, target: r });
+        self.asm.cbnz(Size::X, SCRATCH, miss);
+        self.asm.ret();
+    }
+
+    /// Code at which computed jumps enter block `id`: goes on to `label` (or right behind) if that is the target. Gives its offset.
+    fn checked_entry(&mut self, id: BlockId, label: Option<Label>) -> u32 {
+        let start = self.asm.offset();
+        let pc = self.region.block(id).pc.0;
+        self.asm.constant(SCRATCH, pc);
+        self.asm.add(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET);
+        let miss = self.asm.label();
+        self.cold.push(Cold::Stub { label: miss, stub: StubId::JumpMiss });
+        self.asm.cbnz(Size::X, SCRATCH, miss);
+        if let Some(label) = label {
+            self.asm.b(label);
+        }
+        start
+    }
+
+    /// Code before block `id`, which goes on behind it: where the block is entered by links, and its checked entry.
+    pub(crate) fn region_entry(&mut self, id: BlockId) -> (u32, u32) {
+        let before = self.asm.offset();
+        let entries = self.entries(id);
+        // Not the blocks' own.
+        self.out.host_instructions += (self.asm.offset() - before) / 4;
+        entries
+    }
+
+    fn entries(&mut self, id: BlockId) -> (u32, u32) {
+        if !self.is_counted() {
+            let checked = self.checked_entry(id, None);
+            return (self.asm.offset(), checked);
+        }
+        let hot = self.asm.label();
+        self.leave_hot(hot, self.region.block(id).pc);
+        let checked = self.checked_entry(id, None);
+        let entry = self.asm.offset();
+        self.count_down(hot);
+        (entry, checked)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.tier == Tier::First { counted: true }
+    }
+
+    /// Takes one off the region's count; goes to `hot` where that makes it zero. NZCV is kept.
+    fn count_down(&mut self, hot: Label) {
+        self.out.counters.push(self.asm.offset());
+        let here = self.asm.here();
+        // The distance is filled in by `set_counter_distance`.
+        self.asm.adr(LINK, here);
+        self.asm.word(0x5280_0000 | u32::from(SCRATCH));
+        self.asm.word(0x72a0_0000 | u32::from(SCRATCH));
+        self.asm.add_extended(Sum::Add, Size::X, LINK, LINK, SCRATCH, Extend::Sxtw, 0);
+        self.asm.load(Piece::W, SCRATCH, LINK, 0);
+        self.asm.add_imm(Sum::Sub, Size::W, SCRATCH, SCRATCH, 1);
+        self.asm.store(Piece::W, SCRATCH, LINK, 0);
+        self.asm.cbz(Size::W, SCRATCH, hot);
+    }
+
+    /// `label`: leaves because the count is zero; the guest goes on at `target`.
+    fn leave_hot(&mut self, label: Label, target: GuestAddr) {
+        self.asm.bind(label);
+        self.out.hot_exits.push(HotExit { stub: self.asm.offset(), target });
+        self.leave_from_here(StubId::LeaveHot);
+    }
+
+    fn branch(&mut self, cond: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
+        let test = self.test_value(cond);
+        if taken == otherwise {
+            return self.jump(None, taken, next);
+        }
+        if next.is_some_and(|n| taken == Target::Block(n)) {
+            self.jump(Some(test.negate()), otherwise, next);
+        } else {
+            self.jump(Some(test), taken, next);
+            self.jump(None, otherwise, next);
+        }
+    }
+
+    /// A direct jump, where `test` holds; nothing where the target comes right behind.
+    fn jump(&mut self, test: Option<Test>, to: Target, next: Option<BlockId>) {
+        let (label, pc) = match to {
+            Target::Block(b) => {
+                if test.is_none() && next == Some(b) {
+                    return;
+                }
+                let pc = self.region.block(b).pc;
+                if self.tier == Tier::Second || !self.placed[b.0 as usize] {
+                    let label = self.block_labels[b.0 as usize];
+                    return match test {
+                        None => self.asm.b(label),
+                        Some(test) => self.branch_if(test, label),
+                    };
+                }
+                let label = self.asm.label();
+                let n = self.out.back_edges.len();
+                self.cold.push(Cold::BackEdge { label, n, to: b });
+                (label, pc)
+            }
+            Target::Guest(pc) => (self.asm.label(), pc),
+        };
+        // The one instruction that can be redirected is a `b`.
+        let over = self.asm.label();
+        if let Some(test) = test {
+            self.branch_if(test.negate(), over);
+        }
+        match to {
+            Target::Block(_) => {
+                let site = self.asm.offset();
+                self.out.back_edges.push(Link { site, stub: 0, target: pc, is_call: false, far: None });
+            }
+            Target::Guest(_) => self.link(label, pc, false),
+        }
+        self.asm.b(label);
+        self.asm.bind(over);
+    }
+
+    /// `check_code`: leaves if what is at `at` is not `expected`.
+    pub(crate) fn compare_code(&mut self, at: GuestAddr, w: Width, expected: u64) {
+        let (t, e) = (self.temp(), self.temp());
+        self.asm.constant(t, at.0);
+        self.fault_site();
+        self.asm.load(Piece::Int(w as u8), t, t, 0);
+        self.asm.constant(e, expected & w.mask());
+        self.asm.logic(Logic::Eor, Size::X, t, t, e);
+        let stale = self.asm.label();
+        self.asm.cbnz(Size::X, t, stale);
+        self.cold.push(Cold::Stale { label: stale, at: self.pc });
+    }
+
+    /// A syscall or trap.
+    fn stop(&mut self, kind: StopKind, at: GuestAddr, next: GuestAddr) {
+        let stub = self.asm.offset();
+        self.out.stops.push(Stop { stub, kind, at, next });
+        self.leave_from_here(match kind {
+            StopKind::Syscall(_) => StubId::LeaveSyscall,
+            StopKind::Trap(_) => StubId::LeaveTrap,
+        });
+    }
+
+    /// `exit_site` = this place; to `stub`.
+    fn leave_from_here(&mut self, stub: StubId) {
+        let here = self.asm.here();
+        self.asm.adr(SCRATCH, here);
+        self.asm.store(Piece::X, SCRATCH, STATE, EXIT_SITE);
+        self.to_stub(stub, false);
+    }
+
+    /// Writes what the blocks left for later.
+    pub(crate) fn write_cold(&mut self) {
+        let mut n = 0;
+        while n < self.cold.len() {
+            match self.cold[n] {
+                Cold::Link { label, n } => {
+                    self.asm.bind(label);
+                    self.out.links[n].stub = self.asm.offset();
+                    self.leave_from_here(StubId::LeaveLink);
+                }
+                Cold::BackEdge { label, n, to } => {
+                    self.asm.bind(label);
+                    self.out.back_edges[n].stub = self.asm.offset();
+                    let hot = self.asm.label();
+                    if self.is_counted() {
+                        self.count_down(hot);
+                    }
+                    let label = self.block_labels[to.0 as usize];
+                    self.asm.b(label);
+                    if self.is_counted() {
+                        self.leave_hot(hot, self.out.back_edges[n].target);
+                    }
+                }
+                Cold::Stub { label, stub } => {
+                    self.asm.bind(label);
+                    self.to_stub(stub, false);
+                }
+                Cold::ReturnMiss { label, target } => {
+                    self.asm.bind(label);
+                    self.asm.mov(Size::X, TARGET, target);
+                    self.to_stub(StubId::ReturnMiss, false);
+                }
+                Cold::Stale { label, at } => {
+                    self.asm.bind(label);
+                    let stub = self.asm.offset();
+                    self.out.stops.push(Stop { stub, kind: StopKind::Trap(Trap::Stale), at, next: at });
+                    self.leave_from_here(StubId::LeaveTrap);
+                }
+                Cold::Checked { id, label, n } if self.is_counted() => {
+                    // Whatever comes in from outside is counted, so that every loop through several regions is.
+                    let (offset, checked) = self.entries(id);
+                    self.asm.b(label);
+                    let block = &mut self.out.blocks[n];
+                    (block.offset, block.checked) = (offset, checked);
+                }
+                Cold::Checked { id, label, n } => {
+                    self.out.blocks[n].checked = self.checked_entry(id, Some(label));
+                }
+            }
+            n += 1;
+        }
+        self.cold.clear();
+    }
+}

@@ -1,0 +1,585 @@
+//! Status flags when they are read: comparisons into NZCV, and tests.
+//!
+//! A flags value is an op that is looked at where it is used. NZCV holds it in one of three senses ([`Sense`]): the inverted carry of subtractions
+//! and the outcome of float comparisons are dealt with in [`host_condition`] alone.
+
+use hokku_ir::lowering::{FlagsNode, Loc, NodeId, UpperBits};
+use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
+
+use crate::asm::{Cc, Label, Size};
+use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::immediate::{add_immediate, bitmask};
+use crate::integer::{Logic, Shift, Sum};
+use crate::lower::Lowering;
+
+/// How NZCV is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sense {
+    /// C is CF.
+    Direct,
+    /// C is the opposite of CF: after subtractions.
+    Inverted,
+}
+
+/// What NZCV holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compared {
+    /// Which flags.
+    pub(crate) flags: Value,
+    /// How.
+    pub(crate) sense: Sense,
+    /// For which conditions, a bit for each by number.
+    pub(crate) conditions: u16,
+}
+
+/// All conditions but those on parity.
+pub(crate) const ALL_BUT_PARITY: u16 = !(1 << Cond::P as u16 | 1 << Cond::Np as u16);
+/// Conditions on CF, alone or with ZF.
+const ON_CARRY: u16 = 1 << Cond::B as u16 | 1 << Cond::Ae as u16 | 1 << Cond::Be as u16 | 1 << Cond::A as u16;
+/// Conditions on ZF and CF.
+const UNSIGNED: u16 = ON_CARRY | 1 << Cond::E as u16 | 1 << Cond::Ne as u16;
+/// Signed comparisons and equality.
+const SIGNED: u16 = 1 << Cond::L as u16
+    | 1 << Cond::Ge as u16
+    | 1 << Cond::Le as u16
+    | 1 << Cond::G as u16
+    | 1 << Cond::E as u16
+    | 1 << Cond::Ne as u16;
+
+/// How a condition is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// Known.
+    Constant(bool),
+    /// By NZCV.
+    Host(Cc),
+    /// A register is zero, or is not.
+    Zero { size: Size, reg: u8, is: bool },
+    /// A bit of a register is one, or is not.
+    Bit { reg: u8, bit: u8, is: bool },
+}
+
+impl Test {
+    /// The opposite test.
+    pub(crate) fn negate(self) -> Test {
+        match self {
+            Test::Constant(yes) => Test::Constant(!yes),
+            Test::Host(cc) => Test::Host(cc.negate()),
+            Test::Zero { size, reg, is } => Test::Zero { size, reg, is: !is },
+            Test::Bit { reg, bit, is } => Test::Bit { reg, bit, is: !is },
+        }
+    }
+
+    fn negate_if(self, negated: bool) -> Test {
+        if negated { self.negate() } else { self }
+    }
+}
+
+/// The host's condition that is `cc` where NZCV holds flags in `sense`, if it is one.
+fn host_condition(cc: Cond, sense: Sense) -> Option<Cc> {
+    Some(match (cc, sense) {
+        (Cond::O, _) => Cc::Vs,
+        (Cond::No, _) => Cc::Vc,
+        (Cond::B, Sense::Direct) | (Cond::Ae, Sense::Inverted) => Cc::Cs,
+        (Cond::Ae, Sense::Direct) | (Cond::B, Sense::Inverted) => Cc::Cc,
+        (Cond::E, _) => Cc::Eq,
+        (Cond::Ne, _) => Cc::Ne,
+        (Cond::Be, Sense::Inverted) => Cc::Ls,
+        (Cond::A, Sense::Inverted) => Cc::Hi,
+        (Cond::S, _) => Cc::Mi,
+        (Cond::Ns, _) => Cc::Pl,
+        (Cond::L, _) => Cc::Lt,
+        (Cond::Ge, _) => Cc::Ge,
+        (Cond::Le, _) => Cc::Le,
+        (Cond::G, _) => Cc::Gt,
+        (Cond::Be | Cond::A, Sense::Direct) | (Cond::P | Cond::Np, _) => return None,
+    })
+}
+
+impl Lowering<'_> {
+    /// NZCV holds `flags` from now on.
+    pub(crate) fn compared(&mut self, flags: Value, sense: Sense, conditions: u16) {
+        self.compared = Some(Compared { flags, sense, conditions });
+    }
+
+    /// The flags value that those flags in `reads` of `f` come from; `None`: from before the block.
+    fn source_of(&self, mut f: Value, reads: FlagSet) -> Option<Value> {
+        loop {
+            match self.plan.info(f).op {
+                Op::MergeFlags { set, a, .. } if set.contains(reads) => f = a,
+                Op::MergeFlags { set, b, .. } if !set.intersects(reads) => f = b,
+                Op::BitTestFlags { f: older, .. } if !reads.contains(FlagSet::CF) => f = older,
+                Op::GetFlags {} => {
+                    let mut node = self.plan.flags_at(self.plan.info(f).def as usize);
+                    loop {
+                        match self.plan.node(node) {
+                            FlagsNode::Entry => return None,
+                            FlagsNode::Set { set, v, .. } if set.contains(reads) => {
+                                f = v;
+                                break;
+                            }
+                            FlagsNode::Set { set, rest, .. } if !set.intersects(reads) => node = rest,
+                            FlagsNode::Set { .. } => return Some(f),
+                        }
+                    }
+                }
+                _ => return Some(f),
+            }
+        }
+    }
+
+    /// How to test condition `cc` of `f`. The registers named are locked.
+    pub(crate) fn test(&mut self, cc: Cond, f: Value) -> Test {
+        let Some(source) = self.source_of(f, cc.reads()) else {
+            let word = self.flags_word(f);
+            return self.test_word(cc, word);
+        };
+        if let Some(test) = self.test_compared(cc, source) {
+            return test;
+        }
+        if self.plan.info(source).deferred
+            && let Some(test) = self.compare_for(cc, source)
+        {
+            return test;
+        }
+        let word = self.flags_word(source);
+        self.test_word(cc, word)
+    }
+
+    /// The test by what NZCV holds already.
+    fn test_compared(&mut self, cc: Cond, f: Value) -> Option<Test> {
+        let c = self.compared.filter(|c| c.flags == f && c.conditions >> cc as u16 & 1 != 0)?;
+        if let Some(host) = host_condition(cc, c.sense) {
+            return Some(Test::Host(host));
+        }
+        if c.sense == Sense::Direct && matches!(cc, Cond::Be | Cond::A) {
+            let t = self.temp();
+            self.asm.cset(t, Cc::Cs);
+            self.asm.csinc(Size::W, t, t, ZERO, Cc::Ne);
+            return Some(Test::Zero { size: Size::W, reg: t, is: cc == Cond::A });
+        }
+        None
+    }
+
+    /// Looks at the operands of flags op `f`; `None` where that is not known how.
+    fn compare_for(&mut self, cc: Cond, f: Value) -> Option<Test> {
+        let negated = cc as usize & 1 != 0;
+        let positive = Cond::ALL[cc as usize & !1];
+        match self.plan.info(f).op {
+            Op::SubFlags { w, a, b } => {
+                if positive == Cond::P {
+                    let (a, b) = (self.reg(a), self.reg(b));
+                    let t = self.temp();
+                    self.asm.add(Sum::Sub, Size::W, t, a, b);
+                    return Some(self.parity_of(t).negate_if(negated));
+                }
+                self.compare(f, positive, w, a, b);
+            }
+            Op::AddFlags { w, a, b } if positive != Cond::P => self.compare_sum(f, w, a, b),
+            Op::DecFlags { w, a } if cc.reads().intersects(FlagSet::ZF | FlagSet::SF | FlagSet::OF) => {
+                self.one_more_or_less(f, Sum::Subs, w, a);
+            }
+            Op::IncFlags { w, a } if cc.reads().intersects(FlagSet::ZF | FlagSet::SF | FlagSet::OF) => {
+                self.one_more_or_less(f, Sum::Adds, w, a);
+            }
+            Op::LogicFlags { w, v } => return Some(self.test_result(positive, w, v).negate_if(negated)),
+            Op::ShlFlags { w, a, n, .. } | Op::ShrFlags { w, a, n, .. } | Op::SarFlags { w, a, n, .. } => {
+                let n = self.constant_of(n).filter(|n| n & 63 != 0)? as u8;
+                return self.test_shift(positive, f, w, a, n).map(|t| t.negate_if(negated));
+            }
+            Op::BitTestFlags { w, a, n, .. } if positive == Cond::B => {
+                return Some(self.test_bit_of(w, a, n).negate_if(negated));
+            }
+            _ => return None,
+        }
+        self.test_compared(cc, f)
+    }
+
+    /// `cmp a, b` of width `w` for condition `cc`.
+    fn compare(&mut self, f: Value, cc: Cond, w: Width, a: Value, b: Value) {
+        if w >= Width::W32 {
+            let size = Size::of(w);
+            let ra = self.reg(a);
+            self.subtract_operand(Sum::Subs, size, ZERO, ra, b, w);
+            return self.compared(f, Sense::Inverted, ALL_BUT_PARITY);
+        }
+        let bits = 1u16 << cc as u16;
+        if UNSIGNED & bits != 0 {
+            let ra = self.zero_extended(a, w);
+            match self.constant_of(b).filter(|_| ra != ZERO) {
+                Some(n) => self.subtract_constant(Size::W, ZERO, ra, n & w.mask()),
+                None => {
+                    let rb = self.zero_extended(b, w);
+                    self.asm.add(Sum::Subs, Size::W, ZERO, ra, rb);
+                }
+            }
+            self.compared(f, Sense::Inverted, UNSIGNED);
+        } else if SIGNED & bits != 0 {
+            let ra = self.sign_extended(a, w, Size::W);
+            let rb = self.sign_extended(b, w, Size::W);
+            self.asm.add(Sum::Subs, Size::W, ZERO, ra, rb);
+            self.compared(f, Sense::Inverted, SIGNED);
+        } else {
+            let by = 32 - w.bits() as u8;
+            let (ra, rb) = (self.reg(a), self.reg(b));
+            self.asm.lsl(Size::W, SCRATCH, ra, by);
+            self.asm.add_shifted(Sum::Subs, Size::W, ZERO, SCRATCH, rb, Shift::Lsl, by);
+            self.compared(f, Sense::Inverted, ALL_BUT_PARITY);
+        }
+    }
+
+    /// `subs d, n, #value`.
+    pub(crate) fn subtract_constant(&mut self, size: Size, d: u8, n: u8, value: u64) {
+        debug_assert!(n != ZERO, "register 31 is the stack pointer where a constant is added");
+        let minus = if size == Size::W { u64::from((value as u32).wrapping_neg()) } else { value.wrapping_neg() };
+        if let Some(imm) = add_immediate(value) {
+            self.asm.add_imm(Sum::Subs, size, d, n, imm);
+        } else if let Some(imm) = add_immediate(minus).filter(|_| value != 0) {
+            // The carry comes out as it should but for zero.
+            self.asm.add_imm(Sum::Adds, size, d, n, imm);
+        } else {
+            self.asm.constant(SCRATCH, value);
+            self.asm.add(Sum::Subs, size, d, n, SCRATCH);
+        }
+    }
+
+    /// `subs d, n, b` where `b` may be a constant.
+    pub(crate) fn subtract_operand(&mut self, op: Sum, size: Size, d: u8, n: u8, b: Value, w: Width) {
+        if let Some(value) = self.constant_of(b).filter(|_| n != ZERO && op == Sum::Subs) {
+            return self.subtract_constant(size, d, n, value & w.mask());
+        }
+        let rb = self.reg(b);
+        self.asm.add(op, size, d, n, rb);
+    }
+
+    /// `cmn a, b`.
+    fn compare_sum(&mut self, f: Value, w: Width, a: Value, b: Value) {
+        let (ra, rb) = (self.reg(a), self.reg(b));
+        if w >= Width::W32 {
+            self.asm.add(Sum::Adds, Size::of(w), ZERO, ra, rb);
+        } else {
+            let by = 32 - w.bits() as u8;
+            self.asm.lsl(Size::W, SCRATCH, ra, by);
+            self.asm.add_shifted(Sum::Adds, Size::W, ZERO, SCRATCH, rb, Shift::Lsl, by);
+        }
+        self.compared(f, Sense::Direct, ALL_BUT_PARITY);
+    }
+
+    /// `a` and one, added or subtracted: for all but CF.
+    fn one_more_or_less(&mut self, f: Value, op: Sum, w: Width, a: Value) {
+        let ra = self.real_reg(a);
+        if w >= Width::W32 {
+            self.asm.add_imm(op, Size::of(w), ZERO, ra, 1);
+        } else {
+            let by = 32 - w.bits() as u8;
+            self.asm.lsl(Size::W, SCRATCH, ra, by);
+            self.asm.constant(TARGET, 1 << by);
+            self.asm.add(op, Size::W, ZERO, SCRATCH, TARGET);
+        }
+        self.compared(f, Sense::Direct, ALL_BUT_PARITY & !ON_CARRY);
+    }
+
+    /// Tests of a result `v` without carry and overflow; `cc` is one of the positive conditions.
+    fn test_result(&mut self, cc: Cond, w: Width, v: Value) -> Test {
+        let top = (w.bits() - 1) as u8;
+        match cc {
+            Cond::O | Cond::B => Test::Constant(false),
+            Cond::E | Cond::Be => {
+                let r = self.zero_extended(v, w);
+                Test::Zero { size: Size::of(w), reg: r, is: true }
+            }
+            Cond::S | Cond::L => {
+                let r = self.reg(v);
+                Test::Bit { reg: r, bit: top, is: true }
+            }
+            Cond::P => {
+                let r = self.reg(v);
+                self.parity_of(r)
+            }
+            _ => {
+                // Not above zero.
+                let r = self.sign_extended(v, w, Size::of(w));
+                self.asm.logic(Logic::Ands, Size::of(w), ZERO, r, r);
+                self.compared = None;
+                Test::Host(Cc::Le)
+            }
+        }
+    }
+
+    /// Whether the low byte of `r` has an even number of ones.
+    fn parity_of(&mut self, r: u8) -> Test {
+        let t = self.temp();
+        self.asm.logic_shifted(Logic::Eor, Size::W, t, r, r, Shift::Lsr, 4);
+        self.asm.logic_shifted(Logic::Eor, Size::W, t, t, t, Shift::Lsr, 2);
+        self.asm.logic_shifted(Logic::Eor, Size::W, t, t, t, Shift::Lsr, 1);
+        Test::Bit { reg: t, bit: 0, is: false }
+    }
+
+    /// Tests of what a shift of `a` by the constant `n` gives.
+    fn test_shift(&mut self, cc: Cond, f: Value, w: Width, a: Value, n: u8) -> Option<Test> {
+        let op = self.plan.info(f).op;
+        let bits = w.bits() as u8;
+        let left = matches!(op, Op::ShlFlags { .. });
+        match cc {
+            Cond::B => {
+                let r =
+                    if matches!(op, Op::SarFlags { .. }) { self.sign_extended(a, w, Size::of(w)) } else { self.reg(a) };
+                let limit = if matches!(op, Op::SarFlags { .. }) { Size::of(w).bits() } else { bits };
+                if n > limit {
+                    return Some(Test::Constant(false));
+                }
+                let bit = if left { bits - n } else { n - 1 };
+                Some(Test::Bit { reg: r, bit, is: true })
+            }
+            Cond::E | Cond::S | Cond::P => {
+                let t = self.temp();
+                self.shift_constant_to(t, &op, w, a, n);
+                Some(match cc {
+                    Cond::E => {
+                        self.zero_extend_to(t, t, w);
+                        Test::Zero { size: Size::of(w), reg: t, is: true }
+                    }
+                    Cond::S => Test::Bit { reg: t, bit: bits - 1, is: true },
+                    _ => self.parity_of(t),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Bit `n` modulo the width of `a`.
+    fn test_bit_of(&mut self, w: Width, a: Value, n: Value) -> Test {
+        let ra = self.reg(a);
+        match self.constant_of(n) {
+            Some(n) => Test::Bit { reg: ra, bit: (n & u64::from(w.bits() - 1)) as u8, is: true },
+            None => {
+                let rn = self.reg(n);
+                let t = self.temp();
+                if w < Width::W32 {
+                    let bits = bitmask(Size::W, u64::from(w.bits() - 1)).unwrap_or(0);
+                    self.asm.logic_bits(Logic::And, Size::W, t, rn, bits);
+                    self.asm.shift_reg(Shift::Lsr, Size::W, t, ra, t);
+                } else {
+                    self.asm.shift_reg(Shift::Lsr, Size::of(w), t, ra, rn);
+                }
+                Test::Bit { reg: t, bit: 0, is: true }
+            }
+        }
+    }
+
+    /// The flags `f` at their EFLAGS places, in a locked register.
+    pub(crate) fn flags_word(&mut self, f: Value) -> u8 {
+        if !matches!(self.values.loc(f), Loc::Nowhere) {
+            return self.values.register(f, &self.plan, &mut self.asm);
+        }
+        match self.plan.info(f).op {
+            Op::GetFlags {} => self.node_word(self.plan.flags_at(self.plan.info(f).def as usize)),
+            Op::MergeFlags { set, a, b } => {
+                let a = self.flags_word(a);
+                let b = self.flags_word(b);
+                self.merge_words(set, a, b)
+            }
+            op => self.evaluate_now(op),
+        }
+    }
+
+    /// The guest's flags at `node`.
+    fn node_word(&mut self, node: NodeId) -> u8 {
+        match self.plan.node(node) {
+            FlagsNode::Entry => self.evaluate_now(Op::GetFlags {}),
+            FlagsNode::Set { set, v, .. } if set.is_all() => self.flags_word(v),
+            FlagsNode::Set { set, v, rest } => {
+                let a = self.flags_word(v);
+                let b = self.node_word(rest);
+                self.merge_words(set, a, b)
+            }
+        }
+    }
+
+    /// The flags in `set` from `a`, the others from `b`.
+    fn merge_words(&mut self, set: FlagSet, a: u8, b: u8) -> u8 {
+        let t = self.temp();
+        self.asm.constant(SCRATCH, set.bits().into());
+        self.asm.logic(Logic::Eor, Size::W, t, a, b);
+        self.asm.logic(Logic::And, Size::W, t, t, SCRATCH);
+        self.asm.logic(Logic::Eor, Size::W, t, t, b);
+        self.values.unlock(a);
+        self.values.unlock(b);
+        t
+    }
+
+    /// Condition `cc` of flags at their EFLAGS places.
+    fn test_word(&mut self, cc: Cond, word: u8) -> Test {
+        let bit = |bit: u8| Test::Bit { reg: word, bit, is: true };
+        let test = match Cond::ALL[cc as usize & !1] {
+            Cond::O => bit(11),
+            Cond::B => bit(0),
+            Cond::E => bit(6),
+            Cond::S => bit(7),
+            Cond::P => bit(2),
+            Cond::Be => {
+                let t = self.temp();
+                self.asm.logic_shifted(Logic::Orr, Size::W, t, word, word, Shift::Lsr, 6);
+                Test::Bit { reg: t, bit: 0, is: true }
+            }
+            other => {
+                let t = self.temp();
+                self.asm.logic_shifted(Logic::Eor, Size::W, t, word, word, Shift::Lsr, 4);
+                if other == Cond::Le {
+                    self.asm.logic_shifted(Logic::Orr, Size::W, t, t, word, Shift::Lsl, 1);
+                }
+                Test::Bit { reg: t, bit: 7, is: true }
+            }
+        };
+        test.negate_if(cc as usize & 1 != 0)
+    }
+
+    /// How to test the I8 `c`: a deferred condition or comparison, or any value.
+    pub(crate) fn test_value(&mut self, c: Value) -> Test {
+        if let Some(n) = self.constant_of(c) {
+            return Test::Constant(n & 0xff != 0);
+        }
+        let root = self.plan.root(c);
+        let info = *self.plan.info(root);
+        match info.op {
+            Op::Condition { cc, f } if info.deferred => self.test(cc, f),
+            Op::Compare { op, w, a, b } if info.deferred => self.test_comparison(op, w, a, b),
+            _ => {
+                let r = self.zero_extended(c, Width::W8);
+                Test::Zero { size: Size::W, reg: r, is: false }
+            }
+        }
+    }
+
+    /// Tests `a op b`.
+    pub(crate) fn test_comparison(&mut self, op: IntCmp, w: Width, a: Value, b: Value) -> Test {
+        if matches!(op, IntCmp::Eq | IntCmp::Ne) && self.constant_of(b) == Some(0) {
+            let r = self.zero_extended(a, w);
+            return Test::Zero { size: Size::of(w), reg: r, is: op == IntCmp::Eq };
+        }
+        let (cc, signed) = match op {
+            IntCmp::Eq => (Cc::Eq, false),
+            IntCmp::Ne => (Cc::Ne, false),
+            IntCmp::Ult => (Cc::Cc, false),
+            IntCmp::Ule => (Cc::Ls, false),
+            IntCmp::Slt => (Cc::Lt, true),
+            IntCmp::Sle => (Cc::Le, true),
+        };
+        let size = Size::of(w);
+        let (ra, rb) = if signed {
+            (self.sign_extended(a, w, size), self.sign_extended(b, w, size))
+        } else if w >= Width::W32 {
+            (self.reg(a), self.reg(b))
+        } else {
+            (self.zero_extended(a, w), self.zero_extended(b, w))
+        };
+        self.asm.add(Sum::Subs, size, ZERO, ra, rb);
+        self.compared = None;
+        Test::Host(cc)
+    }
+
+    /// `d` = one where `test` holds, else zero.
+    pub(crate) fn set_by(&mut self, d: u8, test: Test) {
+        match test {
+            Test::Constant(yes) => self.asm.constant(d, yes.into()),
+            Test::Host(cc) => self.asm.cset(d, cc),
+            Test::Bit { reg, bit, is } => {
+                self.asm.ubfx(Size::X, d, reg, bit, 1);
+                if !is {
+                    let one = bitmask(Size::W, 1).unwrap_or(0);
+                    self.asm.logic_bits(Logic::Eor, Size::W, d, d, one);
+                }
+            }
+            Test::Zero { .. } => {
+                let cc = self.to_host(test);
+                self.asm.cset(d, cc);
+            }
+        }
+    }
+
+    /// The test as a condition on NZCV.
+    pub(crate) fn to_host(&mut self, test: Test) -> Cc {
+        match test {
+            Test::Host(cc) => cc,
+            Test::Constant(yes) => {
+                self.compared = None;
+                self.asm.logic(Logic::Ands, Size::W, ZERO, ZERO, ZERO);
+                if yes { Cc::Eq } else { Cc::Ne }
+            }
+            Test::Zero { size, reg, is } => {
+                self.compared = None;
+                self.asm.logic(Logic::Ands, size, ZERO, reg, reg);
+                if is { Cc::Eq } else { Cc::Ne }
+            }
+            Test::Bit { reg, bit, is } => {
+                self.compared = None;
+                let bits = bitmask(Size::X, 1 << bit).unwrap_or(0);
+                self.asm.logic_bits(Logic::Ands, Size::X, ZERO, reg, bits);
+                if is { Cc::Ne } else { Cc::Eq }
+            }
+        }
+    }
+
+    /// Jumps to `label` where `test` holds. The label may be anywhere in the region.
+    pub(crate) fn branch_if(&mut self, test: Test, label: Label) {
+        match test {
+            Test::Constant(true) => self.asm.b(label),
+            Test::Constant(false) => {}
+            Test::Host(cc) => self.asm.b_cond(cc, label),
+            Test::Zero { size, reg, is: true } => self.asm.cbz(size, reg, label),
+            Test::Zero { size, reg, is: false } => self.asm.cbnz(size, reg, label),
+            Test::Bit { .. } => {
+                // Regions are larger than `tbz` reaches.
+                let cc = self.to_host(test);
+                self.asm.b_cond(cc, label);
+            }
+        }
+    }
+
+    /// A deferred condition or comparison as a value in `d`.
+    pub(crate) fn compute_deferred(&mut self, v: Value, d: u8) {
+        match self.plan.info(v).op {
+            Op::Condition { .. } | Op::Compare { .. } => {
+                let test = self.test_value(v);
+                self.set_by(d, test);
+            }
+            op => {
+                debug_assert!(op.result_type() == Type::Flags, "{op:?} is not put off");
+                let word = self.flags_word(v);
+                self.asm.mov(Size::X, d, word);
+            }
+        }
+    }
+
+    /// `condition` that is a value of its own.
+    pub(crate) fn condition_value(&mut self, dst: Value, cc: Cond, f: Value) {
+        let test = self.test(cc, f);
+        let d = self.dest(dst);
+        self.set_by(d, test);
+        self.define(dst, UpperBits::BOTH);
+    }
+
+    /// Makes C what an `adc` (CF itself) or `sbc` (`Inverted`) wants of the carry of `f`.
+    pub(crate) fn carry_in(&mut self, f: Value, sense: Sense) {
+        if let Some(source) = self.source_of(f, FlagSet::CF) {
+            let holds = |l: &Self| {
+                l.compared
+                    .is_some_and(|c| c.flags == source && c.sense == sense && c.conditions >> Cond::B as u16 & 1 != 0)
+            };
+            if holds(self) {
+                return;
+            }
+        }
+        let test = self.test(Cond::B, f);
+        if self.compared.is_some_and(|c| c.sense == sense) && matches!(test, Test::Host(Cc::Cs | Cc::Cc)) {
+            return;
+        }
+        let t = self.temp();
+        self.set_by(t, test);
+        self.compared = None;
+        match sense {
+            Sense::Direct => self.asm.add_imm(Sum::Subs, Size::W, ZERO, t, 1),
+            Sense::Inverted => self.asm.add(Sum::Subs, Size::W, ZERO, ZERO, t),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! A region, block by block: what the lowering of all ops shares.
+
+use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
+use hokku_ir::lowering::{FlagsNode, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::ops;
+use hokku_ir::{Block, BlockId, CpuMode, Exit, GuestAddr, Inst, Op, Region, Target, Value, Width};
+
+use crate::Features;
+use crate::access::Piece;
+use crate::asm::{Asm, Label, Size};
+use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
+use crate::control::Cold;
+use crate::flag_uses::{Carried, FlagUses};
+use crate::flags::Compared;
+use crate::vector_values::VectorValues;
+
+/// The host's registers for the guest's, by number.
+const HOMES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// Code of a region while it is written.
+pub(crate) struct Lowering<'a> {
+    pub(crate) asm: Asm,
+    pub(crate) mode: CpuMode,
+    pub(crate) features: Features,
+    pub(crate) tier: Tier,
+    pub(crate) region: &'a Region,
+    /// The block at hand.
+    pub(crate) block: &'a Block,
+    /// The place in it that code is written for.
+    pub(crate) at: u32,
+    /// The guest instruction at hand.
+    pub(crate) pc: GuestAddr,
+    pub(crate) plan: Plan,
+    pub(crate) values: Values,
+    pub(crate) vectors: VectorValues,
+    /// What NZCV holds.
+    pub(crate) compared: Option<Compared>,
+    /// By place: the flags that the op there is to leave in NZCV beside its result.
+    pub(crate) carried: Vec<Option<Carried>>,
+    /// By place: code for the op has been written with that of another.
+    pub(crate) done: Vec<bool>,
+    /// By block: whether somebody may see the flags with which it is entered.
+    pub(crate) sees_flags: Vec<bool>,
+    pub(crate) block_labels: Vec<Label>,
+    /// Blocks whose code is written or being written.
+    pub(crate) placed: Vec<bool>,
+    pub(crate) cold: Vec<Cold>,
+    pub(crate) recipes: Recipes,
+    pub(crate) out: Compiled,
+}
+
+impl Moves for Asm {
+    fn copy(&mut self, to: u8, from: u8) {
+        self.mov(Size::X, to, from);
+    }
+    fn spill(&mut self, slot: u8, from: u8) {
+        self.store(Piece::X, from, STATE, slot_offset(slot));
+    }
+    fn reload(&mut self, to: u8, slot: u8) {
+        self.load(Piece::X, to, STATE, slot_offset(slot));
+    }
+}
+
+/// Compiles `region` as code of `tier` for a processor with `features`.
+pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+    let mut asm = Asm::new();
+    let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
+    let mut l = Lowering {
+        asm,
+        mode: region.key.mode,
+        features,
+        tier,
+        region,
+        block: &region.blocks[0],
+        at: 0,
+        pc: region.key.pc,
+        plan: Plan::new(region),
+        values: Values::new(HOMES, &TEMPS, region.value_count),
+        vectors: VectorValues::new(region.value_count),
+        compared: None,
+        carried: Vec::new(),
+        done: Vec::new(),
+        sees_flags: crate::flag_uses::blocks_that_see_flags(region),
+        block_labels,
+        placed: vec![false; region.blocks.len()],
+        cold: Vec::new(),
+        recipes: Recipes::default(),
+        out: Compiled::default(),
+    };
+    let order = order(region);
+    for (n, id) in order.iter().enumerate() {
+        l.lower_block(*id, order.get(n + 1).copied());
+    }
+    l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
+    l.write_cold();
+    l.out.recipes = l.recipes.take();
+    l.out.faults.sort_by_key(|f| f.offset);
+    l.out.code = l.asm.finish();
+    l.out
+}
+
+/// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
+fn order(region: &Region) -> Vec<BlockId> {
+    let mut placed = vec![false; region.blocks.len()];
+    let mut order = Vec::with_capacity(region.blocks.len());
+    for start in region.block_ids() {
+        let mut at = Some(start);
+        while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
+            placed[id.0 as usize] = true;
+            order.push(id);
+            let local = |t: &Target| match t {
+                Target::Block(b) if !placed[b.0 as usize] => Some(*b),
+                _ => None,
+            };
+            at = match &region.block(id).exit {
+                Exit::Jump { to } => local(to),
+                Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
+                Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
+                _ => None,
+            };
+        }
+    }
+    order
+}
+
+impl<'a> Lowering<'a> {
+    fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
+        let region: &'a Region = self.region;
+        self.block = region.block(id);
+        self.at = 0;
+        self.pc = self.block.pc;
+        self.placed[id.0 as usize] = true;
+        let live = self.exit_sees_flags(&self.block.exit);
+        self.plan.block(self.block, live, &|op, user| is_fused(op, user));
+        let uses = FlagUses::find(self.block, &mut self.plan);
+        self.carried = uses.carried;
+        self.done.clear();
+        self.done.resize(self.block.insts.len(), false);
+        self.values.start_block();
+        self.vectors.start_block();
+        self.compared = None;
+        let entry = (id.0 == 0).then(|| self.region_entry(id));
+        let label = self.block_labels[id.0 as usize];
+        self.asm.bind(label);
+        let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
+        self.out.blocks.push(BlockEntry { block: id, pc: self.block.pc, offset, checked });
+        if id.0 != 0 {
+            self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
+        }
+        for (n, inst) in self.block.insts.iter().enumerate() {
+            self.at = n as u32;
+            let is_deferred = self.plan.info(inst.value).deferred;
+            if self.plan.dead[n] || is_deferred || self.done[n] {
+                continue;
+            }
+            self.values.start(self.at);
+            self.lower_inst(inst);
+        }
+        self.at = self.block.insts.len() as u32;
+        self.values.start(self.at);
+        self.exit(next);
+    }
+
+    fn lower_inst(&mut self, inst: &Inst) {
+        ops::lower(self, inst);
+        self.end_inst();
+    }
+
+    /// What the op at hand needed is free.
+    fn end_inst(&mut self) {
+        self.values.finish(&self.plan);
+        self.vectors.finish(&self.plan, self.at);
+    }
+
+    /// The current op by callout.
+    pub(crate) fn rest(&mut self, dst: Value) {
+        let op = self.block.insts[self.at as usize].op;
+        self.callout(dst, op);
+    }
+
+    /// A scratch register that values can live in, locked.
+    pub(crate) fn temp(&mut self) -> u8 {
+        self.values.temp(&self.plan, &mut self.asm)
+    }
+
+    /// Makes three temporaries free, so that code on a side way needs not move values.
+    pub(crate) fn reserve(&mut self) {
+        let temps = [self.temp(), self.temp(), self.temp()];
+        temps.into_iter().for_each(|t| self.values.unlock(t));
+    }
+
+    /// The constant that `v` is.
+    pub(crate) fn constant_of(&self, v: Value) -> Option<u64> {
+        self.plan.constant(v)
+    }
+
+    /// The register that holds the low bits of `v`; what is above them is not known. May be the zero register.
+    pub(crate) fn reg(&mut self, v: Value) -> u8 {
+        if let Some(n) = self.constant_of(v) {
+            if n == 0 {
+                return ZERO;
+            }
+            let t = self.temp();
+            self.asm.constant(t, n);
+            return t;
+        }
+        let root = self.plan.root(v);
+        if self.plan.info(root).deferred && self.values.loc(root) == Loc::Nowhere {
+            let t = self.temp();
+            self.compute_deferred(root, t);
+            return t;
+        }
+        self.values.register(root, &self.plan, &mut self.asm)
+    }
+
+    /// As [`Self::reg`], where the zero register is not allowed.
+    pub(crate) fn real_reg(&mut self, v: Value) -> u8 {
+        match self.reg(v) {
+            ZERO => {
+                let t = self.temp();
+                self.asm.constant(t, 0);
+                t
+            }
+            r => r,
+        }
+    }
+
+    /// What is known above the low `w` bits of `v`'s register.
+    fn upper_of(&self, v: Value, w: Width) -> UpperBits {
+        if self.constant_of(v).is_some() {
+            return UpperBits::ZERO;
+        }
+        let root = self.plan.root(v);
+        let info = self.plan.info(root);
+        if info.deferred {
+            // Conditions and comparisons: zero or one.
+            return UpperBits::BOTH;
+        }
+        if info.op.result_type().width() == Some(w) { self.values.upper(root) } else { UpperBits::UNKNOWN }
+    }
+
+    /// A register with `v` of width `w`, zero-extended.
+    pub(crate) fn zero_extended(&mut self, v: Value, w: Width) -> u8 {
+        let r = self.reg(v);
+        if w == Width::W64 || self.upper_of(v, w).zero {
+            return r;
+        }
+        let t = self.temp();
+        self.zero_extend_to(t, r, w);
+        t
+    }
+
+    /// A register with `v` of width `w`, sign-extended to `size`.
+    pub(crate) fn sign_extended(&mut self, v: Value, w: Width, size: Size) -> u8 {
+        let r = self.reg(v);
+        if Size::of(w) == size && w >= Width::W32 {
+            return r;
+        }
+        let t = self.temp();
+        self.asm.sbfx(size, t, r, 0, w.bits() as u8);
+        t
+    }
+
+    /// All of `d` = the low `w` bits of `r`.
+    pub(crate) fn zero_extend_to(&mut self, d: u8, r: u8, w: Width) {
+        match w {
+            Width::W64 => self.asm.mov(Size::X, d, r),
+            Width::W32 => self.asm.mov(Size::W, d, r),
+            _ => self.asm.ubfx(Size::W, d, r, 0, w.bits() as u8),
+        }
+    }
+
+    /// The register that the result `dst` of the op at hand is to be computed in.
+    pub(crate) fn dest(&mut self, dst: Value) -> u8 {
+        self.values.result(dst, &mut self.plan, &mut self.asm)
+    }
+
+    /// `dst` has been computed; `upper` is above it.
+    pub(crate) fn define(&mut self, dst: Value, upper: UpperBits) {
+        self.values.set_upper(dst, upper);
+    }
+
+    /// As [`Self::define`] where the code was one of 32-bit instructions for narrower values.
+    pub(crate) fn define_as(&mut self, dst: Value, w: Width) {
+        let upper = if w == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN };
+        self.define(dst, upper);
+    }
+
+    /// How the guest's flags are known at the place at hand, for the runtime.
+    pub(crate) fn lazy(&mut self) -> LazyState {
+        let node = self.plan.flags_at(self.at as usize);
+        let flags = match self.plan.node(node) {
+            FlagsNode::Entry => None,
+            FlagsNode::Set { .. } => {
+                let recipe: FlagsRecipe = self.values.recipe(&self.plan, node);
+                Some(self.recipes.number(recipe))
+            }
+        };
+        LazyState { flags, narrow: 0 }
+    }
+
+    /// The next instruction may fault.
+    pub(crate) fn fault_site(&mut self) {
+        let lazy = self.lazy();
+        self.out.faults.push(FaultSite {
+            offset: self.asm.offset(),
+            pc: self.pc,
+            leave: StubId::LeaveFault,
+            stack_delta: 0,
+            borrowed: [None; 4],
+            lazy,
+        });
+    }
+
+    /// `b` or `bl` to a stub.
+    pub(crate) fn to_stub(&mut self, stub: StubId, link: bool) {
+        self.out.relocations.push(Relocation { offset: self.asm.offset(), stub });
+        self.asm.word(if link { 0x9400_0000 } else { 0x1400_0000 });
+    }
+
+    /// `d` = `n` + `add`, 64 bits. May use [`SCRATCH`].
+    pub(crate) fn add_constant(&mut self, size: Size, d: u8, n: u8, add: i64) {
+        use crate::immediate::add_immediate;
+        use crate::integer::Sum;
+        let (op, magnitude) = if add < 0 { (Sum::Sub, add.unsigned_abs()) } else { (Sum::Add, add as u64) };
+        if add == 0 {
+            self.asm.mov(size, d, n);
+        } else if let Some(imm) = add_immediate(magnitude) {
+            self.asm.add_imm(op, size, d, n, imm);
+        } else if magnitude < 1 << 24 {
+            let high = add_immediate(magnitude & !0xfff).unwrap_or(0);
+            self.asm.add_imm(op, size, d, n, high);
+            self.asm.add_imm(op, size, d, d, (magnitude & 0xfff) as u32);
+        } else {
+            let value = if size == Size::W { add as u32 as u64 } else { add as u64 };
+            self.asm.constant(SCRATCH, value);
+            self.asm.add(Sum::Add, size, d, n, SCRATCH);
+        }
+    }
+}
+
+/// Whether `op`, which is used once, is read by its user's code.
+fn is_fused(op: &Op, user: Option<&Op>) -> bool {
+    matches!(op, Op::Condition { .. } | Op::Compare { .. }) && matches!(user, None | Some(Op::Select { .. }))
+}

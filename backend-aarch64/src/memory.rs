@@ -1,0 +1,377 @@
+//! Addresses, loads, stores and atomics.
+
+use hokku_ir::lowering::UpperBits;
+use hokku_ir::{Addr, Align, AtomicOp, CpuMode, Fence, Op, Type, Value, Width};
+
+use crate::Features;
+use crate::access::{Lse, Piece, Place, offset_fits};
+use crate::asm::Size;
+use crate::assign::*;
+use crate::immediate::bitmask;
+use crate::integer::{Extend, Logic, Shift, Sum};
+use crate::lower::Lowering;
+
+/// What a value of `ty` is to a load or store.
+fn piece(ty: Type) -> Piece {
+    match ty {
+        Type::I8 => Piece::B,
+        Type::I16 => Piece::H,
+        Type::I32 => Piece::W,
+        Type::F32 => Piece::Vec(2),
+        Type::F64 | Type::V64 => Piece::Vec(3),
+        Type::V128 | Type::V256 => Piece::Q,
+        _ => Piece::X,
+    }
+}
+
+impl Lowering<'_> {
+    /// The effective address of `at`, without segment base, in a register of 64 bits that is not to be changed.
+    pub(crate) fn offset_of(&mut self, at: Addr) -> u8 {
+        let size = if at.width == Width::W64 { Size::X } else { Size::W };
+        let base = at.base.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+        let index = at.index.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+        let disp = if size == Size::W { i64::from(at.disp as i32) } else { at.disp };
+        let r = match (base, index) {
+            (None, None) => {
+                let t = self.temp();
+                self.asm.constant(t, at.disp as u64 & at.width.mask());
+                return t;
+            }
+            (Some(b), None) if disp == 0 && (size == Size::X || self.is_clean_word(at.base)) => b,
+            (Some(b), None) => {
+                let t = self.temp();
+                self.add_constant(size, t, b, disp);
+                t
+            }
+            (base, Some(i)) => {
+                let t = self.temp();
+                match base {
+                    Some(b) => self.asm.add_shifted(Sum::Add, size, t, b, i, Shift::Lsl, at.scale),
+                    None => self.asm.lsl(size, t, i, at.scale),
+                }
+                if disp != 0 {
+                    self.add_constant(size, t, t, disp);
+                }
+                t
+            }
+        };
+        if at.width == Width::W16 {
+            let t = self.temp();
+            self.asm.ubfx(Size::W, t, r, 0, 16);
+            return t;
+        }
+        r
+    }
+
+    /// Whether the register of `v` has zeros above 32 bits.
+    fn is_clean_word(&self, v: Option<Value>) -> bool {
+        let Some(v) = v else { return false };
+        let root = self.plan.root(v);
+        let home = matches!(self.values.loc(root), hokku_ir::lowering::Loc::Home(_));
+        (home && self.mode == CpuMode::Protected32) || (root == v && self.values.upper(root).zero)
+    }
+
+    /// Where `at` is, for accesses of `piece`; `plain`: a register alone will do.
+    pub(crate) fn place(&mut self, at: Addr, piece: Piece, plain: bool) -> Place {
+        if at.width == Width::W64 && at.seg.is_none() && !plain {
+            let base = at.base.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+            let index = at.index.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+            match (base, index) {
+                (Some(base), None) if offset_fits(piece, at.disp) => {
+                    return Place::Offset { base, offset: at.disp as i32 };
+                }
+                (Some(base), Some(index)) if at.disp == 0 && (at.scale == 0 || at.scale == piece.log2()) => {
+                    return Place::Index { base, index, extend: Extend::Uxtx, shifted: at.scale != 0 };
+                }
+                (Some(base), Some(index)) if offset_fits(piece, at.disp) => {
+                    let t = self.temp();
+                    self.asm.add_scaled(t, base, index, at.scale);
+                    return Place::Offset { base: t, offset: at.disp as i32 };
+                }
+                _ => {}
+            }
+        }
+        let r = self.address(at);
+        Place::Offset { base: r, offset: 0 }
+    }
+
+    /// The whole address of `at` in a register that is not to be changed.
+    pub(crate) fn address(&mut self, at: Addr) -> u8 {
+        let r = self.offset_of(at);
+        let Some(seg) = at.seg else { return r };
+        let t = self.temp();
+        self.asm.load(Piece::X, t, STATE, segment_base_offset(seg));
+        // The sum with the base wraps at the word's width.
+        self.asm.add(Sum::Add, Size::of(self.mode.word()), t, t, r);
+        t
+    }
+
+    /// `lea`.
+    pub(crate) fn effective_address(&mut self, dst: Value, w: Width, at: Addr) {
+        let at = Addr { seg: None, ..at };
+        let size = if at.width == Width::W64 && w == Width::W64 { Size::X } else { Size::W };
+        let disp = if size == Size::W { i64::from(at.disp as i32) } else { at.disp };
+        if at.width == Width::W16 {
+            let r = self.offset_of(at);
+            let d = self.dest(dst);
+            self.asm.mov(Size::W, d, r);
+            return self.define(dst, UpperBits::ZERO);
+        }
+        let base = at.base.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+        let index = at.index.map(|v| self.reg(v)).filter(|r| *r != ZERO);
+        let d = self.dest(dst);
+        match (base, index) {
+            (None, None) => self.asm.constant(d, at.disp as u64 & at.width.mask() & w.mask()),
+            (Some(b), None) => self.add_constant(size, d, b, disp),
+            (Some(b), Some(i)) => {
+                if disp == 0 {
+                    self.asm.add_shifted(Sum::Add, size, d, b, i, Shift::Lsl, at.scale);
+                } else if d == i || d == b {
+                    self.asm.add_shifted(Sum::Add, size, TARGET, b, i, Shift::Lsl, at.scale);
+                    self.add_constant(size, d, TARGET, disp);
+                } else {
+                    self.asm.add_shifted(Sum::Add, size, d, b, i, Shift::Lsl, at.scale);
+                    self.add_constant(size, d, d, disp);
+                }
+            }
+            (None, Some(i)) => {
+                self.asm.lsl(size, d, i, at.scale);
+                if disp != 0 {
+                    self.add_constant(size, d, d, disp);
+                }
+            }
+        }
+        let zero = size == Size::W && w >= Width::W32;
+        self.define(dst, if zero { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+    }
+
+    /// Goes to a callout of the op at hand if the address in `r` is not aligned to `bytes`: that faults as it should.
+    fn check_alignment(&mut self, r: u8, bytes: u64, dst: Value) {
+        let bits = bitmask(Size::X, bytes - 1).unwrap_or(0);
+        self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
+        let aligned = self.asm.label();
+        self.asm.cbz(Size::X, SCRATCH, aligned);
+        let _ = dst;
+        self.protection_fault();
+        self.asm.bind(aligned);
+    }
+
+    /// Raises #GP: what the evaluator makes of a trap under a condition that holds.
+    pub(crate) fn protection_fault(&mut self) {
+        let op = Op::TrapIf { trap: hokku_ir::CheckedTrap::Protection, c: Value(0) };
+        self.asm.constant(SCRATCH, 1);
+        self.asm.store(Piece::X, SCRATCH, STATE, callout_arg_offset(0));
+        let lazy = self.lazy();
+        self.to_stub(hokku_ir::backend::StubId::Callout, true);
+        let offset = self.asm.offset();
+        self.out.callouts.push(hokku_ir::backend::Callout { offset, op, pc: self.pc, lazy });
+    }
+
+    /// `load`.
+    pub(crate) fn load_value(&mut self, dst: Value, ty: Type, align: Align, at: Addr) {
+        let piece = piece(ty);
+        if let Some(w) = ty.width() {
+            if let Some((to, ext)) = self.sign_extension(dst, w) {
+                let place = self.place(at, piece, false);
+                // The extension is the result; the loaded value has no other use.
+                let site = self.out.faults.len();
+                self.fault_site();
+                let before = self.asm.offset();
+                let d = self.dest(ext);
+                self.move_site(site, before);
+                let short = to != Width::W64;
+                self.asm.access(true, Piece::Signed { log2_bytes: w as u8, short }, d, place);
+                self.define(ext, if to == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+                return;
+            }
+            let place = self.place(at, piece, false);
+            let site = self.out.faults.len();
+            self.fault_site();
+            let before = self.asm.offset();
+            let d = if self.plan.info(dst).uses == 0 { ZERO } else { self.dest(dst) };
+            // Old values may have been moved away first.
+            self.move_site(site, before);
+            self.asm.access(true, piece, d, place);
+            if d != ZERO {
+                self.define(dst, UpperBits::ZERO);
+            }
+            return;
+        }
+        if align == Align::Natural && ty.bytes() >= 16 {
+            let r = self.address(at);
+            self.check_alignment(r, u64::from(ty.bytes()), dst);
+            return self.load_vector(dst, ty, Place::Offset { base: r, offset: 0 });
+        }
+        let place = self.place(at, piece, ty == Type::V256);
+        self.load_vector(dst, ty, place);
+    }
+
+    /// The fault site `n`, noted at offset `before`, is that of the next instruction: what has been written since only copies.
+    fn move_site(&mut self, n: usize, before: u32) {
+        if self.asm.offset() != before {
+            self.out.faults[n].offset = self.asm.offset();
+        }
+    }
+
+    fn load_vector(&mut self, dst: Value, ty: Type, place: Place) {
+        if let (Type::V256, Place::Offset { base, offset }) = (ty, place) {
+            let slot = self.vectors.take_slot();
+            let (t, u) = (self.vec_temp(), self.vec_temp());
+            for (half, t) in [(0, t), (1, u)] {
+                self.fault_site();
+                self.asm.load(Piece::Q, t, base, offset + 16 * half);
+                self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16 * half);
+            }
+            return self.vectors.in_slot(dst, slot);
+        }
+        let site = self.out.faults.len();
+        self.fault_site();
+        let before = self.asm.offset();
+        let d = self.vec_dest(dst);
+        self.move_site(site, before);
+        self.asm.access(true, piece(ty), d, place);
+    }
+
+    /// The sign extension that is the only use of the loaded value `dst`, if it stands right behind.
+    fn sign_extension(&mut self, dst: Value, w: Width) -> Option<(Width, Value)> {
+        if self.plan.info(dst).uses != 1 || w == Width::W64 {
+            return None;
+        }
+        let n = self.at as usize + 1;
+        let next = self.block.insts.get(n)?;
+        match next.op {
+            Op::ExtendSign { from, to, v } if v == dst && from == w && to >= Width::W32 && !self.plan.dead[n] => {
+                self.done[n] = true;
+                Some((to, next.value))
+            }
+            _ => None,
+        }
+    }
+
+    /// `store`.
+    pub(crate) fn store_value(&mut self, dst: Value, ty: Type, align: Align, at: Addr, v: Value) {
+        let piece = piece(ty);
+        if ty.width().is_some() {
+            let r = self.reg(v);
+            let place = self.place(at, piece, false);
+            self.fault_site();
+            return self.asm.access(false, piece, r, place);
+        }
+        let natural = align == Align::Natural && ty.bytes() >= 16;
+        if ty == Type::V256 || natural {
+            let r = self.address(at);
+            if natural {
+                self.check_alignment(r, u64::from(ty.bytes()), dst);
+            }
+            if ty != Type::V256 {
+                let q = self.vec_reg(v);
+                self.fault_site();
+                return self.asm.store(Piece::Q, q, r, 0);
+            }
+            let (low, high) = (self.vec_temp(), self.vec_temp());
+            self.load_half(low, v, 0);
+            self.load_half(high, v, 1);
+            // A store that faults must not have written: the last byte is tried first.
+            self.fault_site();
+            self.asm.load(Piece::B, SCRATCH, r, 31);
+            self.fault_site();
+            self.asm.store(Piece::B, SCRATCH, r, 31);
+            self.fault_site();
+            self.asm.store(Piece::Q, low, r, 0);
+            self.fault_site();
+            self.asm.store(Piece::Q, high, r, 16);
+            return;
+        }
+        let q = self.vec_reg(v);
+        let place = self.place(at, piece, false);
+        self.fault_site();
+        self.asm.access(false, piece, q, place);
+    }
+
+    /// `atomic_rmw`. False where the runtime must do it.
+    pub(crate) fn atomic_modify(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) -> bool {
+        if !self.features.contains(Features::LSE) || op == AtomicOp::Neg {
+            return false;
+        }
+        let log2 = w as u8;
+        let operand = self.reg(v);
+        let r = self.address(at);
+        let unaligned = self.go_if_unaligned(r, w);
+        let (lse, operand) = match op {
+            AtomicOp::Xchg => (Lse::Swp, operand),
+            AtomicOp::Add => (Lse::Add, operand),
+            AtomicOp::Or => (Lse::Set, operand),
+            AtomicOp::Xor => (Lse::Eor, operand),
+            AtomicOp::Sub => {
+                self.asm.add(Sum::Sub, Size::of(w), SCRATCH, ZERO, operand);
+                (Lse::Add, SCRATCH)
+            }
+            _ => {
+                self.asm.logic(Logic::Orn, Size::of(w), SCRATCH, ZERO, operand);
+                (Lse::Clr, SCRATCH)
+            }
+        };
+        self.fault_site();
+        self.asm.lse(lse, log2, operand, TARGET, r);
+        self.after_atomic(dst, unaligned, w);
+        true
+    }
+
+    /// `atomic_cas`. False where the runtime must do it.
+    pub(crate) fn compare_exchange(&mut self, dst: Value, w: Width, at: Addr, expected: Value, new: Value) -> bool {
+        if !self.features.contains(Features::LSE) {
+            return false;
+        }
+        let (e, n) = (self.reg(expected), self.reg(new));
+        let r = self.address(at);
+        let unaligned = self.go_if_unaligned(r, w);
+        self.asm.mov(Size::X, TARGET, e);
+        self.fault_site();
+        self.asm.cas(w as u8, TARGET, n, r);
+        self.after_atomic(dst, unaligned, w);
+        true
+    }
+
+    /// Jumps to the label that it gives where the address in `r` is not a multiple of the width's bytes.
+    fn go_if_unaligned(&mut self, r: u8, w: Width) -> Option<crate::asm::Label> {
+        if w == Width::W8 {
+            return None;
+        }
+        let bits = bitmask(Size::X, u64::from(w.bytes()) - 1)?;
+        // What the runtime's way does to values must be done on the other way as well.
+        self.spill_vectors();
+        self.reserve();
+        let label = self.asm.label();
+        self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
+        self.asm.cbnz(Size::X, SCRATCH, label);
+        Some(label)
+    }
+
+    /// The old value is in [`TARGET`]; where the address was not aligned the runtime does it.
+    fn after_atomic(&mut self, dst: Value, unaligned: Option<crate::asm::Label>, w: Width) {
+        if let Some(label) = unaligned {
+            let done = self.asm.label();
+            self.asm.b(done);
+            self.asm.bind(label);
+            let op = self.block.insts[self.at as usize].op;
+            self.call_out(op);
+            self.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
+            self.asm.bind(done);
+        }
+        if self.plan.info(dst).uses > 0 {
+            let d = self.dest(dst);
+            self.asm.mov(Size::of(w), d, TARGET);
+            self.define(dst, UpperBits::ZERO);
+        }
+    }
+
+    /// `fence`.
+    pub(crate) fn fence_memory(&mut self, kind: Fence) {
+        match kind {
+            Fence::Full => self.asm.dmb_all(),
+            Fence::Load | Fence::Acquire => self.asm.dmb_loads(),
+            Fence::Store => self.asm.dmb_stores(),
+            Fence::Release | Fence::AcquireRelease => self.asm.dmb_all(),
+        }
+    }
+}

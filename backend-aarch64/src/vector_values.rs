@@ -1,0 +1,282 @@
+//! Where values of vector and float types are while a block's code is written.
+//!
+//! A register holds the low 128 bits. The upper half of a V256 is in memory: beside the guest register's own, or in a spill slot that holds all of it.
+
+use hokku_ir::lowering::Plan;
+use hokku_ir::{Op, Type, Upper, Value};
+
+use crate::access::Piece;
+use crate::assign::{STATE, ZERO, vector_offset, vector_slot_offset};
+use crate::lower::Lowering;
+
+/// Registers for values.
+const TEMPS: std::ops::Range<u8> = 16..32;
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VecLoc {
+    Nowhere,
+    Temp(u8),
+    /// The low part of guest register `n`.
+    Home(u8),
+    Slot(u8),
+}
+
+/// Where the values of the block at hand are.
+#[derive(Clone, Debug)]
+pub(crate) struct VectorValues {
+    locs: Vec<VecLoc>,
+    owner: [Option<Value>; 32],
+    locked: u32,
+    slots: u32,
+    /// By guest register: values that are its low part.
+    held: [Vec<Value>; 16],
+}
+
+impl VectorValues {
+    pub(crate) fn new(count: u32) -> Self {
+        VectorValues {
+            locs: vec![VecLoc::Nowhere; count as usize],
+            owner: [None; 32],
+            locked: 0,
+            slots: 0,
+            held: Default::default(),
+        }
+    }
+
+    pub(crate) fn start_block(&mut self) {
+        self.owner = [None; 32];
+        (self.locked, self.slots) = (0, 0);
+        self.held.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The code of the op at place `at` is written: what it held and what is needed no more is free.
+    pub(crate) fn finish(&mut self, plan: &Plan, at: u32) {
+        self.locked = 0;
+        for r in TEMPS {
+            if let Some(v) = self.owner[r as usize]
+                && plan.info(v).last <= at
+            {
+                self.owner[r as usize] = None;
+                self.locs[v.0 as usize] = VecLoc::Nowhere;
+            }
+        }
+        if self.slots != 0 {
+            for (n, loc) in self.locs.iter_mut().enumerate() {
+                if let VecLoc::Slot(slot) = *loc
+                    && plan.info(Value(n as u32)).last <= at
+                {
+                    self.slots &= !(1 << slot);
+                    *loc = VecLoc::Nowhere;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn loc(&self, v: Value) -> VecLoc {
+        self.locs[v.0 as usize]
+    }
+
+    /// A free spill slot.
+    pub(crate) fn take_slot(&mut self) -> u8 {
+        let slot = (!self.slots).trailing_zeros() as u8;
+        assert!(slot < 32, "more vectors are live than there are spill slots");
+        self.slots |= 1 << slot;
+        slot
+    }
+
+    /// `v` is in `slot`.
+    pub(crate) fn in_slot(&mut self, v: Value, slot: u8) {
+        self.locs[v.0 as usize] = VecLoc::Slot(slot);
+    }
+
+    pub(crate) fn lock(&mut self, reg: u8) {
+        self.locked |= 1 << reg;
+    }
+
+    /// The low part of guest register `n` is `v` as well.
+    pub(crate) fn hold(&mut self, n: u8, v: Value) {
+        self.held[usize::from(n)].push(v);
+        match self.locs[v.0 as usize] {
+            VecLoc::Temp(r) => self.owner[r as usize] = None,
+            VecLoc::Slot(slot) => self.slots &= !(1 << slot),
+            VecLoc::Home(_) | VecLoc::Nowhere => {}
+        }
+        self.locs[v.0 as usize] = VecLoc::Home(n);
+    }
+}
+
+impl Lowering<'_> {
+    /// A vector register without a value, locked.
+    pub(crate) fn vec_temp(&mut self) -> u8 {
+        let free =
+            TEMPS.into_iter().find(|r| self.vectors.owner[*r as usize].is_none() && self.vectors.locked & 1 << *r == 0);
+        let r = free.unwrap_or_else(|| {
+            let loose = TEMPS.into_iter().filter(|r| self.vectors.locked & 1 << *r == 0);
+            let victim = loose.max_by_key(|r| self.vectors.owner[*r as usize].map_or(0, |v| self.plan.info(v).last));
+            let victim = victim.unwrap_or_else(|| panic!("the code of one op locks all vector registers"));
+            self.spill_vector(victim);
+            victim
+        });
+        self.vectors.lock(r);
+        r
+    }
+
+    fn spill_vector(&mut self, reg: u8) {
+        if let Some(v) = self.vectors.owner[reg as usize].take() {
+            let slot = self.vectors.take_slot();
+            self.asm.store(Piece::Q, reg, STATE, vector_slot_offset(slot));
+            self.vectors.in_slot(v, slot);
+        }
+    }
+
+    /// Saves what a callout would lose.
+    pub(crate) fn spill_vectors(&mut self) {
+        TEMPS.for_each(|r| self.spill_vector(r));
+    }
+
+    /// The register with the low 128 bits of `v`, locked.
+    pub(crate) fn vec_reg(&mut self, v: Value) -> u8 {
+        let r = match self.vectors.loc(v) {
+            VecLoc::Temp(r) | VecLoc::Home(r) => r,
+            VecLoc::Slot(slot) => {
+                let r = self.vec_temp();
+                self.asm.load(Piece::Q, r, STATE, vector_slot_offset(slot));
+                if self.plan.info(v).op.result_type() != Type::V256 {
+                    self.vectors.slots &= !(1 << slot);
+                    self.own_vec(r, v);
+                }
+                r
+            }
+            VecLoc::Nowhere => panic!("{v} is read where it is not kept"),
+        };
+        self.vectors.lock(r);
+        r
+    }
+
+    /// Loads half `half` of the V256 `v` into `to`.
+    pub(crate) fn load_half(&mut self, to: u8, v: Value, half: u8) {
+        let offset = 16 * i32::from(half);
+        match self.vectors.loc(v) {
+            VecLoc::Slot(slot) => self.asm.load(Piece::Q, to, STATE, vector_slot_offset(slot) + offset),
+            VecLoc::Home(n) if half == 0 => self.asm.vec_mov(to, n),
+            VecLoc::Home(n) => self.asm.load(Piece::Q, to, STATE, vector_offset(n, 2)),
+            VecLoc::Temp(_) | VecLoc::Nowhere => panic!("{v} of 256 bits is read where it is not kept"),
+        }
+    }
+
+    fn own_vec(&mut self, reg: u8, v: Value) {
+        self.vectors.owner[reg as usize] = Some(v);
+        self.vectors.locs[v.0 as usize] = VecLoc::Temp(reg);
+    }
+
+    /// A register for the result `v`, locked: the guest register that it is written to next, or a temporary.
+    pub(crate) fn vec_dest(&mut self, v: Value) -> u8 {
+        if let Some(n) = self.vec_home(v) {
+            self.overwrite_vec(n, Some(v));
+            self.vectors.hold(n, v);
+            self.vectors.lock(n);
+            return n;
+        }
+        let r = self.vec_temp();
+        self.own_vec(r, v);
+        r
+    }
+
+    /// The guest register that takes all of the V128 `v` soon, with nothing in between that needs the old value.
+    fn vec_home(&self, v: Value) -> Option<u8> {
+        let from = self.at as usize + 1;
+        let until = (from + 6).min(self.block.insts.len());
+        for (k, inst) in self.block.insts.iter().enumerate().take(until).skip(from) {
+            match inst.op {
+                Op::SetVec { reg, ty: Type::V128, v: set, .. } if set == v => {
+                    // Something may read the register before.
+                    let read = self.block.insts[from..k]
+                        .iter()
+                        .any(|i| matches!(i.op, Op::GetVec { reg: r, .. } | Op::SetVec { reg: r, .. } if r == reg));
+                    return (!read).then_some(reg.0);
+                }
+                Op::SetFlags { .. } | Op::GetFlags {} | Op::SetVec { .. } | Op::GetVec { .. } => {}
+                op if op.effects() == hokku_ir::Effects::empty() => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Moves what is still needed away from guest register `n`, which is about to be written: with `new`, if that is a value.
+    fn overwrite_vec(&mut self, n: u8, new: Option<Value>) {
+        for v in std::mem::take(&mut self.vectors.held[usize::from(n)]) {
+            if self.vectors.loc(v) != VecLoc::Home(n) || Some(v) == new {
+                continue;
+            }
+            self.vectors.locs[v.0 as usize] = VecLoc::Nowhere;
+            if self.plan.info(v).last <= self.at {
+                continue;
+            }
+            if self.plan.info(v).op.result_type() == Type::V256 {
+                let slot = self.vectors.take_slot();
+                let t = self.vec_temp();
+                self.asm.load(Piece::Q, t, STATE, vector_offset(n, 2));
+                self.asm.store(Piece::Q, n, STATE, vector_slot_offset(slot));
+                self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16);
+                self.vectors.in_slot(v, slot);
+                self.vectors.locked &= !(1 << t);
+                continue;
+            }
+            let t = self.vec_temp();
+            self.asm.vec_mov(t, n);
+            self.own_vec(t, v);
+            self.vectors.locked &= !(1 << t);
+        }
+    }
+
+    /// Moves what is still needed away from all guest registers.
+    pub(crate) fn keep_vectors(&mut self) {
+        (0..16).for_each(|n| self.overwrite_vec(n, None));
+    }
+
+    /// `get_vec`: another name for the register.
+    pub(crate) fn read_vec(&mut self, dst: Value, n: u8) {
+        self.vectors.hold(n, dst);
+    }
+
+    /// `set_vec`.
+    pub(crate) fn write_vec(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
+        if ty == Type::V256 {
+            return self.write_vec_256(n, v);
+        }
+        let placed = ty == Type::V128 && self.vectors.loc(v) == VecLoc::Home(n);
+        if !placed {
+            let r = self.vec_reg(v);
+            self.overwrite_vec(n, Some(v));
+            match (ty, upper) {
+                (Type::V128, _) => self.asm.vec_mov(n, r),
+                (Type::F32, Upper::Keep) => self.asm.vec_insert(2, n, 0, r, 0),
+                (_, Upper::Keep) => self.asm.vec_insert(3, n, 0, r, 0),
+                (Type::F32, _) => self.asm.fp_mov(2, n, r),
+                _ => self.asm.fp_mov(3, n, r),
+            }
+            if ty == Type::V128 || self.vectors.loc(v) == VecLoc::Home(n) || self.vectors.loc(v) == VecLoc::Nowhere {
+                self.vectors.hold(n, v);
+            }
+        }
+        if upper == Upper::Zero256 {
+            self.asm.store(Piece::X, ZERO, STATE, vector_offset(n, 2));
+            self.asm.store(Piece::X, ZERO, STATE, vector_offset(n, 3));
+        }
+    }
+
+    fn write_vec_256(&mut self, n: u8, v: Value) {
+        if self.vectors.loc(v) == VecLoc::Home(n) {
+            return;
+        }
+        let (low, high) = (self.vec_temp(), self.vec_temp());
+        self.load_half(low, v, 0);
+        self.load_half(high, v, 1);
+        self.overwrite_vec(n, Some(v));
+        self.asm.vec_mov(n, low);
+        self.asm.store(Piece::Q, high, STATE, vector_offset(n, 2));
+        self.vectors.hold(n, v);
+    }
+}

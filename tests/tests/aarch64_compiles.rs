@@ -1,0 +1,71 @@
+//! The aarch64 back end, on any host: it makes code of whatever the front end gives it, and says truly where that may fault.
+
+use hokku_backend_aarch64::{Aarch64, Features};
+use hokku_frontend::{Limits, translate};
+use hokku_ir::backend::{Backend, Compiled, Tier};
+use hokku_ir::passes::{self, FaultsSee};
+use hokku_ir::{BlockKey, CpuMode, GuestAddr};
+use hokku_tests::fuzz::case::{Program, codes};
+use hokku_tests::fuzz::rng::Rng;
+use hokku_tests::fuzz::sequence;
+
+const MODES: [CpuMode; 2] = [CpuMode::Protected32, CpuMode::Long64];
+const TIERS: [Tier; 3] = [Tier::First { counted: false }, Tier::First { counted: true }, Tier::Second];
+
+fn compile(program: &Program, features: Features, tier: Tier, ordered: bool) -> Compiled {
+    let code = (GuestAddr(program.at), &program.bytes[..]);
+    let key = BlockKey { ordered, ..BlockKey::new(GuestAddr(program.at), program.mode) };
+    let mut region = translate(&code, key, &Limits::default());
+    let back_end = Aarch64::new(features);
+    for name in back_end.passes() {
+        passes::run_one(&mut region, name, FaultsSee::ExactFlags);
+    }
+    back_end.compile_as(&region, tier)
+}
+
+/// What holds of all code.
+fn check(compiled: &Compiled) {
+    let end = compiled.code.len() as u32;
+    assert!(end % 4 == 0 && compiled.host_instructions <= end / 4);
+    let word =
+        |at: u32| u32::from_le_bytes(compiled.code[at as usize..at as usize + 4].try_into().expect("four bytes"));
+    for fault in &compiled.faults {
+        // Loads and stores have bit 27 set and bit 25 clear.
+        assert_eq!(word(fault.offset) >> 25 & 5, 4, "{:#x} at {:#x} is no access", word(fault.offset), fault.offset);
+        assert!(fault.lazy.flags.is_none_or(|n| (n as usize) < compiled.recipes.len()));
+    }
+    for callout in &compiled.callouts {
+        assert_eq!(word(callout.offset - 4) >> 26, 0x25, "a `bl` comes before a callout's return");
+    }
+    for link in &compiled.links {
+        assert_eq!(word(link.site) >> 26, if link.is_call { 0x25 } else { 5 });
+    }
+    assert!(compiled.blocks.iter().all(|b| b.offset < end && b.checked < end));
+}
+
+#[test]
+fn single_instructions() {
+    for mode in MODES {
+        let mut rng = Rng::new(3, mode as u64);
+        for code in codes(mode) {
+            for features in [Features::empty(), Features::all()] {
+                let Some(program) = Program::single(&mut rng, code, mode) else { continue };
+                check(&compile(&program, features, Tier::Second, false));
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences() {
+    for mode in MODES {
+        let codes = sequence::codes(&codes(mode));
+        for number in 0..400 {
+            let mut rng = Rng::new(11, number);
+            let program = sequence::program(&mut rng, &codes, mode);
+            let features = Features::from_bits_truncate(rng.u64() as u32);
+            let tier = TIERS[(number % 3) as usize];
+            check(&compile(&program, features, tier, number % 5 == 0));
+        }
+    }
+}
