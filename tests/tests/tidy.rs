@@ -9,7 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("frontend", &["ir"]),
     ("backend-x86_64", &["ir"]),
     ("backend-aarch64", &["ir"]),
-    ("runtime", &["ir", "frontend", "backend-x86_64"]),
+    ("runtime", &["ir", "frontend", "backend-x86_64", "backend-aarch64"]),
     ("syscall-bridge", &["ir", "runtime"]),
     ("cli", &["ir", "frontend", "runtime", "syscall-bridge"]),
     ("tests", &["ir", "frontend", "backend-x86_64", "backend-aarch64", "runtime", "syscall-bridge", "cli"]),
