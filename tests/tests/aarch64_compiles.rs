@@ -3,6 +3,7 @@
 use hokku_backend_aarch64::{Aarch64, Features};
 use hokku_frontend::{Limits, translate};
 use hokku_ir::backend::{Backend, Compiled, Tier};
+use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockKey, CpuMode, GuestAddr};
 use hokku_tests::fuzz::case::{Program, codes};
@@ -62,7 +63,7 @@ fn sequences() {
         let codes = sequence::codes(&codes(mode));
         for number in 0..400 {
             let mut rng = Rng::new(11, number);
-            let program = sequence::program(&mut rng, &codes, mode);
+            let program = sequence::program(&mut rng, &codes, mode, CpuModel::X86_64_V3);
             let features = Features::from_bits_truncate(rng.u64() as u32);
             let tier = TIERS[(number % 3) as usize];
             check(&compile(&program, features, tier, number % 5 == 0));
