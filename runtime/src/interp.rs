@@ -6,7 +6,7 @@ use std::time::Instant;
 use hokku_frontend::Limits;
 use hokku_ir::backend::Tier;
 use hokku_ir::eval::{EvalFault, Evaluator, Flow, Memory};
-use hokku_ir::passes::{FaultsSee, NAMES};
+use hokku_ir::passes::{FaultsSee, NAMES, unneeded_boundaries};
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Region, Trap};
 
 use crate::code_cache::{Code, Outline};
@@ -143,7 +143,7 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages, is_checked, .. } = translator::translate(
+    let Translation { mut region, pages, is_checked, .. } = translator::translate(
         &team.memory,
         &team.debug,
         key,
@@ -162,6 +162,7 @@ fn install(team: &Team, key: BlockKey) {
         let outline = Outline::of(&region);
         Stats::add(counts.guest_bytes, outline.bytes());
         Stats::add(counts.guest_instructions, outline.instructions);
+        unneeded_boundaries(&mut region);
         tables.insert(&outline, &pages, Code::Interp(Arc::new(region)));
     }
 }
