@@ -73,6 +73,9 @@ impl Lowering<'_> {
             operands.push(v);
             Value(operands.len() as u32 - 1)
         });
+        // A fault shows the flags from before this op, even where it replaces them all.
+        let fx = op.effects();
+        let outer = std::mem::replace(&mut self.fault_follows, fx.contains(Effects::may_fault));
         for v in &operands {
             self.force(*v);
             if self.val(*v).ty == Type::Flags {
@@ -87,7 +90,7 @@ impl Lowering<'_> {
         }
         self.consume_inst(self.cur);
         self.settle_for_stub(&op);
-        let fx = op.effects();
+        self.fault_follows = outer;
         self.call_stub_now(numbered);
         if fx.contains(Effects::writes_state) {
             let new = self.new_flags();

@@ -48,7 +48,7 @@ impl Lowering<'_> {
     fn is_needed(&self, f: Value) -> bool {
         let spent = u32::from(self.spent == Some(f));
         self.vals[f.0 as usize].uses > spent
-            || (f == self.guest_flags && !self.replacing && !self.live_flags().is_empty())
+            || (f == self.guest_flags && !self.replacing && (self.fault_follows || !self.live_flags().is_empty()))
     }
 
     /// A flags value without an op.

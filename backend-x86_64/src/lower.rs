@@ -50,6 +50,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) guest_flags: Value,
     /// The guest's flags are about to be replaced as a whole: they are needed for faults of that instruction alone.
     pub(crate) replacing: bool,
+    /// The operands of a callout that may fault are being computed: the guest's flags are needed for the fault.
+    pub(crate) fault_follows: bool,
     /// Flags of which the op at hand is one of the uses that are still counted.
     pub(crate) spent: Option<Value>,
     /// The flags that those bits of `eflags` come from which its op does not compute.
@@ -100,6 +102,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         eflags: None,
         guest_flags: Value(0),
         replacing: false,
+        fault_follows: false,
         spent: None,
         merged_on: None,
         saved_flags: Vec::new(),
