@@ -1,6 +1,6 @@
 //! What an instruction's code tells of a memory fault in it: found out when there is one, so that translated code need not say it.
 
-use hokku_ir::{CpuMode, CpuState, GuestAddr, Seg};
+use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, Seg};
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedMemory};
 
 use crate::decode::{CodeSource, Decoded, Reader};
@@ -31,7 +31,10 @@ pub fn faulting_access(
         let last = start.wrapping_add(m.memory_size().size().max(1) as u64 - 1);
         match address {
             Some(address) => address.0.wrapping_sub(start) <= last.wrapping_sub(start),
-            None => mode == CpuMode::Long64 && !(is_canonical(start) && is_canonical(last)),
+            None => {
+                let canonical = |at| GuestAddr(at).is_canonical();
+                mode == CpuMode::Long64 && !(canonical(start) && canonical(last))
+            }
         }
     };
     let mut factory = InstructionInfoFactory::new();
@@ -49,9 +52,14 @@ pub fn faulting_access(
     }
 }
 
-/// Whether bits 63 to 47 are alike.
-pub fn is_canonical(address: u64) -> bool {
-    (address as i64) << 16 >> 16 == address as i64
+/// Sets the stack pointer back to what it was before the 64-bit instruction at `cpu.rip`, which has jumped, called or returned to an address that
+/// is none. What a call has pushed stays in memory, as on processors.
+pub fn undo_transfer(code: &dyn CodeSource, cpu: &mut CpuState) {
+    let mode = CpuMode::Long64;
+    if let Decoded::Instruction(raw) = Reader::new(code, mode).decode(GuestAddr(cpu.rip)) {
+        let moved = i64::from(raw.stack_pointer_increment());
+        cpu.set(Gpr::Rsp, cpu.get(Gpr::Rsp).wrapping_sub(moved as u64));
+    }
 }
 
 /// The value of `register`, or the base of the segment that it is.
@@ -72,7 +80,6 @@ fn value(cpu: &CpuState, register: Register) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hokku_ir::Gpr;
 
     fn access(code: &[u8], address: Option<u64>) -> (bool, bool) {
         let mut cpu = CpuState::new(CpuMode::Long64);
@@ -82,6 +89,20 @@ mod tests {
         cpu.set(Gpr::Rsp, 1 << 62);
         let access = faulting_access(&(GuestAddr(0x1000), code), CpuMode::Long64, &cpu, address.map(GuestAddr));
         (access.on_stack, access.modifies)
+    }
+
+    #[test]
+    fn jumps_to_no_address_are_undone() {
+        // jmp rax; call rax; ret; ret 16; ret with a 16-bit operand
+        let codes: [(&[u8], i64); 5] =
+            [(&[0xff, 0xe0], 0), (&[0xff, 0xd0], -8), (&[0xc3], 8), (&[0xc2, 16, 0], 24), (&[0x66, 0xc3], 2)];
+        for (code, moved) in codes {
+            let mut cpu = CpuState::new(CpuMode::Long64);
+            cpu.rip = 0x1000;
+            cpu.set(Gpr::Rsp, 0x2000u64.wrapping_add_signed(moved));
+            undo_transfer(&(GuestAddr(0x1000), code), &mut cpu);
+            assert_eq!((cpu.rip, cpu.get(Gpr::Rsp)), (0x1000, 0x2000), "{code:x?}");
+        }
     }
 
     #[test]

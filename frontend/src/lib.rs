@@ -24,5 +24,5 @@ mod translate;
 pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, known_as, markdown};
 pub use decode::CodeSource;
 pub use discover::Limits;
-pub use faults::{FaultingAccess, faulting_access, is_canonical};
+pub use faults::{FaultingAccess, faulting_access, undo_transfer};
 pub use translate::translate;

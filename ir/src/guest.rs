@@ -13,6 +13,11 @@ impl GuestAddr {
     pub fn offset(self, n: u64) -> Self {
         GuestAddr(self.0.wrapping_add(n))
     }
+
+    /// Whether bits 63 to 47 are alike.
+    pub fn is_canonical(self) -> bool {
+        (self.0 as i64) << 16 >> 16 == self.0 as i64
+    }
 }
 
 impl fmt::Debug for GuestAddr {

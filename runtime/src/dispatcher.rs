@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hokku_frontend::is_canonical;
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault as EvalMemoryFault, MemoryFaultKind};
 use hokku_ir::guest::eflags;
 use hokku_ir::{BlockKey, CpuMode, GuestAddr, SyscallKind, Trap};
@@ -12,7 +11,7 @@ use crate::personality::{FaultKind, GuestFault, Resume};
 use crate::stats::Stats;
 use crate::team::Engine;
 use crate::thread::{Attention, Thread};
-use crate::translator::{LONGEST_INSTRUCTION, faulting_access};
+use crate::translator::{LONGEST_INSTRUCTION, faulting_access, undo_transfer};
 
 impl Thread {
     /// Runs the guest from `cpu.rip` on until the personality lets the thread leave.
@@ -120,7 +119,7 @@ impl Thread {
             Trap::Protection => FaultKind::Protection,
             Trap::Halt => FaultKind::Halt,
             Trap::Divide => FaultKind::Divide,
-            Trap::Fetch if self.team.mode == CpuMode::Long64 && !is_canonical(at.0) => FaultKind::Protection,
+            Trap::Fetch if self.team.mode == CpuMode::Long64 && !at.is_canonical() => FaultKind::Protection,
             Trap::Fetch => match self.fetch_fault(at, next) {
                 Some(fault) => FaultKind::Page(fault),
                 // Another thread has made the code accessible meanwhile.
@@ -155,6 +154,10 @@ impl Thread {
             EvalFault::Memory(fault) => FaultKind::Page(self.page_fault(&fault)),
             EvalFault::Protection => self.not_canonical(None),
             EvalFault::Trap(trap) => return self.trap(trap, at, at),
+            EvalFault::Target => {
+                undo_transfer(&self.team.memory, &mut self.cpu);
+                FaultKind::Protection
+            }
             EvalFault::Divide => FaultKind::Divide,
             EvalFault::SimdFloat(_) => FaultKind::SimdFloat,
             EvalFault::X87Float(_) => FaultKind::X87,

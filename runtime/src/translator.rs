@@ -189,6 +189,11 @@ pub(crate) fn faulting_access(
     hokku_frontend::faulting_access(&FleetingCode(memory), mode, cpu, address)
 }
 
+/// Sets back what the instruction at `cpu.rip` did before it went to an address that is none.
+pub(crate) fn undo_transfer(memory: &GuestMemory, cpu: &mut CpuState) {
+    hokku_frontend::undo_transfer(&FleetingCode(memory), cpu);
+}
+
 /// Translates the one instruction that `key` names, to be run at once.
 pub(crate) fn translate_instruction(memory: &GuestMemory, key: BlockKey) -> Region {
     hokku_frontend::translate(&FleetingCode(memory), key, &Limits::single_instruction())

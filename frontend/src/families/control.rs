@@ -151,6 +151,17 @@ fn check_code_selector(e: &mut Emitter, selector: Value) {
     e.trap_if(CheckedTrap::Protection, other);
 }
 
+/// #GP unless `target` is canonical, in 64-bit code.
+fn check_target(e: &mut Emitter, target: Value) {
+    if e.word() == Width::W64 {
+        let n = e.constant(Width::W8, 16);
+        let canonical = e.shl(Width::W64, target, n);
+        let canonical = e.sar(Width::W64, canonical, n);
+        let other = e.compare(IntCmp::Ne, Width::W64, target, canonical);
+        e.trap_if(CheckedTrap::Protection, other);
+    }
+}
+
 /// Selector and offset of a far pointer in memory, the offset in the mode's word.
 fn far_pointer(e: &mut Emitter, insn: &Insn, w: Width) -> Result<(Value, Value), Unsupported> {
     let at = e.address(insn)?;
@@ -191,11 +202,12 @@ fn jmp_far_direct(e: &mut Emitter, insn: &Insn) -> Translated {
 fn jmp_far_indirect(e: &mut Emitter, insn: &Insn) -> Translated {
     let (selector, target) = far_pointer(e, insn, far_width(insn.code()))?;
     check_code_selector(e, selector);
+    check_target(e, target);
     Ok(Step::End(Exit::Indirect { target }))
 }
 
-/// Pushes the code selector and the return address.
-fn push_far_return(e: &mut Emitter, insn: &Insn, w: Width) {
+/// Pushes the code selector and the return address. Processors have stored both when they find that `target` is no address.
+fn push_far_return(e: &mut Emitter, insn: &Insn, w: Width, target: Value) {
     let size = i64::from(w.bytes());
     let cs = e.get_selector(Seg::Cs);
     let cs = e.resize(Width::W16, w, cs);
@@ -204,6 +216,7 @@ fn push_far_return(e: &mut Emitter, insn: &Insn, w: Width) {
     e.store(w.ty(), Align::Any, slot, cs);
     let slot = e.stack_slot(-2 * size);
     e.store(w.ty(), Align::Any, slot, ret);
+    check_target(e, target);
     e.move_stack(-2 * size);
 }
 
@@ -211,8 +224,8 @@ fn push_far_return(e: &mut Emitter, insn: &Insn, w: Width) {
 fn call_far_direct(e: &mut Emitter, insn: &Insn) -> Translated {
     let (selector, offset) = far_immediate(e, insn);
     check_code_selector(e, selector);
-    push_far_return(e, insn, far_width(insn.code()));
     let target = e.constant(Width::W32, offset);
+    push_far_return(e, insn, far_width(insn.code()), target);
     Ok(Step::End(Exit::Indirect { target }))
 }
 
@@ -221,7 +234,7 @@ fn call_far_indirect(e: &mut Emitter, insn: &Insn) -> Translated {
     let w = far_width(insn.code());
     let (selector, target) = far_pointer(e, insn, w)?;
     check_code_selector(e, selector);
-    push_far_return(e, insn, w);
+    push_far_return(e, insn, w, target);
     Ok(Step::End(Exit::Indirect { target }))
 }
 
@@ -234,6 +247,7 @@ fn ret_far(e: &mut Emitter, insn: &Insn) -> Translated {
     let target = e.stack_top(w);
     let target = e.resize(w, word, target);
     check_code_selector(e, selector);
+    check_target(e, target);
     e.move_stack(2 * size + dropped(insn));
     Ok(Step::End(Exit::Indirect { target }))
 }
@@ -258,6 +272,7 @@ fn iret(e: &mut Emitter, insn: &Insn) -> Translated {
     let stack = (word == Width::W64).then(|| (item(e, 3, w.ty()), item(e, 4, Type::I16)));
     let target = e.resize(w, word, target);
     check_code_selector(e, selector);
+    check_target(e, target);
     match stack {
         Some((sp, ss)) => {
             e.set_selector(Seg::Ss, ss);

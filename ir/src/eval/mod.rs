@@ -93,6 +93,8 @@ pub enum EvalFault {
     Divide,
     /// #XM, with the unmasked exceptions.
     SimdFloat(Exceptions),
+    /// #GP(0): a jump, call or return to an address that is not canonical. The stack pointer has moved as if it were one.
+    Target,
     /// #MF, with the unmasked exceptions that an earlier x87 instruction left pending.
     X87Float(Exceptions),
 }
@@ -228,14 +230,20 @@ impl Evaluator {
             dispatch::step(&inst.op, inst.value, values, machine)?;
         }
         let int = |v: Value| values[v.0 as usize].low();
-        let address = |v: Value| Target::Guest(GuestAddr(int(v) & machine.mode.word().mask()));
+        let address = |v: Value| {
+            let to = GuestAddr(int(v) & machine.mode.word().mask());
+            if machine.mode == CpuMode::Long64 && !to.is_canonical() {
+                return Err(EvalFault::Target);
+            }
+            Ok(Next::Go(Target::Guest(to)))
+        };
         Ok(match block.exit {
             Exit::Jump { to } | Exit::Call { to, .. } => Next::Go(to),
             Exit::Branch { cond, taken, next } => Next::Go(if int(cond) as u8 != 0 { taken } else { next }),
             Exit::Indirect { target }
             | Exit::Dispatch { target }
             | Exit::IndirectCall { target, .. }
-            | Exit::Return { target } => Next::Go(address(target)),
+            | Exit::Return { target } => address(target)?,
             Exit::Syscall { kind, at, next } => Next::Syscall { kind, at, next },
             Exit::Trap { trap, at, next } => Next::Trap { trap, at, next },
         })

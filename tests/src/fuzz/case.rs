@@ -11,6 +11,7 @@ use iced_x86::{
 };
 
 use super::encoding::{self, Encoded, bitness};
+use super::far;
 use super::lanes;
 use super::pages::BYTES;
 use super::rng::Rng;
@@ -219,7 +220,7 @@ impl Program {
         lanes::set_lengths(rng, insn, &mut start.cpu, self.mode);
         lanes::relate(rng, insn, &mut start.cpu);
         self.aim(rng, &mut start);
-        if is_indirect(insn.flow_control()) {
+        if is_indirect(insn.flow_control()) && !far::is_far(insn) {
             self.aim_jump(rng, &mut start);
         }
         self.start_is_harmless(&start).then_some(start)
@@ -242,6 +243,7 @@ impl Program {
         let insn = &self.insns[0];
         if system::asks_for_other_components(insn, &start.cpu)
             || system::asks_for_other_segment(insn, &self.used, self.mode, start)
+            || far::loads_other_selector(insn, &self.used, self.mode, start)
         {
             return false;
         }
@@ -287,6 +289,7 @@ impl Program {
         lanes::set_mask(rng, &self.insns[0], &mut start.cpu);
         system::put_image(rng, &self.insns[0], &self.used, self.mode, start);
         system::put_selector(rng, &self.insns[0], &self.used, self.mode, start);
+        far::put_pointer(rng, &self.insns[0], &self.used, self.mode, start);
         if matches!(self.insns[0].mnemonic(), Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq) {
             // Without TF and AC, which would trap what follows, and NT.
             let flags = u64::from(rng.u64() as u32 & !0x4_4100).to_le_bytes();
@@ -382,6 +385,7 @@ fn place(rng: &mut Rng, size: u64, mode: CpuMode) -> u64 {
 
 /// Patches displacements that no register is added to and relative jumps so that they lead to where something is.
 fn aim_constants(rng: &mut Rng, mode: CpuMode, bytes: &mut [u8], insn: &Instruction) {
+    far::aim_direct(rng, mode, bytes, insn);
     let mut decoder = Decoder::with_ip(bitness(mode), bytes, insn.ip(), DecoderOptions::NONE);
     let again = decoder.decode();
     let constants = decoder.get_constant_offsets(&again);

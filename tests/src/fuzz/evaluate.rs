@@ -1,9 +1,9 @@
 //! A case through the front end and the evaluator.
 
-use hokku_frontend::{FaultingAccess, Limits, faulting_access, is_canonical, translate};
+use hokku_frontend::{FaultingAccess, Limits, faulting_access, translate, undo_transfer};
 use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind};
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{BlockId, BlockKey, CpuMode, CpuState, GuestAddr, Region, Trap};
+use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
 
 use super::case::Program;
 use super::pages::Pages;
@@ -107,12 +107,10 @@ fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
         Trap::Bound => exception(vector::BR),
         Trap::Protection | Trap::Halt => exception(vector::GP),
         Trap::Divide => exception(vector::DE),
-        Trap::Fetch if is_wild(program, next.0) => exception(vector::GP),
         Trap::Fetch => Outcome::Ended(Ending::Exception { vector: vector::PF, page: Some((next.0, false)) }),
         Trap::Stale => unreachable!("the fuzzer's code does not change, and is not checked"),
     };
     match flow {
-        Flow::Jump { to } if is_wild(program, to.0) => exception(vector::GP),
         Flow::Jump { .. } | Flow::Stopped { .. } => Outcome::Ended(Ending::Arrived),
         Flow::Syscall { .. } => Outcome::Ended(Ending::Syscall),
         Flow::Trap { trap, next, .. } => trapped(trap, next, cpu),
@@ -132,6 +130,10 @@ fn outcome(flow: Flow, program: &Program, cpu: &mut CpuState) -> Outcome {
                 exception(vector::OF)
             }
             EvalFault::Trap(trap) => trapped(trap, GuestAddr(cpu.rip), cpu),
+            EvalFault::Target => {
+                undo_transfer(&(GuestAddr(program.at), &program.bytes[..]), cpu);
+                exception(vector::GP)
+            }
             EvalFault::Divide => exception(vector::DE),
             EvalFault::SimdFloat(_) => exception(vector::XM),
             EvalFault::X87Float(_) => exception(vector::MF),
@@ -148,9 +150,4 @@ fn access(program: &Program, cpu: &CpuState, address: Option<GuestAddr>) -> Faul
 
 fn not_canonical(access: FaultingAccess) -> u8 {
     if access.on_stack { vector::SS } else { vector::GP }
-}
-
-/// Whether `address` is none of the program's mode.
-fn is_wild(program: &Program, address: u64) -> bool {
-    program.mode == CpuMode::Long64 && !is_canonical(address)
 }

@@ -3,7 +3,7 @@
 //! "SDM" is the Intel 64 and IA-32 Architectures Software Developer's Manual; words in quotes are its own.
 
 use hokku_ir::guest::F80;
-use hokku_ir::{CpuState, FlagSet, Gpr};
+use hokku_ir::{CpuState, FlagSet, Gpr, GuestAddr};
 use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register, RflagsBits};
 
 use super::case::Program;
@@ -141,12 +141,8 @@ pub const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "target that is no address",
-        words: "hokku: a jump to an address that is not canonical faults at the target, the processor at the jump",
-        covers: |case, _| {
-            let target = case.ours.cpu.rip;
-            let canonical = (target as i64) << 16 >> 16 == target as i64;
-            is_indirect(case.insn.flow_control()) && !canonical
-        },
+        words: "hokku's JIT: a jump to an address that is not canonical faults at the target; with the processor and the evaluator at the jump",
+        covers: |case, _| is_indirect(case.insn.flow_control()) && !GuestAddr(case.native.cpu.rip).is_canonical(),
     },
 ];
 

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod encoding;
 pub mod evaluate;
 pub mod explain;
+pub mod far;
 pub mod items;
 pub mod jobs;
 pub mod lab;

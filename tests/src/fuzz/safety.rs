@@ -83,16 +83,8 @@ pub fn excluded(code: Code) -> Option<&'static str> {
     match code.mnemonic() {
         Sgdt | Sidt | Sldt | Str | Smsw | Vmcall | Vmmcall => Some("depends on this machine's kernel"),
         Syscall | Sysenter | Sysexit | Sysret | Int => Some("enters this machine's kernel"),
-        Lds | Les | Lss | Lfs | Lgs | Iret | Iretd | Iretq | Retf => {
-            Some("selectors are of the guest's own descriptor table")
-        }
+        Lds | Les | Lss | Lfs | Lgs => Some("selectors are of the guest's own descriptor table"),
         _ if writes_segment => Some("selectors are of the guest's own descriptor table"),
-        _ if info.op_kinds().iter().any(|k| matches!(k, Kind::farbr2_2 | Kind::farbr4_2)) => {
-            Some("selectors are of the guest's own descriptor table")
-        }
-        Jmp | Call if code.is_jmp_far_indirect() || code.is_call_far_indirect() => {
-            Some("selectors are of the guest's own descriptor table")
-        }
         Xsetbv => Some("enters this machine's hypervisor"),
         Cpuid | Xgetbv | Rdpid | Rdtscp | Rdtsc | Rdpmc | Rdpru => {
             Some("tells the guest's processor model, not this one")

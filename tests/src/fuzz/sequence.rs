@@ -69,6 +69,10 @@ fn is_plain(code: Code) -> bool {
                 | Xrstor64
                 | Lar
                 | Lsl
+                | Retf
+                | Iret
+                | Iretd
+                | Iretq
                 | Verr
                 | Verw
                 | Maskmovq
