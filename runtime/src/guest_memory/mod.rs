@@ -119,6 +119,11 @@ pub enum MapError {
     /// No free range is large enough.
     #[error("no free range of that size")]
     NoSpace,
+    /// The host's pages are not x86's: guest pages could neither be protected nor mapped from files one by one.
+    #[error(
+        "the host's kernel has pages of {0} bytes; hokku needs one that has pages of {PAGE_SIZE} bytes, as x86 processors do"
+    )]
+    PageSize(u64),
     /// The host refused.
     #[error("the host refuses: {0}")]
     Host(#[from] Errno),
@@ -157,10 +162,19 @@ pub struct RangeInfo {
 
 /// The lowest address that a guest can map.
 pub const LOWEST: GuestAddr = GuestAddr(0x1_0000);
-/// The first address behind what a 64-bit guest can map: 2^46. The host's own mappings are above.
+/// The first address behind what a 64-bit guest can map where the host has 47 bits of addresses or more: 2^46.
 pub const HIGHEST_64: GuestAddr = GuestAddr(1 << 46);
 /// The first address behind what a 32-bit guest can map.
 pub const HIGHEST_32: GuestAddr = GuestAddr(1 << 32);
+
+/// The first address behind what a guest of `mode` can map on this host. For a 64-bit guest it is half of the host's addresses: the host's own mappings
+/// are above.
+pub fn highest(mode: CpuMode) -> GuestAddr {
+    match mode {
+        CpuMode::Long64 => HIGHEST_64.min(GuestAddr(crate::host::mapping::address_limit() / 2)),
+        CpuMode::Protected32 => HIGHEST_32,
+    }
+}
 
 /// The memory of one team.
 #[derive(Debug)]
@@ -180,15 +194,14 @@ impl GuestMemory {
     /// An empty address space. There can be one 32-bit space in a process at a time.
     pub fn new(mode: CpuMode) -> Result<Self, MapError> {
         crate::host::arch::fault::install();
-        let (bounds, space) = match mode {
-            CpuMode::Long64 => {
-                let bounds = LOWEST.0..HIGHEST_64.0;
-                (bounds.clone(), AddressSpace::sparse(bounds))
-            }
-            CpuMode::Protected32 => {
-                let bounds = LOWEST.0..HIGHEST_32.0;
-                (bounds.clone(), AddressSpace::reserved(bounds)?)
-            }
+        let host_page = crate::host::mapping::host_page_size();
+        if host_page != PAGE_SIZE {
+            return Err(MapError::PageSize(host_page));
+        }
+        let bounds = LOWEST.0..highest(mode).0;
+        let space = match mode {
+            CpuMode::Long64 => AddressSpace::sparse(bounds.clone()),
+            CpuMode::Protected32 => AddressSpace::reserved(bounds.clone())?,
         };
         Ok(GuestMemory { mode, bounds, space, ranges: RwLock::default(), code: Mutex::default(), lent: Arc::default() })
     }

@@ -7,6 +7,7 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
@@ -15,6 +16,34 @@ use super::system::MAP_IF_FREE;
 
 /// Bytes of a page, of the guest's and of the host's memory map alike.
 pub const PAGE_SIZE: u64 = 4096;
+
+/// Bytes of a page of the host's memory map.
+pub(crate) fn host_page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// The first address behind those that a process can map on this host, or 2^47 where there are more: a power of two.
+pub(crate) fn address_limit() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let can_map_below = |limit: &u64| {
+            // Far enough from the end to be no one's, but for chance: then it is mapped, and so can be.
+            let at = (limit - (1 << 30)) as *mut c_void;
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MAP_IF_FREE;
+            // SAFETY: maps nothing over an existing mapping.
+            match unsafe { rustix::mm::mmap_anonymous(at, PAGE_SIZE as usize, ProtFlags::empty(), flags) } {
+                Ok(got) => {
+                    // SAFETY: the mapping was made by the call above and nobody knows of it.
+                    let unmapped = unsafe { rustix::mm::munmap(got, PAGE_SIZE as usize) };
+                    unmapped.is_ok() && got == at
+                }
+                Err(error) => error == Errno::EXIST,
+            }
+        };
+        // Sv39 has 38 bits of user space.
+        (39..=47).rev().map(|bits| 1 << bits).find(can_map_below).unwrap_or(1 << 38)
+    })
+}
 
 /// Access that the host grants: never execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use hokku_ir::{CpuMode, GuestAddr};
+use hokku_runtime::guest_memory::highest;
 use hokku_runtime::{GuestMemory, MapError, Placement, Prot};
 
 use crate::abi::area::*;
@@ -135,6 +136,7 @@ impl From<MapError> for Status {
             MapError::BadRange | MapError::Occupied => Status::B_BAD_VALUE,
             MapError::Unmapped => Status::B_BAD_ADDRESS,
             MapError::NoSpace => Status::B_NO_MEMORY,
+            MapError::PageSize(_) => Status::B_NOT_SUPPORTED,
             MapError::Host(errno) => errno.into(),
         }
     }
@@ -149,7 +151,7 @@ impl Areas {
     pub fn new(mode: CpuMode) -> Self {
         let (low, high) = match mode {
             CpuMode::Protected32 => (0x0020_0000..0x7fff_0000, 0x0020_0000..0x7fff_0000),
-            CpuMode::Long64 => (0x1000_0000..0x7fff_0000, 0x1_0000_0000..0x4000_0000_0000),
+            CpuMode::Long64 => (0x1000_0000..0x7fff_0000, 0x1_0000_0000..highest(mode).0),
         };
         Areas { table: BTreeMap::new(), reserved: BTreeMap::new(), last_id: 0, low, high }
     }
