@@ -21,6 +21,8 @@ pub struct Machine {
     target: &'static str,
     /// What `-cpu` is given.
     cpu: &'static str,
+    /// The features that hokku is to use, where it cannot find them out: qemu 7.2 tells nothing of riscv64's.
+    features: Option<&'static str>,
     /// Options for the compiler.
     compile: &'static [&'static str],
 }
@@ -28,12 +30,18 @@ pub struct Machine {
 impl Machine {
     /// All machines.
     pub const ALL: [Machine; 4] = [
-        Machine::riscv64("riscv64", "rv64", &["-march=rv64gc"]),
-        Machine::riscv64("riscv64-zb", "rv64,zba=true,zbb=true,zbs=true", &["-march=rv64gc_zba_zbb_zbs"]),
+        Machine::riscv64("riscv64", "rv64", "", &["-march=rv64gc"]),
+        Machine::riscv64(
+            "riscv64-zb",
+            "rv64,zba=true,zbb=true,zbs=true",
+            "zba,zbb,zbs",
+            &["-march=rv64gc_zba_zbb_zbs"],
+        ),
         // Compilers of 2022 have no vector instructions.
         Machine::riscv64(
             "riscv64-v",
             "rv64,zba=true,zbb=true,zbs=true,v=true,vlen=128,vext_spec=v1.0",
+            "zba,zbb,zbs,v",
             &["-march=rv64gc_zba_zbb_zbs"],
         ),
         Machine {
@@ -41,12 +49,19 @@ impl Machine {
             host: "aarch64",
             target: "aarch64-unknown-linux-gnu",
             cpu: "max",
+            features: None,
             compile: &["-march=armv8.2-a"],
         },
     ];
 
-    const fn riscv64(name: &'static str, cpu: &'static str, compile: &'static [&'static str]) -> Machine {
-        Machine { name, host: "riscv64", target: "riscv64gc-unknown-linux-gnu", cpu, compile }
+    const fn riscv64(
+        name: &'static str,
+        cpu: &'static str,
+        features: &'static str,
+        compile: &'static [&'static str],
+    ) -> Machine {
+        let (host, target) = ("riscv64", "riscv64gc-unknown-linux-gnu");
+        Machine { name, host, target, cpu, features: Some(features), compile }
     }
 
     /// The machine called `name`.
@@ -104,15 +119,13 @@ impl Counter {
         Ok(Counter { plugin, counts: folder.join(format!("counts-{}", std::process::id())) })
     }
 
-    /// Runs `words` under `emulator` with `cpu`; gives how many instructions it executed, how many of them translated ones, and what it printed.
-    fn run(&self, emulator: &str, cpu: Option<&str>, words: &[&str]) -> Result<(u64, u64, Vec<u8>), String> {
+    /// Runs `words` under `emulator`, as on `machine` if it is not a guest's; gives how many instructions it executed, how many of them translated ones, and what it printed.
+    fn run(&self, emulator: &str, machine: Option<&Machine>, words: &[&str]) -> Result<(u64, u64, Vec<u8>), String> {
         let mut command = Command::new(emulator);
-        if let Some(cpu) = cpu {
-            // Processes that hokku starts get the same.
-            command.env("QEMU_CPU", cpu);
-        }
-        if let Some(host) = emulator.strip_prefix("qemu-") {
-            command.env("QEMU_LD_PREFIX", format!("/usr/{host}-linux-gnu")).env("HOKKU_EMULATOR", emulator);
+        if let Some(Machine { host, cpu, features, .. }) = machine {
+            let prefix = format!("/usr/{host}-linux-gnu");
+            command.envs([("QEMU_CPU", *cpu), ("QEMU_LD_PREFIX", &prefix), ("HOKKU_EMULATOR", emulator)]);
+            command.envs(features.map(|features| ("HOKKU_HOST_FEATURES", features)));
         }
         command.arg("-plugin").arg(format!("{},out={}", self.plugin.display(), self.counts.display()));
         let output = run(command.args(words))?;
@@ -123,11 +136,17 @@ impl Counter {
     }
 
     /// Instructions of `n` rounds, all and translated ones: those of `2 n` less those of `n`; and the output of the latter.
-    fn rounds(&self, emulator: &str, cpu: Option<&str>, words: &[&str], n: u64) -> Result<(u64, u64, Vec<u8>), String> {
+    fn rounds(
+        &self,
+        emulator: &str,
+        machine: Option<&Machine>,
+        words: &[&str],
+        n: u64,
+    ) -> Result<(u64, u64, Vec<u8>), String> {
         let with = |n: u64| {
             let rounds = n.to_string();
             let words: Vec<&str> = words.iter().copied().chain([rounds.as_str()]).collect();
-            self.run(emulator, cpu, &words)
+            self.run(emulator, machine, &words)
         };
         let (once, twice) = (with(n)?, with(2 * n)?);
         Ok((twice.0.saturating_sub(once.0), twice.1.saturating_sub(once.1), once.2))
@@ -174,12 +193,12 @@ pub fn measure(
         let mut row =
             ExecutedRow { kernel: kernel.clone(), guest: guest_count, hokku: vec![], native: vec![], errors: vec![] };
         for (machine, hokku) in machines.iter().zip(&hokkus) {
-            let (emulator, cpu) = (machine.emulator(), Some(machine.cpu));
+            let (emulator, on) = (machine.emulator(), Some(machine));
             let (hokku, root) = (text(hokku), text(&root));
             let mut words = vec![hokku.as_str(), "run", "--no-cache", "--root", &root, "--engine", "jit"];
             words.extend(options.iter().map(String::as_str));
             words.push(&guest);
-            let counted = match counter.rounds(&emulator, cpu, &words, rounds) {
+            let counted = match counter.rounds(&emulator, on, &words, rounds) {
                 Ok((count, _, output)) if output == expected => Ok(count),
                 Ok(_) => Err("wrong output".to_string()),
                 Err(error) => Err(error),
@@ -187,7 +206,7 @@ pub fn measure(
             row.hokku.push(counted.as_ref().ok().copied());
             row.errors.extend(counted.err().map(|error| format!("{}: {error}", machine.name)));
             let compiled = machine.compile(kernel)?;
-            let own = compiled.map(|path| counter.rounds(&emulator, cpu, &[&text(&path)], rounds)).transpose()?;
+            let own = compiled.map(|path| counter.rounds(&emulator, on, &[&text(&path)], rounds)).transpose()?;
             row.native.push(own.map(|(count, ..)| count));
         }
         eprintln!("{} {kernel}: {}", flavour.name(), row.text());
