@@ -63,6 +63,12 @@ pub(crate) fn dump(args: &DumpArgs) -> Result<()> {
 }
 
 fn print_stages(mut region: Region) {
+    let back_end = hokku_runtime::back_end();
+    // What runs is compiled after the passes that the back end wants, which need not be all of those shown.
+    let mut wanted = region.clone();
+    for name in back_end.iter().flat_map(|back_end| back_end.passes()) {
+        passes::run_one(&mut wanted, name, FaultsSee::ExactFlags);
+    }
     let mut text = print::region(&region);
     println!("\n; IR\n{text}");
     for name in passes::NAMES {
@@ -73,9 +79,9 @@ fn print_stages(mut region: Region) {
             text = after;
         }
     }
-    match hokku_runtime::back_end() {
+    match back_end {
         Some(back_end) => {
-            let compiled = back_end.compile(&region);
+            let compiled = back_end.compile(&wanted);
             println!(
                 "; {} code: {} instructions, {} bytes",
                 back_end.name(),
