@@ -2,6 +2,7 @@
 
 use hokku_ir::{Addr, AtomicOp, Block, FlagSet, Op, Value, Width};
 
+use crate::Optimisations;
 use crate::assign::{RAX, slot_offset};
 use crate::encode::{Alu, HIGH, Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
@@ -18,6 +19,7 @@ impl Lowering<'_> {
         }
         let unused = self.vals[dst.0 as usize].uses == 0;
         match op {
+            AtomicOp::Neg if !self.optimisations.contains(Optimisations::LOCKED_INSTRUCTIONS) => return false,
             AtomicOp::Xchg => self.exchange(dst, w, at, v),
             AtomicOp::Xor if unused && self.constant_of(v).is_some_and(|n| n & w.mask() == w.mask()) => {
                 // `not` leaves flags alone.
@@ -310,6 +312,9 @@ impl Plan {
     pub(crate) fn locked_bit(&self, block: &Block, at: usize) -> u32 {
         let inst = &block.insts[at];
         let Op::AtomicRmw { op, w, v, .. } = inst.op else { return NONE };
+        if !self.does(Optimisations::LOCKED_INSTRUCTIONS) {
+            return NONE;
+        }
         if self.values[inst.value.0 as usize].uses != 1 || !matches!(w, Width::W16 | Width::W32 | Width::W64) {
             return NONE;
         }

@@ -1,10 +1,11 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
 use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
-use hokku_ir::backend::{HotExit, Link, Relocation, ReturnPad, Stop, StopKind, StubId, Tier};
+use hokku_ir::backend::{HotExit, Link, Relocation, Stop, StopKind, StubId, Tier};
 use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::assign::{EXIT_SITE, R15, RCX};
+use crate::checks::TargetIn;
 use crate::encode::{HIGH, Mem, Opcode, Rm, Space, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
@@ -16,10 +17,12 @@ pub(crate) enum Cold {
     Link { label: DynamicLabel, n: usize },
     /// Counts back edge number `n` and goes on to block `to`.
     BackEdge { label: DynamicLabel, n: usize, to: BlockId },
-    /// A return to another place than the expected one: rcx + `more`.
-    Mismatch { label: DynamicLabel, more: u64 },
-    /// A computed jump that came to a block with the same place in the jump cache as its target, rcx + `more`.
-    Missed { label: DynamicLabel, more: u64 },
+    /// A return to another place than the expected one, which is where `target` says.
+    Mismatch { label: DynamicLabel, target: TargetIn },
+    /// A computed jump that came to a block with the same place in the jump cache as its target.
+    Missed { label: DynamicLabel, target: TargetIn },
+    /// A guest address as data.
+    Address { label: DynamicLabel, pc: GuestAddr },
     /// Leaves at guest instruction `at` because its code has changed.
     Stale { label: DynamicLabel, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
@@ -30,7 +33,7 @@ pub(crate) enum Cold {
 
 /// Kinds of direct jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Jump {
+pub(crate) enum Jump {
     Always,
     If(Cond),
     Call,
@@ -107,7 +110,7 @@ impl Lowering<'_> {
         self.consume(target);
     }
 
-    fn jump_to_stub(&mut self, opcode: u8, stub: StubId) {
+    pub(crate) fn jump_to_stub(&mut self, opcode: u8, stub: StubId) {
         self.asm.count += 1;
         self.asm.bytes(&[opcode]);
         self.stub_distance(stub);
@@ -134,47 +137,15 @@ impl Lowering<'_> {
         self.asm.op(Opcode::of(0xff), if call { 2 } else { 4 }, to, &[]);
     }
 
-    /// Code at which computed jumps enter block `id`: goes on to `label` (or right behind) if that is the target. Gives its offset.
-    pub(crate) fn checked_entry(&mut self, id: BlockId, label: Option<DynamicLabel>) -> u32 {
-        let start = self.asm.offset();
-        let pc = self.region.block(id).pc.0;
-        let w = self.mode.word();
-        let miss = self.asm.label();
-        if self.mode == CpuMode::Long64 {
-            self.asm.op(Opcode::sse(0x66, 0x0f7e).wide(true), 15, RCX, &[]);
-        }
-        let short = if w == Width::W32 { Some(pc as i32) } else { i32::try_from(pc).ok() };
-        match short.filter(|_| !self.plan.reads_flags(id.0 as usize)) {
-            Some(n) => {
-                // As at a return pad.
-                self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));
-                self.asm.jcc(Cond::Ne, miss);
-                self.cold.push(Cold::Missed { label: miss, more: 0 });
-            }
-            None => {
-                self.subtract_from_rcx(pc);
-                let hit = self.asm.label();
-                self.asm.jrcxz(hit);
-                self.asm.jmp(miss);
-                self.cold.push(Cold::Missed { label: miss, more: pc });
-                self.asm.bind(hit);
-            }
-        }
-        if let Some(label) = label {
-            self.asm.jmp(label);
-        }
-        start
-    }
-
     /// Code before block `id`, which goes on behind it: where the block is entered by links, and its checked entry.
     pub(crate) fn region_entry(&mut self, id: BlockId) -> (u32, u32) {
         if !self.is_counted() {
-            let checked = self.checked_entry(id, None);
+            let checked = self.checked_entry(id);
             return (self.asm.offset(), checked);
         }
         let hot = self.asm.label();
         self.leave_hot(hot, self.region.block(id).pc);
-        let checked = self.checked_entry(id, None);
+        let checked = self.checked_entry(id);
         let entry = self.asm.offset();
         self.count_down(hot);
         (entry, checked)
@@ -202,21 +173,7 @@ impl Lowering<'_> {
     fn leave_hot(&mut self, label: DynamicLabel, target: GuestAddr) {
         self.asm.bind(label);
         self.out.hot_exits.push(HotExit { stub: self.asm.offset(), target });
-        self.leave_from_here(StubId::LeaveHot);
-    }
-
-    /// rcx -= `n`, flags kept.
-    fn subtract_from_rcx(&mut self, n: u64) {
-        let w = self.mode.word();
-        let less = n.wrapping_neg();
-        match (self.mode, i32::try_from(less as i64)) {
-            (CpuMode::Protected32, _) => self.asm.lea(w, RCX, Mem::plain(RCX, less as i32)),
-            (_, Ok(less)) => self.asm.lea(w, RCX, Mem::plain(RCX, less)),
-            (_, Err(_)) => {
-                self.asm.constant(R15, less);
-                self.asm.lea(w, RCX, Mem::sum(RCX, R15, 0));
-            }
-        }
+        self.jump_to_stub(0xe8, StubId::LeaveHot);
     }
 
     fn stub_distance(&mut self, stub: StubId) {
@@ -294,7 +251,7 @@ impl Lowering<'_> {
     }
 
     /// A direct jump; nothing where the target comes right behind.
-    fn jump(&mut self, kind: Jump, to: Target, next: Option<BlockId>) {
+    pub(crate) fn jump(&mut self, kind: Jump, to: Target, next: Option<BlockId>) {
         let lead = match kind {
             Jump::If(_) => 2,
             _ => 1,
@@ -334,31 +291,6 @@ impl Lowering<'_> {
             let n = self.out.back_edges.len();
             self.out.back_edges.push(Link { site, stub: 0, target: pc, is_call: false, far: None });
             self.cold.push(Cold::BackEdge { label, n, to });
-        }
-    }
-
-    /// Where the guest's `ret` lands: rcx is the guest address that it went to.
-    fn return_pad(&mut self, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
-        self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
-        let w = self.mode.word();
-        let miss = self.asm.label();
-        // A comparison is cheaper than `jrcxz`. It costs the callee's last flags, which nobody can see any more.
-        let short = if w == Width::W32 { Some(ret.0 as i32) } else { i32::try_from(ret.0).ok() };
-        if let (Some(b), Some(n)) = (block.filter(|b| !self.plan.reads_flags(b.0 as usize)), short) {
-            self.asm.alu(crate::encode::Alu::Cmp, w, RCX, Src::Imm(n));
-            self.asm.jcc(Cond::Ne, miss);
-            self.cold.push(Cold::Mismatch { label: miss, more: 0 });
-            return self.jump(Jump::Always, Target::Block(b), next);
-        }
-        self.subtract_from_rcx(ret.0);
-        let expected = self.asm.label();
-        self.asm.jrcxz(expected);
-        self.asm.jmp(miss);
-        self.cold.push(Cold::Mismatch { label: miss, more: ret.0 });
-        self.asm.bind(expected);
-        match block {
-            Some(b) => self.jump(Jump::Always, Target::Block(b), next),
-            None => self.jump(Jump::Always, Target::Guest(ret), None),
         }
     }
 
@@ -408,7 +340,7 @@ impl Lowering<'_> {
                 Cold::Link { label, n } => {
                     self.asm.bind(label);
                     self.out.links[n].stub = self.asm.offset();
-                    self.leave_from_here(StubId::LeaveLink);
+                    self.jump_to_stub(0xe8, StubId::LeaveLink);
                 }
                 Cold::BackEdge { label, n, to } => {
                     self.asm.bind(label);
@@ -422,14 +354,18 @@ impl Lowering<'_> {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
                 }
-                Cold::Mismatch { label, more } | Cold::Missed { label, more } => {
-                    let stub =
-                        if matches!(self.cold[n], Cold::Missed { .. }) { StubId::JumpMiss } else { StubId::Indirect };
+                Cold::Mismatch { label, target } => {
                     self.asm.bind(label);
-                    if more != 0 {
-                        self.subtract_from_rcx(more.wrapping_neg());
-                    }
-                    self.jump_to_stub(0xe9, stub);
+                    self.target_back(target);
+                    self.jump_to_stub(0xe9, StubId::Indirect);
+                }
+                Cold::Missed { label, target } => {
+                    self.asm.bind(label);
+                    self.missed(target);
+                }
+                Cold::Address { label, pc } => {
+                    self.asm.bind(label);
+                    self.asm.bytes(&pc.0.to_le_bytes());
                 }
                 Cold::Stale { label, at } => {
                     self.asm.bind(label);
@@ -439,13 +375,21 @@ impl Lowering<'_> {
                 }
                 Cold::Checked { id, label, n } if self.is_counted() => {
                     // Whatever comes in from outside is counted, so that every loop through several regions is.
-                    let (offset, checked) = self.region_entry(id);
+                    let hot = self.asm.label();
+                    self.leave_hot(hot, self.region.block(id).pc);
+                    let checked = self.short_checked_entry(id);
+                    let offset = self.asm.offset();
+                    self.count_down(hot);
                     self.asm.jmp(label);
                     let block = &mut self.out.blocks[n];
                     (block.offset, block.checked) = (offset, checked);
                 }
                 Cold::Checked { id, label, n } => {
-                    self.out.blocks[n].checked = self.checked_entry(id, Some(label));
+                    self.out.blocks[n].checked = match self.tier {
+                        Tier::Second => self.checked_entry(id),
+                        Tier::First { .. } => self.short_checked_entry(id),
+                    };
+                    self.asm.jmp(label);
                 }
                 Cold::Backwards { label, forwards, done, string } => {
                     self.asm.bind(label);
@@ -453,6 +397,10 @@ impl Lowering<'_> {
                 }
             }
             n += 1;
+        }
+        if self.cold.iter().any(|c| matches!(c, Cold::Address { .. })) {
+            // Addresses are read together with the eight bytes behind them.
+            self.asm.bytes(&[0; 8]);
         }
         self.cold.clear();
     }

@@ -12,8 +12,8 @@
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `vector_forms`, `vector_code` | instructions on vectors by their operands; their opcodes |
-//! | `arith` `bits` `shift` `mul_div` `memory` `atomic` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `callout` | lowering, by kind of op |
-//! | `features` | what the host processor has |
+//! | `arith` `bits` `shift` `mul_div` `memory` `atomic` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `checks` `callout` | lowering, by kind of op |
+//! | `features`, `optimisations` | what the host processor has; what can be left out |
 //! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 
@@ -23,6 +23,7 @@ mod assign;
 mod atomic;
 mod bits;
 mod callout;
+mod checks;
 mod control;
 mod encode;
 mod features;
@@ -35,6 +36,7 @@ mod machine_operands;
 mod memory;
 mod mul_div;
 mod operands;
+mod optimisations;
 mod plan;
 mod shift;
 mod stack;
@@ -56,17 +58,19 @@ use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
 
 pub use features::Features;
+pub use optimisations::Optimisations;
 
 /// The x86-64 back end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct X86_64 {
     features: Features,
+    optimisations: Optimisations,
 }
 
 impl X86_64 {
     /// A back end for processors with `features`.
     pub fn new(features: Features) -> Self {
-        X86_64 { features }
+        X86_64 { features, optimisations: Optimisations::all() }
     }
 }
 
@@ -76,7 +80,15 @@ impl Backend for X86_64 {
     }
 
     fn fingerprint(&self) -> String {
-        format!("{:?}", self.features)
+        format!("{:?} {:?}", self.features, self.optimisations)
+    }
+
+    fn optimisations(&self) -> &'static [&'static str] {
+        Optimisations::NAMES
+    }
+
+    fn leave_out(&mut self, places: u32) {
+        self.optimisations = Optimisations::all() - Optimisations::from_bits_truncate(places);
     }
 
     /// None: the host keeps registers and flags where the guest has them, so what passes save costs nothing here, and values that
@@ -100,7 +112,7 @@ impl Backend for X86_64 {
     }
 
     fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {
-        lower::compile(region, self.features, tier)
+        lower::compile(region, self.features, self.optimisations, tier)
     }
 
     fn branch_word(&self, site: u64, target: u64, _is_call: bool) -> Option<u32> {

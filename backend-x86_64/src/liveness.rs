@@ -3,12 +3,18 @@
 use hokku_ir::passes::flag_reads;
 use hokku_ir::{Block, Effects, Exit, FlagSet, Op, Target, Type, Upper, Value};
 
+use crate::Optimisations;
 use crate::plan::{InstInfo, NONE, Plan, ValueInfo};
+
+/// Effects of ops that others must not be moved across.
+const WRITES: [Effects; 5] =
+    [Effects::writes_state, Effects::writes_mem, Effects::boundary, Effects::x87, Effects::volatile];
 
 impl Plan {
     /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start.
     pub(crate) fn count(&mut self, block: &Block, live_out: FlagSet) -> FlagSet {
         self.insts.clear();
+        self.insts.reserve(block.insts.len());
         for (n, inst) in block.insts.iter().enumerate() {
             let root = match inst.op {
                 Op::Truncate { v, .. } => self.root(v),
@@ -26,15 +32,7 @@ impl Plan {
                 modify: NONE,
                 locked_bit: NONE,
                 faults: fx.contains(Effects::may_fault),
-                writes: [
-                    Effects::writes_state,
-                    Effects::writes_mem,
-                    Effects::boundary,
-                    Effects::x87,
-                    Effects::volatile,
-                ]
-                .iter()
-                .any(|e| fx.contains(*e)),
+                writes: WRITES.iter().any(|e| fx.contains(*e)),
                 pinned: false,
             });
         }
@@ -97,7 +95,8 @@ impl Plan {
             Some((at, block.insts.get(at).filter(|i| i.value == v)?.op))
         };
         let set = block.insts.get(n + 1)?.op;
-        if !self.avx() || !matches!(set, Op::SetVec { ty: Type::V128, upper: Upper::Zero256, v, .. } if v == merge) {
+        let off = !self.avx() || !self.does(Optimisations::MERGED_SCALARS);
+        if off || !matches!(set, Op::SetVec { ty: Type::V128, upper: Upper::Zero256, v, .. } if v == merge) {
             return None;
         }
         let (at, scalar) = def(low)?;

@@ -5,18 +5,19 @@ use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, StubId, Tier
 use hokku_ir::ops;
 use hokku_ir::*;
 
-use crate::Features;
 use crate::assign::temporaries;
 use crate::control::Cold;
 use crate::encode::Asm;
 use crate::plan::Plan;
 use crate::values::{Borrowed, Loc, Val};
+use crate::{Features, Optimisations};
 
 /// A region while its code is written.
 pub(crate) struct Lowering<'a> {
     pub(crate) asm: Asm,
     pub(crate) mode: CpuMode,
     pub(crate) features: Features,
+    pub(crate) optimisations: Optimisations,
     pub(crate) tier: Tier,
     pub(crate) region: &'a Region,
     pub(crate) block: &'a Block,
@@ -71,7 +72,7 @@ pub(crate) struct Lowering<'a> {
 }
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
-pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimisations, tier: Tier) -> Compiled {
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let values = region.value_count as usize;
@@ -79,11 +80,12 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         asm,
         mode: region.key.mode,
         features,
+        optimisations,
         tier,
         region,
         block: &region.blocks[0],
         block_number: 0,
-        plan: Plan::new(region, features),
+        plan: Plan::new(region, features, optimisations),
         at: 0,
         cur: 0,
         pc: region.key.pc,
@@ -242,7 +244,8 @@ impl<'a> Lowering<'a> {
 
     fn end_inst(&mut self) {
         let pc = self.pc;
-        for (offset, stack_delta) in std::mem::take(&mut self.asm.guest_accesses) {
+        let mut accesses = std::mem::take(&mut self.asm.guest_accesses);
+        for (offset, stack_delta) in accesses.drain(..) {
             let mut borrowed = [None; 4];
             let earlier = self.borrowed.iter().filter(|b| b.since <= offset);
             for (place, b) in borrowed.iter_mut().zip(earlier) {
@@ -257,6 +260,7 @@ impl<'a> Lowering<'a> {
                 lazy: LazyState::default(),
             });
         }
+        self.asm.guest_accesses = accesses;
         self.give_back();
         self.end_op();
     }

@@ -7,9 +7,9 @@
 
 use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
-use crate::Features;
 use crate::liveness::{live_after, reads_older_flags};
 use crate::vector_values::{Form, folds};
+use crate::{Features, Optimisations};
 
 /// No such op.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -110,8 +110,11 @@ pub(crate) struct InstInfo {
 pub(crate) struct Plan {
     /// What the host has.
     features: Features,
+    optimisations: Optimisations,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
+    /// By block: what is found out before it is planned.
+    counted: Vec<Vec<InstInfo>>,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
     /// Blocks in which an instruction reads flags that are older than the block.
@@ -119,12 +122,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Computes flags liveness between the blocks of `region`, for a host with `features`.
-    pub(crate) fn new(region: &Region, features: Features) -> Plan {
+    /// Computes flags liveness between the blocks of `region`, for a host with `features`; plans no more than `optimisations`.
+    pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations) -> Plan {
         let mut plan = Plan {
             features,
+            optimisations,
             values: vec![ValueInfo::new(Value(0), NONE); region.value_count as usize],
             insts: Vec::new(),
+            counted: vec![Vec::new(); region.blocks.len()],
             live_out: vec![FlagSet::empty(); region.blocks.len()],
             reads_flags: region.blocks.iter().map(reads_older_flags).collect(),
         };
@@ -138,8 +143,13 @@ impl Plan {
             let mut changed = false;
             for (n, block) in region.blocks.iter().enumerate().rev() {
                 let out = live_after(&block.exit, &live_in);
+                if !plan.counted[n].is_empty() && plan.live_out[n] == out {
+                    continue;
+                }
                 plan.live_out[n] = out;
+                plan.insts = std::mem::take(&mut plan.counted[n]);
                 let live = plan.count(block, out);
+                plan.counted[n] = std::mem::take(&mut plan.insts);
                 changed |= read_early[n] && live != live_in[n];
                 live_in[n] = live;
             }
@@ -151,13 +161,18 @@ impl Plan {
 
     /// Plans block number `n`.
     pub(crate) fn block(&mut self, block: &Block, n: usize) {
-        self.count(block, self.live_out[n]);
+        self.insts = std::mem::take(&mut self.counted[n]);
         self.pair(block);
         let end = block.insts.len() as u32;
         block.exit.values(&mut |v| self.note_use(v, end, end));
         for at in (0..block.insts.len()).rev() {
             self.place(block, at);
         }
+    }
+
+    /// Whether `what` is not left out.
+    pub(crate) fn does(&self, what: Optimisations) -> bool {
+        self.optimisations.contains(what)
     }
 
     /// Whether the host has VEX encodings.
@@ -195,11 +210,14 @@ impl Plan {
 
     /// Pairs value ops with the flags ops of the same operands, and stores with the op whose result goes back to where its operand came from.
     fn pair(&mut self, block: &Block) {
+        let joins = self.does(Optimisations::JOINED_FLAGS);
+        let modifies = self.does(Optimisations::MEMORY_OPERANDS | Optimisations::MEMORY_DESTINATIONS);
         for (n, inst) in block.insts.iter().enumerate() {
             if self.insts[n].dead {
                 continue;
             }
-            for (k, other) in block.insts.iter().enumerate().skip(n + 1).take(8) {
+            let joins = joins && may_give_flags(&inst.op);
+            for (k, other) in block.insts.iter().enumerate().skip(n + 1).take(if joins { 8 } else { 0 }) {
                 if matches!(other.op, Op::Insn { .. }) {
                     break;
                 }
@@ -209,7 +227,8 @@ impl Plan {
                     break;
                 }
             }
-            if let Op::Store { ty, at, v, .. } = inst.op
+            if modifies
+                && let Op::Store { ty, at, v, .. } = inst.op
                 && let Some(w) = ty.width()
             {
                 let op = self.values[self.root(v).0 as usize].def;
@@ -364,6 +383,9 @@ impl Plan {
 
     /// Whether the load at `at` can become an operand of the one instruction that uses it.
     fn load_is_operand(&self, block: &Block, at: usize, value: &ValueInfo, ty: Type, align: Align) -> bool {
+        if !self.does(Optimisations::MEMORY_OPERANDS) {
+            return false;
+        }
         // SSE memory operands must be aligned; VEX ones need not be. Moves are loads themselves.
         let moves = || {
             block.insts.get(value.user as usize).is_none_or(|i| matches!(i.op, Op::SetVec { .. } | Op::Store { .. }))
@@ -423,6 +445,9 @@ impl Plan {
     fn choose_target(&mut self, block: &Block, at: usize) {
         let inst = &block.insts[at];
         let info = self.values[inst.value.0 as usize];
+        if !self.does(Optimisations::TARGETS) {
+            return;
+        }
         if info.vec_set != NONE && !self.insts[at].deferred && !self.insts[at].pinned {
             self.choose_vec_target(block, at, info.vec_set as usize);
         }
@@ -497,6 +522,38 @@ impl Plan {
 /// Whether `op` computes flags and does nothing else.
 pub(crate) fn is_flags_op(op: &Op) -> bool {
     op.result_type() == Type::Flags && op.effects() == Effects::empty()
+}
+
+/// Whether the host instruction for `op` may leave flags that are a flags op's.
+fn may_give_flags(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Add { .. }
+            | Op::Sub { .. }
+            | Op::Adc { .. }
+            | Op::Sbb { .. }
+            | Op::And { .. }
+            | Op::Or { .. }
+            | Op::Xor { .. }
+            | Op::Shl { .. }
+            | Op::Shr { .. }
+            | Op::Sar { .. }
+            | Op::Rotl { .. }
+            | Op::Rotr { .. }
+            | Op::RotlCarry { .. }
+            | Op::RotrCarry { .. }
+            | Op::Shld { .. }
+            | Op::Shrd { .. }
+            | Op::Mul { .. }
+            | Op::MulHighU { .. }
+            | Op::MulHighS { .. }
+            | Op::BitScanForward { .. }
+            | Op::BitScanReverse { .. }
+            | Op::CountOnes { .. }
+            | Op::CountLeadingZeros { .. }
+            | Op::CountTrailingZeros { .. }
+            | Op::VecStringIndex { .. }
+    )
 }
 
 /// Whether `flags` are those that the host instruction for `inst` leaves.

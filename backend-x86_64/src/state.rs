@@ -2,6 +2,7 @@
 
 use hokku_ir::{CpuMode, FlagSet, Gpr, Op, Seg, Type, Value, Width};
 
+use crate::Optimisations;
 use crate::assign::{R13, RCX, home, segment_base_offset, selector_offset};
 use crate::encode::{Alu, HIGH, Mem, Rm, Src};
 use crate::lower::Lowering;
@@ -30,7 +31,11 @@ impl Lowering<'_> {
             match loc {
                 Loc::Stack(offset) if w == self.mode.word() => {
                     self.asm.stack_delta = offset;
-                    return self.consume(v);
+                    self.consume(v);
+                    if !self.optimisations.contains(Optimisations::LATE_STACK) {
+                        self.flush_stack();
+                    }
+                    return;
                 }
                 _ if w != self.mode.word() => self.flush_stack(),
                 _ => {}

@@ -17,6 +17,7 @@ pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
     let mut s = Builder { asm: Asm::new(), mode, avx: features.contains(Features::AVX), entries: Vec::new() };
     s.enter();
     s.indirect();
+    s.check_target();
     s.leave();
     s.callout();
     let code = s.asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the stubs is out of reach: {e}"));
@@ -177,12 +178,42 @@ impl Builder {
             }
         }
         self.entry(StubId::JumpMiss);
+        dynasm!(self.asm.buf ; .arch x64 ; ->jump_miss:);
         if self.mode == CpuMode::Long64 {
             self.keep_target(true);
         }
         self.save(RIP, RCX);
         self.reason(ExitReason::Indirect);
         dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);
+    }
+
+    /// Goes on behind the eight bytes after the call if they are the target of the computed jump. Keeps flags.
+    fn check_target(&mut self) {
+        self.entry(StubId::CheckTarget);
+        dynasm!(self.asm.buf ; .arch x64 ; pop r15);
+        match self.mode {
+            CpuMode::Long64 => {
+                let equal = Opcode::sse(0x66, 0x0f76);
+                if self.avx {
+                    self.asm.vex(equal, false, 14, 15, Mem::plain(R15, 0), &[]);
+                    self.asm.vex(Opcode::sse(0x66, 0x0f7e).wide(true), false, 14, 0, RCX, &[]);
+                } else {
+                    dynasm!(self.asm.buf ; .arch x64 ; movq xmm14, [r15] ; pcmpeqd xmm14, xmm15 ; movq rcx, xmm14);
+                }
+                dynasm!(self.asm.buf ; .arch x64 ; not rcx ; jrcxz >hit ; jmp ->jump_miss);
+            }
+            CpuMode::Protected32 => dynasm!(self.asm.buf
+                ; .arch x64
+                ; mov r9d, ecx
+                ; mov r8d, [r15]
+                ; not r8d
+                ; lea ecx, [rcx + r8 + 1]
+                ; jrcxz >hit
+                ; mov ecx, r9d
+                ; jmp ->jump_miss
+            ),
+        }
+        dynasm!(self.asm.buf ; .arch x64 ; hit: ; lea r15, [r15 + 8] ; jmp r15);
     }
 
     fn reason(&mut self, reason: ExitReason) {
@@ -204,6 +235,11 @@ impl Builder {
             (StubId::LeaveLink, ExitReason::Link),
         ] {
             self.entry(id);
+            if matches!(id, StubId::LeaveHot | StubId::LeaveLink) {
+                // Called: the site is where.
+                dynasm!(self.asm.buf ; .arch x64 ; pop rcx ; lea rcx, [rcx - 5]);
+                self.save(EXIT_SITE, RCX);
+            }
             self.reason(reason);
             if id != StubId::LeaveLink {
                 dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);

@@ -28,6 +28,20 @@ pub(crate) struct TierArgs {
     /// Translate well on the guest's own thread, so that runs are repeatable
     #[arg(long, hide = true)]
     tier_at_once: bool,
+    /// Leave optimisations out: names with commas between them
+    #[arg(long, value_name = "NAMES", hide = true, value_parser = parse_without)]
+    without: Option<u32>,
+}
+
+/// The places of the optimisations `names` in the back end's list.
+fn parse_without(names: &str) -> Result<u32, String> {
+    let back_end = hokku_runtime::back_end();
+    let known = back_end.as_deref().map_or(&[][..], |back_end| back_end.optimisations());
+    let place = |name: &str| {
+        let found = known.iter().position(|k| *k == name);
+        found.map(|n| 1 << n).ok_or_else(|| format!("there is no {name}; there are {}", known.join(", ")))
+    };
+    names.split(',').map(place).try_fold(0, |all, one| Ok(all | one?))
 }
 
 impl TierArgs {
@@ -43,6 +57,7 @@ impl TierArgs {
             },
             threshold: self.tier_threshold.unwrap_or(usual.threshold),
             background: usual.background && !self.tier_at_once,
+            without: self.without.unwrap_or(usual.without),
         }
     }
 
@@ -57,6 +72,13 @@ impl TierArgs {
         }
         if self.tier_at_once {
             arguments.push("--tier-at-once".into());
+        }
+        if let Some(without) = self.without {
+            let back_end = hokku_runtime::back_end();
+            let known = back_end.as_deref().map_or(&[][..], |back_end| back_end.optimisations());
+            let names: Vec<&str> =
+                known.iter().enumerate().filter(|(n, _)| without & 1 << n != 0).map(|(_, name)| *name).collect();
+            arguments.extend(["--without".into(), names.join(",")]);
         }
         arguments
     }

@@ -37,6 +37,14 @@ pub trait Backend: Send + Sync {
     /// whose back end gives the same.
     fn fingerprint(&self) -> String;
 
+    /// Names of the optimisations that can be left out, for measurements and to find errors.
+    fn optimisations(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Leaves out those optimisations whose places in [`Self::optimisations`] are the one bits of `places`.
+    fn leave_out(&mut self, _places: u32) {}
+
     /// Names of the passes ([`crate::passes`]) that make regions better for this host, in the order in which they are to be applied.
     fn passes(&self) -> &'static [&'static str];
 
@@ -77,7 +85,7 @@ pub trait Backend: Send + Sync {
 pub enum StubId {
     /// `extern "C" fn(state: *mut CpuState, code: *const u8)`: loads guest registers, runs `code`, returns when the guest leaves.
     Enter,
-    /// Where an unlinked exit goes: `exit_site` is set; saves the registers, reason `Link`.
+    /// Where an unlinked exit goes: `exit_site` is set, here or by the code; saves the registers, reason `Link`.
     LeaveLink,
     /// Computed jump: the target is in the back end's target register; goes where the jump cache says.
     Indirect,
@@ -93,6 +101,9 @@ pub enum StubId {
     LeaveFaultString,
     /// Where a computed jump goes whose target has no entry in the jump cache: reason `Indirect`.
     JumpMiss,
+    /// Called where code of the first tier is entered by computed jumps, before eight bytes: goes on behind them if they are the target, else to
+    /// [`StubId::JumpMiss`]. Of x86-64 alone.
+    CheckTarget,
     /// Return address of the empty shadow stack: a `Return` that finds nothing; treats the target as `Indirect`.
     ReturnMiss,
     /// Calls `callout_fn(context, state, site)` with guest state in memory, then goes on in the code or leaves (`Fault`).

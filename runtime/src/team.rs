@@ -144,10 +144,13 @@ impl Team {
         if config.mode == CpuMode::Long64 && !config.processor.has_long_mode() {
             return Err(StartError::NoLongMode(config.processor.name));
         }
-        let backend = match config.engine {
+        let mut backend = match config.engine {
             Engine::Interp => None,
             Engine::Jit => Some(arch::backend().ok_or(StartError::NoJit)?),
         };
+        if let Some(backend) = &mut backend {
+            backend.leave_out(config.tiering.without);
+        }
         let needs_order = config.weak_host || backend.as_ref().is_some_and(|b| b.needs_order());
         let x87 = backend.as_ref().map_or(config.x87, |backend| backend.x87_arithmetic(config.x87));
         let code = CodeCache::default();

@@ -23,11 +23,13 @@ pub struct Tiering {
     pub threshold: u32,
     /// Whether a thread of its own does that, while the guest runs on. Else the guest's thread does it, which makes runs repeatable.
     pub background: bool,
+    /// Optimisations that are left out: one bits at their places in what the back end's `optimisations` gives.
+    pub without: u32,
 }
 
 impl Default for Tiering {
     fn default() -> Self {
-        Tiering { tiers: Tiers::Both, threshold: 1000, background: true }
+        Tiering { tiers: Tiers::Both, threshold: 1000, background: true, without: 0 }
     }
 }
 

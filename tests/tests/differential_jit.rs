@@ -14,7 +14,7 @@ const CASES: u64 = 10_000;
 const PIECES: u64 = 2_000;
 
 fn compare(mode: CpuMode, model: CpuModel, tiers: Tiers) {
-    let tiering = Tiering { tiers, threshold: 2, background: false };
+    let tiering = Tiering { tiers, threshold: 2, background: false, ..Tiering::default() };
     let mut runner = match Runner::new(Against::Jit(tiering), mode, model) {
         Ok(runner) => runner,
         Err(why) => {

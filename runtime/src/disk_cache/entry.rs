@@ -45,6 +45,7 @@ const STUBS: &[StubId] = &[
     StubId::ReturnMiss,
     StubId::Callout,
     StubId::LeaveHot,
+    StubId::CheckTarget,
 ];
 
 const TRAPS: &[Trap] = &[

@@ -220,7 +220,7 @@ pub(crate) fn on_engines(test: impl Fn(Engine)) {
 
 /// Runs `test` with guests whose code is translated with one tier, the other, and both, on this and on its own thread.
 pub(crate) fn on_tiers(test: impl Fn()) {
-    let both = |threshold, background| Tiering { tiers: Tiers::Both, threshold, background };
+    let both = |threshold, background| Tiering { tiers: Tiers::Both, threshold, background, ..Tiering::default() };
     let one = |tiers| Tiering { tiers, ..Tiering::default() };
     for tiering in [one(Tiers::First), one(Tiers::Second), both(1, false), both(3, false), both(1, true)] {
         TIERING.set(tiering);

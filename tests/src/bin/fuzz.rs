@@ -102,6 +102,7 @@ impl Arguments {
             },
             threshold: 2,
             background: false,
+            ..Tiering::default()
         })
     }
 

@@ -170,10 +170,11 @@ fn write_setup(w: &mut Writer, setup: &TeamSetup) {
     }
     w.word(u64::from(setup.engine == Engine::Jit));
     w.bytes(setup.processor.name.as_bytes());
-    let Tiering { tiers, threshold, background } = setup.tiering;
+    let Tiering { tiers, threshold, background, without } = setup.tiering;
     w.word(tiers as u64);
     w.word(threshold.into());
     w.word(background.into());
+    w.word(without.into());
     w.word(u64::from(setup.x87 == X87Arithmetic::Double));
     match &setup.strace {
         None => w.word(0),
@@ -234,7 +235,7 @@ fn read_tiering(r: &mut Reader<'_>) -> SysResult<Tiering> {
         1 => Tiers::Second,
         _ => Tiers::Both,
     };
-    Ok(Tiering { tiers, threshold: r.int()?, background: r.flag()? })
+    Ok(Tiering { tiers, threshold: r.int()?, background: r.flag()?, without: r.int()? })
 }
 
 fn write_start(w: &mut Writer, start: &ProgramStart) {
@@ -396,7 +397,7 @@ mod tests {
             shares: vec![Share { host: PathBuf::from("/host"), guest: b"/boot/home/x".to_vec() }],
             engine: Engine::Interp,
             processor: CpuModel::PENTIUM3,
-            tiering: Tiering { tiers: Tiers::Second, threshold: 77, background: false },
+            tiering: Tiering { tiers: Tiers::Second, threshold: 77, background: false, without: 5 },
             x87: X87Arithmetic::Double,
             strace: Some(Strace::File(PathBuf::from("trace"))),
             perf_map: true,

@@ -1,0 +1,45 @@
+//! Optimisations that can be left out one by one: to measure what each gains, and to find which one an error is in.
+
+macro_rules! optimisations {
+    ($($(#[doc = $doc:expr])* $NAME:ident = $bit:literal $text:literal;)*) => {
+        bitflags::bitflags! {
+            /// Optimisations of the code that can be left out.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct Optimisations: u32 {
+                $($(#[doc = $doc])* const $NAME = 1 << $bit;)*
+            }
+        }
+
+        impl Optimisations {
+            /// Their names, each at the place of its bit.
+            pub const NAMES: &[&str] = &[$($text),*];
+        }
+    };
+}
+
+optimisations! {
+    /// Loads are operands of the instruction that uses them.
+    MEMORY_OPERANDS = 0 "memory-operands";
+    /// A load, an operation and a store to the same place are one instruction.
+    MEMORY_DESTINATIONS = 1 "memory-destinations";
+    /// One instruction gives a result and its flags.
+    JOINED_FLAGS = 2 "joined-flags";
+    /// Results are computed into the guest register that they go to.
+    TARGETS = 3 "targets";
+    /// The stack pointer's register moves at ends of blocks alone.
+    LATE_STACK = 4 "late-stack";
+    /// Places where calls return to and computed jumps arrive compare by an instruction that changes flags, where nobody sees that.
+    COMPARED_RETURNS = 5 "compared-returns";
+    /// Where the flags must stay they go on without a jump.
+    STRAIGHT_CHECKS = 6 "straight-checks";
+    /// `lock bts`, `btr`, `btc` and `neg` are themselves.
+    LOCKED_INSTRUCTIONS = 7 "locked-instructions";
+    /// A scalar's VEX instruction gives the whole vector.
+    MERGED_SCALARS = 8 "merged-scalars";
+}
+
+impl Default for Optimisations {
+    fn default() -> Self {
+        Optimisations::all()
+    }
+}
