@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod fuzz;
+pub mod hosts;
 pub mod litmus;
 pub mod oracle;
 pub mod parsers;
