@@ -204,7 +204,8 @@ fn code_is_translated_anew_for_the_second_thread_where_order_needs_it() {
             let guest = Guest::with(&config, &code, OnFault::Leave);
             assert_eq!(guest.run().log(), [101], "{engine:?}");
             let stats = guest.team.stats.report();
-            assert_eq!(stats.evictions, u64::from(weak_host), "{engine:?}\n{stats}");
+            let is_weak = engine == Engine::Jit && hokku_runtime::back_end().is_some_and(|b| b.needs_order());
+            assert_eq!(stats.evictions, u64::from(weak_host || is_weak), "{engine:?}\n{stats}");
         }
     });
 }

@@ -4,6 +4,7 @@ use std::ffi::c_int;
 
 use super::memory_instruction;
 use crate::host::NativeFault;
+use crate::host::native::fault::memory_fault;
 
 /// The shadow stack's pointer in translated code.
 const SHADOW: u8 = 20;
@@ -43,8 +44,16 @@ pub(crate) fn native_fault(context: &libc::ucontext_t, signal: c_int, address: u
     if ![libc::SIGSEGV, libc::SIGBUS].contains(&signal) {
         return None;
     }
-    let write = memory_instruction::is_store(code_at::<u32>(pc(context)))?;
-    Some(NativeFault::Memory { address, write, bus: signal == libc::SIGBUS })
+    let instruction = code_at::<u32>(pc(context));
+    let write = memory_instruction::is_store(instruction)?;
+    let place = memory_instruction::place(instruction);
+    let base = match place.base {
+        31 => context.uc_mcontext.sp,
+        n => register(context, n),
+    };
+    let index = place.index.map_or(0, |(n, extend)| extend.apply(register(context, n)));
+    let at = base.wrapping_add_signed(place.distance).wrapping_add(index);
+    Some(memory_fault(signal, address, at, write))
 }
 
 /// The instruction at `pc`, where a thread is that is being looked at.

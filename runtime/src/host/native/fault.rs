@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 
 use super::enter::{self, Running, SafePoint};
 use super::guest_access::{self, HostFault};
+#[cfg(any(target_arch = "riscv64", target_arch = "aarch64"))]
+use crate::host::NativeFault;
 use crate::host::processor::{context, step};
 
 const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
@@ -85,6 +87,17 @@ fn in_host_code(running: &Running, context: &mut libc::ucontext_t, signal: c_int
     let Some(fault) = context::native_fault(context, signal, address) else { return false };
     running.leave(context, pc, SafePoint::Site(site), fault);
     true
+}
+
+/// A fault of an access at `at` that the kernel places at `address`. What x86 would not take for an address is a protection fault there, and no place here:
+/// kernels say nothing of use about it.
+#[cfg(any(target_arch = "riscv64", target_arch = "aarch64"))]
+pub(in crate::host) fn memory_fault(signal: c_int, address: u64, at: u64, write: bool) -> NativeFault {
+    let is_address = |at: u64| (at << 16) as i64 >> 16 == at as i64;
+    if !is_address(at) {
+        return NativeFault::Protection;
+    }
+    NativeFault::Memory { address, write, bus: signal == libc::SIGBUS }
 }
 
 /// Says what happened and hands the signal to its previous handler, which the faulting instruction meets when it runs again.

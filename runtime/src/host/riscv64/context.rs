@@ -4,6 +4,7 @@ use std::ffi::c_int;
 
 use super::memory_instruction;
 use crate::host::NativeFault;
+use crate::host::native::fault::memory_fault;
 
 /// The shadow stack's pointer in translated code.
 const SHADOW: u8 = 9;
@@ -41,12 +42,14 @@ pub(crate) fn native_fault(context: &libc::ucontext_t, signal: c_int, address: u
         return None;
     }
     let low = code_at::<u16>(pc(context));
-    let write = if low & 3 == 3 {
-        memory_instruction::is_store(u32::from(low) | u32::from(code_at::<u16>(pc(context) + 2)) << 16)
+    let (write, (base, distance)) = if low & 3 == 3 {
+        let instruction = u32::from(low) | u32::from(code_at::<u16>(pc(context) + 2)) << 16;
+        (memory_instruction::is_store(instruction), memory_instruction::place(instruction))
     } else {
-        memory_instruction::is_compressed_store(low)
+        (memory_instruction::is_compressed_store(low), memory_instruction::compressed_place(low))
     };
-    Some(NativeFault::Memory { address, write: write?, bus: signal == libc::SIGBUS })
+    let at = register(context, base).wrapping_add_signed(distance);
+    Some(memory_fault(signal, address, at, write?))
 }
 
 /// A piece of the instruction at `pc`, where a thread is that is being looked at.
