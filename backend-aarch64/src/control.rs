@@ -37,12 +37,19 @@ impl Lowering<'_> {
     /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
     pub(crate) fn exit(&mut self, next: Option<BlockId>) {
         let exit = self.block.exit;
+        // A test may read the flags with which the block was entered.
+        let test = match exit {
+            Exit::Branch { cond, .. } => Some(self.test_value(cond)),
+            _ => None,
+        };
         if self.exit_sees_flags(&exit) {
             self.leave_flags();
         }
         match exit {
             Exit::Jump { to } => self.jump(None, to, next),
-            Exit::Branch { cond, taken, next: otherwise } => self.branch(cond, taken, otherwise, next),
+            Exit::Branch { taken, next: otherwise, .. } => {
+                self.branch(test.unwrap_or(Test::Constant(true)), taken, otherwise, next);
+            }
             Exit::Indirect { target } => {
                 self.target(target);
                 self.computed_jump();
@@ -263,8 +270,7 @@ impl Lowering<'_> {
         self.leave_from_here(StubId::LeaveHot);
     }
 
-    fn branch(&mut self, cond: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
-        let test = self.test_value(cond);
+    fn branch(&mut self, test: Test, taken: Target, otherwise: Target, next: Option<BlockId>) {
         if taken == otherwise {
             return self.jump(None, taken, next);
         }

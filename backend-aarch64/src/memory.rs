@@ -268,24 +268,40 @@ impl Lowering<'_> {
                 self.fault_site();
                 return self.asm.store(Piece::Q, q, r, 0);
             }
-            let (low, high) = (self.vec_temp(), self.vec_temp());
-            self.load_half(low, v, 0);
-            self.load_half(high, v, 1);
-            // A store that faults must not have written: the last byte is tried first.
-            self.fault_site();
-            self.asm.load(Piece::B, SCRATCH, r, 31);
-            self.fault_site();
-            self.asm.store(Piece::B, SCRATCH, r, 31);
-            self.fault_site();
-            self.asm.store(Piece::Q, low, r, 0);
-            self.fault_site();
-            self.asm.store(Piece::Q, high, r, 16);
-            return;
+            return self.store_256(r, v, natural);
         }
         let q = self.vec_reg(v);
         let place = self.place(at, piece, false);
         self.fault_site();
         self.asm.access(false, piece, q, place);
+    }
+
+    /// Stores the V256 `v` at the address in `r`. A store that faults must not have written: one that may lie on two pages is the runtime's.
+    fn store_256(&mut self, r: u8, v: Value, aligned: bool) {
+        self.spill_vectors();
+        self.reserve();
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        if !aligned {
+            self.asm.ubfx(Size::W, SCRATCH, r, 0, 12);
+            self.asm.add_imm(Sum::Sub, Size::W, SCRATCH, SCRATCH, 4096 - 31);
+            self.asm.tbz(SCRATCH, 31, slow);
+        }
+        let (low, high) = (self.vec_temp(), self.vec_temp());
+        self.load_half(low, v, 0);
+        self.load_half(high, v, 1);
+        self.fault_site();
+        self.asm.store(Piece::Q, low, r, 0);
+        self.fault_site();
+        self.asm.store(Piece::Q, high, r, 16);
+        if !aligned {
+            self.asm.b(done);
+        }
+        self.asm.bind(slow);
+        if !aligned {
+            let op = self.block.insts[self.at as usize].op;
+            self.call_out(op);
+        }
+        self.asm.bind(done);
     }
 
     /// `atomic_rmw`. False where the runtime must do it.

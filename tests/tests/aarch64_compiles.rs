@@ -70,3 +70,23 @@ fn sequences() {
         }
     }
 }
+
+/// Real code, from wherever it may be entered and from places in between.
+#[test]
+fn guest_programs() {
+    for (mode, folder) in [(CpuMode::Protected32, "x86"), (CpuMode::Long64, "x86_64")] {
+        for file in ["runtime_loader", "lib/libroot.so"] {
+            let path = format!("{}/guest/prebuilt/{folder}/boot/system/{file}", env!("CARGO_MANIFEST_DIR"));
+            let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+            for at in (0x1000..bytes.len().min(0xa000)).step_by(48) {
+                let key = BlockKey::new(GuestAddr(at as u64), mode);
+                let mut region = translate(&(GuestAddr(0), &bytes[..]), key, &Limits::default());
+                let back_end = Aarch64::new(Features::all());
+                for name in back_end.passes() {
+                    passes::run_one(&mut region, name, FaultsSee::ExactFlags);
+                }
+                check(&back_end.compile_as(&region, Tier::Second));
+            }
+        }
+    }
+}

@@ -283,6 +283,7 @@ impl Values {
             }
             if info.last <= self.at
                 && let Some(op) = new.and_then(|new| inverse(plan, new, v))
+                && self.keeps_operands(&op, plan)
             {
                 op.values(&mut |source| {
                     let last = &mut plan.values[source.0 as usize].last_flags;
@@ -300,6 +301,13 @@ impl Values {
             self.upper[v.0 as usize] = if upper == UpperBits::ZERO { upper } else { UpperBits::UNKNOWN };
             self.unlock(r);
         }
+    }
+
+    /// Whether no operand of `op` has been overwritten itself: two could not be computed back from one result.
+    fn keeps_operands(&self, op: &Op, plan: &Plan) -> bool {
+        let mut keeps = true;
+        op.values(&mut |v| keeps &= plan.constant(v).is_some() || !matches!(self.loc(v), Loc::Derived(_)));
+        keeps
     }
 
     /// How the flags of `node` are computed from what registers and slots hold now.
