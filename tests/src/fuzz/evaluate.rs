@@ -2,6 +2,7 @@
 
 use hokku_frontend::{FaultingAccess, Limits, faulting_access, translate, undo_transfer};
 use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind};
+use hokku_ir::guest::eflags;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
 
@@ -64,10 +65,16 @@ pub fn run(
     let mut left = BUDGET;
     let code = (GuestAddr(program.at), &program.bytes[..]);
     let mut flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
+    let mut stepping = false;
     loop {
         match flow {
+            Flow::Jump { to } if stepping => {
+                return outcome(Flow::Trap { trap: Trap::Debug, at: to, next: to }, program, cpu);
+            }
             Flow::Jump { to } if !program.arrivals.contains(&to.0) && left > 0 => {
-                let region = translate(&code, key(program, to.0), &Limits::default());
+                stepping = cpu.system_flags & eflags::TF != 0;
+                let key = BlockKey { single_step: stepping, ..key(program, to.0) };
+                let region = translate(&code, key, &Limits::default());
                 flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
             }
             // Where the piece ends there is no code for the front end.

@@ -97,6 +97,29 @@ pub fn rounding(rng: &mut Rng, mode: CpuMode, features: CpuFeatures) -> Vec<u8> 
     code
 }
 
+/// A gather from near rbx: an index register with small numbers, then the gather, with whatever mask there is.
+pub fn gather(rng: &mut Rng) -> Vec<u8> {
+    let destination = rng.below(8) as u8;
+    let (index, mask) = ((destination + 1 + rng.below(3) as u8) & 7, (destination + 4 + rng.below(4) as u8) & 7);
+    let wide = rng.below(2) as u8;
+    let long = (rng.below(2) as u8) << 2;
+    let source = rng.below(8) as u8;
+    // vpsrld or vpsrlq of the source, so that one byte of each lane is left
+    let (shift, count) = if wide == 0 { (0x72, 24) } else { (0x73, 56) };
+    let mut code = vec![0xc5, 0x80 | (!index & 15) << 3 | 4 | 1, shift, 0xd0 | source, count];
+    let lanes = (rng.below(2) as u8) << 7;
+    let opcode = 0x90 | wide | (rng.below(2) as u8) << 1;
+    code.extend([0xc4, 0xe2, lanes | (!mask & 15) << 3 | long | 1, opcode]);
+    // [rbx + index * scale + displacement]
+    code.extend([0x44 | destination << 3, (rng.below(4) as u8) << 6 | index << 3 | 3, rng.below(128) as u8]);
+    code
+}
+
+/// Sets the trap flag: `pushf; or byte [rsp + 1], 1; popf`. The next instruction is the last.
+pub fn single_step() -> Vec<u8> {
+    vec![0x9c, 0x80, 0x4c, 0x24, 1, 1, 0x9d]
+}
+
 /// Reads the flags that `insn` leaves defined into a register that a piece may write, where there is a condition of these alone: `setcc cl`.
 pub fn read_flags(rng: &mut Rng, insn: &Instruction) -> Option<Vec<u8>> {
     let shift = super::sequence::is_shift(insn);

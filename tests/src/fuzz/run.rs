@@ -159,6 +159,15 @@ impl Runner {
         }
     }
 
+    /// What differs without an explanation when `program` is run from `start`; `None` where it is not translated whole.
+    pub fn differing(&mut self, program: &Program, optimise: bool, start: &Start) -> Option<Vec<Field>> {
+        self.machine.load(program);
+        match self.both(program, &evaluate::translated(program, optimise), start) {
+            Both::Compared { fields, .. } => Some(fields),
+            Both::Incomparable => None,
+        }
+    }
+
     /// Runs one case on both sides; what differs, if it could be compared.
     fn both(&mut self, program: &Program, translated: &Translated, start: &Start) -> Both {
         self.memory.copy_from_slice(&self.pattern[..WRITABLE as usize]);

@@ -1,11 +1,11 @@
 //! Random pieces of code: 5 to 50 instructions of all families with jumps forward (direct, conditional, computed, by rcx), a counted loop and
-//! calls, so that passes, liveness and register allocation are compared too.
+//! calls, sometimes with the trap flag set at the end, so that passes, liveness and register allocation are compared too.
 //!
 //! Memory operands go through registers that nothing in the piece writes: rbx and rsi (and, in 64-bit code, rbp, r12 and r13) point into the
 //! scratch pages, rdi is a small index, rsp a stack there. rbp (r15 in 64-bit code) counts the loop.
 
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState, Gpr};
+use hokku_ir::{CpuFeatures, CpuMode, CpuState, Gpr};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpCodeOperandKind as Kind, OpKind, Register, UsedMemory, UsedRegister,
@@ -141,14 +141,26 @@ struct Piece<'a> {
     addresses: Vec<(usize, usize)>,
     /// Where items start.
     items: Vec<usize>,
+    /// Whether the next instruction's flags are seen.
+    steps: bool,
 }
 
 /// A random piece of code for `model` with instructions from `codes`.
 pub fn program(rng: &mut Rng, codes: &[Code], mode: CpuMode, model: CpuModel) -> Program {
     let count = 5 + rng.below(46) as usize;
     let factory = InstructionInfoFactory::new();
-    let mut piece =
-        Piece { rng, mode, model, codes, factory, bytes: vec![], jumps: vec![], addresses: vec![], items: vec![] };
+    let mut piece = Piece {
+        rng,
+        mode,
+        model,
+        codes,
+        factory,
+        bytes: vec![],
+        jumps: vec![],
+        addresses: vec![],
+        items: vec![],
+        steps: false,
+    };
     let functions = piece.rng.below(3) as usize;
     piece.body(count, functions);
     piece.finish(count, functions)
@@ -262,7 +274,15 @@ impl Piece<'_> {
 
     /// An item of several instructions.
     fn prepared(&mut self) {
-        let item = match self.rng.below(8) {
+        let item = match self.rng.below(10) {
+            8 if self.model.features.contains(CpuFeatures::AVX2) => {
+                self.bytes.extend(items::gather(self.rng));
+                return;
+            }
+            9 if self.rng.one_in(3) => {
+                self.bytes.extend(items::single_step());
+                return self.last_step();
+            }
             0..=2 => {
                 self.bytes.extend(items::string(self.rng, self.mode));
                 return;
@@ -300,6 +320,19 @@ impl Piece<'_> {
         self.jump(&[0x0f, 0x85], item);
     }
 
+    /// What the trap flag lets run: a jump to what follows, or an instruction whose flags are all defined.
+    fn last_step(&mut self) {
+        if self.rng.one_in(4) {
+            let condition = self.rng.below(16) as u8;
+            let jump = self.rng.pick(&[0xeb, 0x70 | condition]);
+            self.bytes.extend([jump, 0]);
+        } else {
+            self.steps = true;
+            self.instruction(true);
+            self.steps = false;
+        }
+    }
+
     /// A random instruction that keeps to the rules; `nop` where none is found.
     fn instruction(&mut self, stack: bool) {
         for _ in 0..TRIES {
@@ -308,7 +341,8 @@ impl Piece<'_> {
             let Some(mut found) = encoding::random(self.rng, code, self.mode, at) else { continue };
             self.align(&mut found.bytes, &found.insn);
             let insn = encoding::decode(self.mode, at, &found.bytes);
-            if !self.is_allowed(&insn, stack) || self.bytes.len() + 64 > ROOM {
+            let seen = self.steps && leaves_flags_undefined(&insn);
+            if seen || !self.is_allowed(&insn, stack) || self.bytes.len() + 64 > ROOM {
                 continue;
             }
             self.bytes.extend(&found.bytes);
