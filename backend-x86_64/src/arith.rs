@@ -193,7 +193,7 @@ impl Lowering<'_> {
         if let Op::Adc { f, .. } | Op::Sbb { f, .. } = inst.op {
             self.need_flags(f);
         }
-        let Some((w, old, other)) = crate::plan::modify_operands(&inst.op, |v| self.constant_of(v)) else { return };
+        let Some((w, old, other)) = crate::pairs::modify_operands(&inst.op, |v| self.constant_of(v)) else { return };
         let src = match (other, shift) {
             (Some(other), None) => {
                 let s = self.src_safe(other, w);

@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `assign` | which guest state lives where |
-//! | `plan`, `liveness` | decisions about a block before its code is written |
+//! | `plan`, `pairs`, `liveness` | decisions about a block before its code is written |
 //! | `values`, `temps`, `operands`, `address`, `flags`, `stack`, `vector_values` | where values are while it is written |
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
@@ -37,6 +37,7 @@ mod memory;
 mod mul_div;
 mod operands;
 mod optimisations;
+mod pairs;
 mod plan;
 mod shift;
 mod stack;

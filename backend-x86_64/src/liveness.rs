@@ -24,16 +24,9 @@ impl Plan {
             *self.info(inst.value) = ValueInfo::new(root, n as u32);
             let fx = inst.op.effects();
             self.insts.push(InstInfo {
-                dead: false,
-                deferred: false,
-                emit: n as u32,
-                live: FlagSet::empty(),
-                flags: NONE,
-                modify: NONE,
-                locked_bit: NONE,
                 faults: fx.contains(Effects::may_fault),
                 writes: WRITES.iter().any(|e| fx.contains(*e)),
-                pinned: false,
+                ..InstInfo::new(n as u32)
             });
         }
         let mut live = live_out;

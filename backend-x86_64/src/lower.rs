@@ -1,5 +1,7 @@
 //! Lowers a region: the state of the code being written, the blocks' order, block after block.
 
+use std::cell::RefCell;
+
 use dynasmrt::DynamicLabel;
 use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, StubId, Tier};
 use hokku_ir::ops;
@@ -8,7 +10,7 @@ use hokku_ir::*;
 use crate::assign::temporaries;
 use crate::control::Cold;
 use crate::encode::Asm;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::values::{Borrowed, Loc, Val};
 use crate::{Features, Optimisations};
 
@@ -71,11 +73,31 @@ pub(crate) struct Lowering<'a> {
     pub(crate) out: Compiled,
 }
 
+/// Memory that one compilation leaves to the next on the same thread.
+#[derive(Default)]
+struct Room {
+    vals: Vec<Val>,
+    alias: Vec<Value>,
+    aliases: [Vec<Value>; 16],
+    vec_aliases: [Vec<Value>; 16],
+    cold: Vec<Cold>,
+    plan: plan::Room,
+}
+
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimisations, tier: Tier) -> Compiled {
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let values = region.value_count as usize;
+    let mut room = ROOM.take();
+    room.vals.clear();
+    room.vals.resize(values, Val { loc: Loc::Nowhere, uses: 0, ty: Type::Void });
+    room.alias.clear();
+    room.alias.extend((0..values as u32).map(Value));
     let mut l = Lowering {
         asm,
         mode: region.key.mode,
@@ -85,12 +107,12 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         region,
         block: &region.blocks[0],
         block_number: 0,
-        plan: Plan::new(region, features, optimisations),
+        plan: Plan::new(region, features, optimisations, room.plan),
         at: 0,
         cur: 0,
         pc: region.key.pc,
-        vals: vec![Val { loc: Loc::Nowhere, uses: 0, ty: Type::Void }; values],
-        alias: (0..values as u32).map(Value).collect(),
+        vals: room.vals,
+        alias: room.alias,
         temporaries: temporaries(region.key.mode),
         temp_owner: [None; 16],
         locked: 0,
@@ -99,8 +121,8 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         slots: 0,
         freed_slots: Vec::new(),
         borrowed: Vec::new(),
-        aliases: Default::default(),
-        vec_aliases: Default::default(),
+        aliases: room.aliases,
+        vec_aliases: room.vec_aliases,
         eflags: None,
         guest_flags: Value(0),
         replacing: false,
@@ -113,7 +135,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         wants_rcx: None,
         block_labels,
         placed: vec![false; region.blocks.len()],
-        cold: Vec::new(),
+        cold: room.cold,
         out: Compiled::default(),
     };
     let order = order(region);
@@ -122,9 +144,11 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
     }
     l.out.host_instructions = l.asm.count;
     l.write_cold();
-    l.out.faults.sort_by_key(|f| f.offset);
-    l.out.code = l.asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the back end's own is out of reach: {e}"));
-    l.out
+    let Lowering { asm, mut out, vals, alias, aliases, vec_aliases, cold, plan, .. } = l;
+    ROOM.set(Room { vals, alias, aliases, vec_aliases, cold, plan: plan.into_room() });
+    out.faults.sort_by_key(|f| f.offset);
+    out.code = asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the back end's own is out of reach: {e}"));
+    out
 }
 
 /// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.

@@ -8,6 +8,7 @@
 use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
 use crate::liveness::{live_after, reads_older_flags};
+use crate::pairs::{computes_flags_of, is_flags_op, may_give_flags, modify_operands};
 use crate::vector_values::{Form, folds};
 use crate::{Features, Optimisations};
 
@@ -105,6 +106,32 @@ pub(crate) struct InstInfo {
     pub(crate) pinned: bool,
 }
 
+impl InstInfo {
+    /// The op at place `at` of its block, of which nothing is decided yet.
+    pub(crate) fn new(at: u32) -> InstInfo {
+        InstInfo {
+            dead: false,
+            deferred: false,
+            emit: at,
+            live: FlagSet::empty(),
+            flags: NONE,
+            modify: NONE,
+            locked_bit: NONE,
+            faults: false,
+            writes: false,
+            pinned: false,
+        }
+    }
+}
+
+/// Memory that one plan leaves to the next: plans are made often.
+#[derive(Default)]
+pub(crate) struct Room {
+    values: Vec<ValueInfo>,
+    insts: Vec<InstInfo>,
+    counted: Vec<InstInfo>,
+}
+
 /// The decisions for one block at a time; the arrays are kept from block to block.
 #[derive(Default)]
 pub(crate) struct Plan {
@@ -113,8 +140,10 @@ pub(crate) struct Plan {
     optimisations: Optimisations,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
-    /// By block: what is found out before it is planned.
-    counted: Vec<Vec<InstInfo>>,
+    /// What is found out of the ops of all blocks before they are planned, block after block.
+    counted: Vec<InstInfo>,
+    /// By block: where its ops start in `counted`.
+    starts: Vec<usize>,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
     /// Blocks in which an instruction reads flags that are older than the block.
@@ -123,16 +152,28 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Computes flags liveness between the blocks of `region`, for a host with `features`; plans no more than `optimisations`.
-    pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations) -> Plan {
+    ///
+    /// `room` is memory of an earlier plan.
+    pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
         let mut plan = Plan {
             features,
             optimisations,
-            values: vec![ValueInfo::new(Value(0), NONE); region.value_count as usize],
-            insts: Vec::new(),
-            counted: vec![Vec::new(); region.blocks.len()],
+            values: room.values,
+            insts: room.insts,
+            counted: room.counted,
+            starts: Vec::with_capacity(region.blocks.len()),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
             reads_flags: region.blocks.iter().map(reads_older_flags).collect(),
         };
+        plan.values.clear();
+        plan.values.resize(region.value_count as usize, ValueInfo::new(Value(0), NONE));
+        let mut ops = 0;
+        for block in &region.blocks {
+            plan.starts.push(ops);
+            ops += block.insts.len();
+        }
+        plan.counted.resize(plan.counted.len().max(ops), InstInfo::new(NONE));
+        let mut fresh = vec![true; region.blocks.len()];
         let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
         // Blocks that are read before they are computed: only their changes make another round necessary.
         let mut read_early = vec![false; region.blocks.len()];
@@ -143,13 +184,13 @@ impl Plan {
             let mut changed = false;
             for (n, block) in region.blocks.iter().enumerate().rev() {
                 let out = live_after(&block.exit, &live_in);
-                if !plan.counted[n].is_empty() && plan.live_out[n] == out {
+                if !std::mem::take(&mut fresh[n]) && plan.live_out[n] == out {
                     continue;
                 }
                 plan.live_out[n] = out;
-                plan.insts = std::mem::take(&mut plan.counted[n]);
                 let live = plan.count(block, out);
-                plan.counted[n] = std::mem::take(&mut plan.insts);
+                let start = plan.starts[n];
+                plan.counted[start..start + plan.insts.len()].copy_from_slice(&plan.insts);
                 changed |= read_early[n] && live != live_in[n];
                 live_in[n] = live;
             }
@@ -159,9 +200,15 @@ impl Plan {
         }
     }
 
+    /// Gives its memory back.
+    pub(crate) fn into_room(self) -> Room {
+        Room { values: self.values, insts: self.insts, counted: self.counted }
+    }
+
     /// Plans block number `n`.
     pub(crate) fn block(&mut self, block: &Block, n: usize) {
-        self.insts = std::mem::take(&mut self.counted[n]);
+        self.insts.clear();
+        self.insts.extend_from_slice(&self.counted[self.starts[n]..][..block.insts.len()]);
         self.pair(block);
         let end = block.insts.len() as u32;
         block.exit.values(&mut |v| self.note_use(v, end, end));
@@ -517,100 +564,4 @@ impl Plan {
         self.values[inst.value.0 as usize].vec_target = Some(reg.0);
         self.insts[at].writes = true;
     }
-}
-
-/// Whether `op` computes flags and does nothing else.
-pub(crate) fn is_flags_op(op: &Op) -> bool {
-    op.result_type() == Type::Flags && op.effects() == Effects::empty()
-}
-
-/// Whether the host instruction for `op` may leave flags that are a flags op's.
-fn may_give_flags(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Add { .. }
-            | Op::Sub { .. }
-            | Op::Adc { .. }
-            | Op::Sbb { .. }
-            | Op::And { .. }
-            | Op::Or { .. }
-            | Op::Xor { .. }
-            | Op::Shl { .. }
-            | Op::Shr { .. }
-            | Op::Sar { .. }
-            | Op::Rotl { .. }
-            | Op::Rotr { .. }
-            | Op::RotlCarry { .. }
-            | Op::RotrCarry { .. }
-            | Op::Shld { .. }
-            | Op::Shrd { .. }
-            | Op::Mul { .. }
-            | Op::MulHighU { .. }
-            | Op::MulHighS { .. }
-            | Op::BitScanForward { .. }
-            | Op::BitScanReverse { .. }
-            | Op::CountOnes { .. }
-            | Op::CountLeadingZeros { .. }
-            | Op::CountTrailingZeros { .. }
-            | Op::VecStringIndex { .. }
-    )
-}
-
-/// Whether `flags` are those that the host instruction for `inst` leaves.
-fn computes_flags_of(inst: &Inst, flags: &Op) -> bool {
-    match (inst.op, *flags) {
-        (Op::Add { w, a, b }, Op::AddFlags { w: w2, a: a2, b: b2 })
-        | (Op::Sub { w, a, b }, Op::SubFlags { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
-        (Op::Adc { w, a, b, f }, Op::AdcFlags { w: w2, a: a2, b: b2, f: f2 })
-        | (Op::Sbb { w, a, b, f }, Op::SbbFlags { w: w2, a: a2, b: b2, f: f2 }) => (w, a, b, f) == (w2, a2, b2, f2),
-        (Op::Add { w, a, .. }, Op::IncFlags { w: w2, a: a2 })
-        | (Op::Sub { w, a, .. }, Op::DecFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
-        (Op::And { w, .. } | Op::Or { w, .. } | Op::Xor { w, .. }, Op::LogicFlags { w: w2, v }) => {
-            w == w2 && v == inst.value
-        }
-        (Op::Shl { w, a, n }, Op::ShlFlags { w: w2, a: a2, n: n2, .. })
-        | (Op::Shr { w, a, n }, Op::ShrFlags { w: w2, a: a2, n: n2, .. })
-        | (Op::Sar { w, a, n }, Op::SarFlags { w: w2, a: a2, n: n2, .. })
-        | (Op::Rotl { w, a, n }, Op::RotlFlags { w: w2, a: a2, n: n2, .. })
-        | (Op::Rotr { w, a, n }, Op::RotrFlags { w: w2, a: a2, n: n2, .. }) => (w, a, n) == (w2, a2, n2),
-        (Op::RotlCarry { w, a, n, f }, Op::RotlCarryFlags { w: w2, a: a2, n: n2, f: f2 })
-        | (Op::RotrCarry { w, a, n, f }, Op::RotrCarryFlags { w: w2, a: a2, n: n2, f: f2 }) => {
-            (w, a, n, f) == (w2, a2, n2, f2)
-        }
-        (Op::Shld { w, a, b, n }, Op::ShldFlags { w: w2, a: a2, b: b2, n: n2, .. })
-        | (Op::Shrd { w, a, b, n }, Op::ShrdFlags { w: w2, a: a2, b: b2, n: n2, .. }) => {
-            (w, a, b, n) == (w2, a2, b2, n2)
-        }
-        (Op::Mul { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) if w != Width::W8 => (w, a, b) == (w2, a2, b2),
-        (Op::MulHighU { w, a, b }, Op::MulFlagsU { w: w2, a: a2, b: b2 })
-        | (Op::MulHighS { w, a, b }, Op::MulFlagsS { w: w2, a: a2, b: b2 }) => (w, a, b) == (w2, a2, b2),
-        (Op::BitScanForward { w, a, .. } | Op::BitScanReverse { w, a, .. }, Op::BitScanFlags { w: w2, a: a2 })
-        | (Op::CountOnes { w, a }, Op::CountOnesFlags { w: w2, a: a2 }) => (w, a) == (w2, a2),
-        (Op::CountLeadingZeros { w, a } | Op::CountTrailingZeros { w, a }, Op::CountZerosFlags { w: w2, a: a2, v }) => {
-            (w, a, inst.value) == (w2, a2, v)
-        }
-        (
-            Op::VecStringIndex { control, explicit, a, a_len, b, b_len },
-            Op::VecStringFlags { control: c2, explicit: e2, a: a2, a_len: al2, b: b2, b_len: bl2 },
-        ) => (control, explicit, a, a_len, b, b_len) == (c2, e2, a2, al2, b2, bl2),
-        _ => false,
-    }
-}
-
-/// For an op that x86 has with a memory destination: width, the operand that is replaced, the other one.
-pub(crate) fn modify_operands(
-    op: &Op,
-    constant: impl Fn(Value) -> Option<u64>,
-) -> Option<(Width, Value, Option<Value>)> {
-    Some(match *op {
-        Op::Sub { w, a, b } if constant(a) == Some(0) => (w, b, None),
-        Op::Add { w, a, b } | Op::And { w, a, b } | Op::Or { w, a, b } | Op::Xor { w, a, b } | Op::Sub { w, a, b } => {
-            (w, a, Some(b))
-        }
-        Op::Adc { w, a, b, .. } | Op::Sbb { w, a, b, .. } => (w, a, Some(b)),
-        Op::Not { w, a } => (w, a, None),
-        Op::Shl { w, a, n } | Op::Shr { w, a, n } | Op::Sar { w, a, n } => (w, a, Some(n)),
-        Op::Rotl { w, a, n } | Op::Rotr { w, a, n } => (w, a, Some(n)),
-        _ => return None,
-    })
 }

@@ -35,9 +35,8 @@ impl Translation {
         let mut code = Vec::with_capacity(len);
         while code.len() < len {
             let at = start.checked_add(code.len() as u64)?;
-            let offset = at % PAGE_SIZE;
-            let open = self.read.iter().find(|p| p.page == at - offset)?;
-            let there = open.bytes.get(offset as usize..).filter(|there| !there.is_empty())?;
+            let open = self.read.iter().find(|p| p.page == at - at % PAGE_SIZE)?;
+            let there = open.known(at).filter(|there| !there.is_empty())?;
             code.extend_from_slice(&there[..there.len().min(len - code.len())]);
         }
         Some(code)
@@ -49,11 +48,43 @@ impl Translation {
 struct OpenPage {
     page: u64,
     ticket: CodeTicket,
-    /// What was in it, as far as it is readable, when it was opened.
-    bytes: Vec<u8>,
+    /// What was in it where code was read.
+    lines: Vec<Line>,
 }
 
-/// Guest memory as a source of code: each page that is read is protected from stores first, where it can be, and copied.
+/// Bytes of a page that are read at once.
+const LINE: usize = 128;
+
+/// A piece of a page as it was when it was read first.
+#[derive(Debug)]
+struct Line {
+    at: u64,
+    bytes: [u8; LINE],
+}
+
+impl OpenPage {
+    /// What was read from `at` on, to the end of its line.
+    fn known(&self, at: u64) -> Option<&[u8]> {
+        let offset = at % LINE as u64;
+        // Code goes on where it was read last.
+        let line = self.lines.iter().rev().find(|l| l.at == at - offset)?;
+        Some(&line.bytes[offset as usize..])
+    }
+
+    /// The same, read from `memory` the first time. Nothing where that is not possible: all of a page is readable or nothing.
+    fn read(&mut self, memory: &GuestMemory, at: u64) -> &[u8] {
+        if self.known(at).is_none() {
+            let mut line = Line { at: at - at % LINE as u64, bytes: [0; LINE] };
+            if memory.read_bytes(GuestAddr(line.at), &mut line.bytes).is_err() {
+                return &[];
+            }
+            self.lines.push(line);
+        }
+        self.known(at).unwrap_or_default()
+    }
+}
+
+/// Guest memory as a source of code: each page that is read is protected from stores first, where it can be, and what is read of it copied.
 struct GuestCode<'a> {
     memory: &'a GuestMemory,
     debug: &'a Debugging,
@@ -71,28 +102,19 @@ impl GuestCode<'_> {
         }
         match self.memory.watch_code(at) {
             Ok(ticket) => {
-                pages.push(OpenPage { page, ticket, bytes: self.copy(page) });
+                pages.push(OpenPage { page, ticket, lines: Vec::new() });
                 true
             }
             Err(_) => false,
         }
     }
 
-    /// The bytes of `page`, as far as they are readable.
-    fn copy(&self, page: u64) -> Vec<u8> {
-        let mut bytes = vec![0; PAGE_SIZE as usize];
-        if let Err(fault) = self.memory.read_bytes(GuestAddr(page), &mut bytes) {
-            bytes.truncate(fault.address.0.saturating_sub(page) as usize);
-        }
-        bytes
-    }
-
     /// The byte at `at` that was translated, where it may change without notice.
     fn unwatched(&self, at: GuestAddr) -> Option<u8> {
         let pages = self.pages.borrow();
-        let offset = at.0 % PAGE_SIZE;
-        let open = pages.iter().find(|p| p.page == at.0 - offset).filter(|p| p.ticket.watch == Watch::Checked)?;
-        open.bytes.get(offset as usize).copied()
+        let page = at.0 - at.0 % PAGE_SIZE;
+        let open = pages.iter().find(|p| p.page == page).filter(|p| p.ticket.watch == Watch::Checked)?;
+        open.known(at.0)?.first().copied()
     }
 }
 
@@ -113,15 +135,14 @@ impl CodeSource for GuestCode<'_> {
             if done >= LONGEST_INSTRUCTION || !self.open_page(from) {
                 break;
             }
-            let offset = (from.0 % PAGE_SIZE) as usize;
-            let pages = self.pages.borrow();
-            let Some(open) = pages.iter().find(|p| p.page == from.0 - offset as u64) else { break };
-            let there = open.bytes.get(offset..).unwrap_or_default();
+            let mut pages = self.pages.borrow_mut();
+            let Some(open) = pages.iter_mut().find(|p| p.page == from.0 - from.0 % PAGE_SIZE) else { break };
+            let there = open.read(self.memory, from.0);
             let n = there.len().min(buf.len() - done);
             buf[done..done + n].copy_from_slice(&there[..n]);
             done += n;
-            if offset + n < open.bytes.len() || open.bytes.len() < PAGE_SIZE as usize {
-                // Enough, or a file mapping beyond its file.
+            if n == 0 {
+                // A file mapping beyond its file.
                 break;
             }
         }
