@@ -80,6 +80,7 @@ impl Lowering<'_> {
             && b != i
         {
             // Both are copies: one register is enough.
+            self.forget_copy(b);
             self.asm.lea(if m.short { Width::W32 } else { Width::W64 }, b, m);
             self.unlock(i);
             (m.index, m.scale, m.disp) = (None, 0, 0);
@@ -119,7 +120,10 @@ impl Lowering<'_> {
 
     /// A temporary for an address that is computed from `m`: one that is part of it, if it is free.
     pub(crate) fn reusable(&mut self, m: &Mem) -> u8 {
-        [m.base, m.index].into_iter().flatten().find(|r| self.is_free_or_scratch(*r)).unwrap_or_else(|| self.temp())
+        let part = [m.base, m.index].into_iter().flatten().find(|r| self.is_free_or_scratch(*r));
+        let reg = part.unwrap_or_else(|| self.temp());
+        self.forget_copy(reg);
+        reg
     }
 
     /// Whether `reg` is a temporary that no value owns: a copy made for this instruction.

@@ -241,7 +241,7 @@ impl Lowering<'_> {
         if let (Src::Reg(r), Some(place)) = (s, self.plan.values[dst.0 as usize].target)
             && let crate::plan::Place::Low(g) = place
             && self.loc(v) == Loc::Home(g)
-            && r & HIGH == 0
+            && crate::assign::home(g) == Some(r)
         {
             self.consume_inst(self.cur);
             if !self.is_aliased(g) {
@@ -290,6 +290,7 @@ impl Lowering<'_> {
         self.asm.op(Opcode::int(w, 0x0fb0).locked(), new, m, &[]);
         self.flags_are(None);
         let t = m.base.filter(|r| self.is_free_temp(*r)).unwrap_or_else(|| self.temp());
+        self.forget_copy(t);
         self.asm.mov(w.max(Width::W32), t, RAX);
         self.asm.mov(Width::W64, RAX, Mem::state(slot_offset(slot)));
         self.freed_slots.push((slot, 1));

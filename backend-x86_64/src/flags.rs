@@ -421,6 +421,7 @@ impl Lowering<'_> {
             && r & HIGH == 0
             && (self.is_free_temp(r) || (self.loc(v) == Loc::Temp(r) && self.val(v).uses == 1))
         {
+            self.forget_copy(r);
             return r;
         }
         if matches!(s, Src::Reg(r) if r & HIGH != 0) { self.copy_src(s, w) } else { self.fresh(s, w) }

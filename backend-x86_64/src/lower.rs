@@ -37,6 +37,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) alias: Vec<Value>,
     pub(crate) temporaries: &'static [u8],
     pub(crate) temp_owner: [Option<Value>; 16],
+    /// The guest register that lives in memory and of which host r15 holds a copy.
+    pub(crate) r15_copy: Option<Gpr>,
     pub(crate) locked: u16,
     pub(crate) vec_owner: [Option<Value>; 16],
     pub(crate) vec_locked: u16,
@@ -115,6 +117,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         alias: room.alias,
         temporaries: temporaries(region.key.mode),
         temp_owner: [None; 16],
+        r15_copy: None,
         locked: 0,
         vec_owner: [None; 16],
         vec_locked: 0,
@@ -191,6 +194,7 @@ impl<'a> Lowering<'a> {
         self.vals.truncate(self.region.value_count as usize);
         self.alias.truncate(self.region.value_count as usize);
         self.temp_owner = [None; 16];
+        self.r15_copy = None;
         self.vec_owner = [None; 16];
         self.slots = 0;
         self.aliases.iter_mut().for_each(Vec::clear);

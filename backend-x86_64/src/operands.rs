@@ -2,7 +2,7 @@
 
 use hokku_ir::{Gpr, Op, Type, Value, Width};
 
-use crate::assign::{RCX, gpr_offset, home, slot_offset};
+use crate::assign::{R15, RCX, gpr_offset, home, slot_offset};
 use crate::encode::{HIGH, Mem, Rm, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
@@ -32,6 +32,10 @@ impl Lowering<'_> {
                 }
             },
             Loc::Home(g) => {
+                if self.r15_copy == Some(g) {
+                    self.lock(R15);
+                    return Src::Reg(R15);
+                }
                 let rm = self.home_rm(g);
                 if let Rm::Reg(r) = rm {
                     self.lock(r);
@@ -99,7 +103,13 @@ impl Lowering<'_> {
     pub(crate) fn src_reg(&mut self, v: Value, w: Width) -> u8 {
         match self.src(v, w) {
             Src::Reg(r) if r & HIGH == 0 => r,
-            src => self.copy_src(src, w),
+            src => {
+                let t = self.copy_src(src, w);
+                if let (Loc::Home(g), Src::Mem(_), Width::W64) = (self.loc(v), src, w) {
+                    self.note_copy(t, g);
+                }
+                t
+            }
         }
     }
 

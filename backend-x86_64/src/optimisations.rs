@@ -36,6 +36,8 @@ optimisations! {
     LOCKED_INSTRUCTIONS = 7 "locked-instructions";
     /// A scalar's VEX instruction gives the whole vector.
     MERGED_SCALARS = 8 "merged-scalars";
+    /// A guest register that lives in memory is not read again while a temporary still holds it.
+    REMEMBERED_REGISTERS = 9 "remembered-registers";
 }
 
 impl Default for Optimisations {

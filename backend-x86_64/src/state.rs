@@ -166,6 +166,12 @@ impl Lowering<'_> {
         self.consume(v);
         self.evict(reg);
         self.asm.mov(if w == Width::W32 { Width::W64 } else { w }, m, src);
+        if self.r15_copy == Some(reg) {
+            self.r15_copy = None;
+        }
+        if let (Src::Reg(r), Width::W64) = (src, w) {
+            self.note_copy(r, reg);
+        }
         self.rebind(root, reg, w);
     }
 
@@ -215,6 +221,7 @@ impl Lowering<'_> {
         self.evict(reg);
         match self.home_rm(reg) {
             Rm::Mem(m) => {
+                self.r15_copy = None;
                 let src = if matches!(src, Src::Mem(_)) { Src::Reg(self.copy_src(src, Width::W8)) } else { src };
                 let src = self.encodable(Width::W8, Rm::Mem(m), src);
                 self.asm.mov(Width::W8, m.plus(1), src);

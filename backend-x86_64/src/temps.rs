@@ -1,8 +1,9 @@
 //! Temporaries: host registers without a fixed meaning, and the spill slots behind them.
 
-use hokku_ir::Width;
+use hokku_ir::{Gpr, Width};
 
-use crate::assign::{RCX, SLOTS, slot_offset};
+use crate::Optimisations;
+use crate::assign::{R15, RCX, SLOTS, slot_offset};
 use crate::encode::Mem;
 use crate::lower::Lowering;
 use crate::values::{Borrowed, Loc};
@@ -23,7 +24,9 @@ impl Lowering<'_> {
     pub(crate) fn temp(&mut self) -> u8 {
         let all = self.temporaries;
         let free = |l: &Self, r: u8| l.temp_owner[r as usize].is_none() && l.locked & 1 << r == 0;
-        let found = all.iter().copied().find(|r| free(self, *r));
+        // What r15 is a copy of may be wanted again.
+        let other = self.r15_copy.filter(|_| self.wants_rcx.is_none() && free(self, RCX)).map(|_| RCX);
+        let found = other.or_else(|| all.iter().copied().find(|r| free(self, *r)));
         let reg = found.or_else(|| {
             let victim = all.iter().copied().find(|r| self.locked & 1 << r == 0)?;
             self.spill_temp(victim);
@@ -31,7 +34,22 @@ impl Lowering<'_> {
         });
         let reg = reg.unwrap_or_else(|| self.borrow());
         self.lock(reg);
+        self.forget_copy(reg);
         reg
+    }
+
+    /// Temporary `reg` is about to hold something else.
+    pub(crate) fn forget_copy(&mut self, reg: u8) {
+        if reg == R15 {
+            self.r15_copy = None;
+        }
+    }
+
+    /// Temporary `reg` holds all of guest register `of`, which lives in memory.
+    pub(crate) fn note_copy(&mut self, reg: u8, of: Gpr) {
+        if reg == R15 && self.optimisations.contains(Optimisations::REMEMBERED_REGISTERS) {
+            self.r15_copy = Some(of);
+        }
     }
 
     /// Last resort where the instruction at hand names all temporaries: a guest register that it does not name, put back at its end.
@@ -78,6 +96,7 @@ impl Lowering<'_> {
                 .find(|r| self.temp_owner[*r as usize].is_none() && self.locked & 1 << r == 0);
             match free {
                 Some(r) => {
+                    self.forget_copy(r);
                     self.asm.mov(Width::W64, r, RCX);
                     self.temp_owner[RCX as usize] = None;
                     self.temp_owner[r as usize] = Some(owner);

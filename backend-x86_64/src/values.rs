@@ -172,6 +172,7 @@ impl Lowering<'_> {
         if let Some(r) = reuse
             && self.is_free_temp(r)
         {
+            self.forget_copy(r);
             self.lock(r);
             return Dest { reg: r, place: None };
         }

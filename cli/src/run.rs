@@ -93,6 +93,11 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
             eprintln!("{count:>14} {what}");
         }
         eprintln!("{:>14.1} bytes of memory for each guest code byte", finished.stats.bytes_per_guest_byte());
+        let (speeds, growth) = (finished.stats.translation_speeds(), finished.stats.code_growth());
+        for (tier, (speed, growth)) in ["first", "second"].into_iter().zip(speeds.into_iter().zip(growth)) {
+            eprintln!("{speed:>14.0} guest code bytes translated a second, {tier} tier");
+            eprintln!("{growth:>14.1} bytes of host code for each guest code byte, {tier} tier");
+        }
         for (op, count) in &finished.stats.callouts {
             eprintln!("{count:>14} callouts of {op}");
         }

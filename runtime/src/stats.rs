@@ -166,6 +166,18 @@ impl StatsReport {
         let guest = self.guest_bytes + self.hot_guest_bytes + self.disk_guest_bytes;
         host as f64 / guest.max(1) as f64
     }
+
+    /// Guest code bytes that the first and the second tier translate in a second.
+    pub fn translation_speeds(&self) -> [f64; 2] {
+        [(self.guest_bytes, self.translation_ns), (self.hot_guest_bytes, self.hot_translation_ns)]
+            .map(|(bytes, ns)| bytes as f64 * 1e9 / ns.max(1) as f64)
+    }
+
+    /// Bytes of host code that a byte of guest code becomes in the first and the second tier.
+    pub fn code_growth(&self) -> [f64; 2] {
+        [(self.host_bytes, self.guest_bytes), (self.hot_host_bytes, self.hot_guest_bytes)]
+            .map(|(host, guest)| host as f64 / guest.max(1) as f64)
+    }
 }
 
 impl fmt::Display for StatsReport {
