@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hokku_ir::CpuMode;
 use hokku_tests::fuzz::encoding;
+use hokku_tests::fuzz::explain::EXPLAINED;
 use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::safety::excluded;
 use iced_x86::{Code, Decoder, DecoderError, DecoderOptions, EncodingKind, OpCodeOperandKind as Kind};
@@ -71,4 +72,14 @@ fn illegal_encodings_are_drawn() {
     }
     assert!(found * 10 > vex.len() * 9, "{found} of {}", vex.len());
     assert!(vex.iter().any(|c| c.op_code().op_kinds().contains(&Kind::mem_vsib32y)));
+}
+
+/// Whoever allows a difference says so on the page that lists them.
+#[test]
+fn the_page_lists_each_difference_that_is_allowed() {
+    let page = include_str!("../../docs/differential.md");
+    for explained in EXPLAINED {
+        let line = format!("| {} | {} |", explained.name, explained.words.replace('|', "\\|"));
+        assert!(page.contains(&line), "docs/differential.md lacks: {line}");
+    }
 }
