@@ -226,8 +226,12 @@ pub struct HostArea {
     pub callout_fn: u64,
     /// The runtime's context pointer for `callout_fn`.
     pub callout_context: u64,
-    /// Makes what follows start at a multiple of 16 bytes of the state: hosts move vectors there.
-    pub alignment: u64,
+    /// Where the guest's status flags are to be computed after the fact: host address of the [`crate::backend::FlagSite`] that tells how; bit 0 says
+    /// that their CF is the one in [`CpuState::status_flags`]. Zero: all of them are there. (What follows starts at a multiple of 16 bytes of the
+    /// state: hosts move vectors there.)
+    pub flag_site: u64,
+    /// Host integer registers by number, as they were when the thread left its code or called out: of back ends that keep flags as recipes.
+    pub registers: [u64; 32],
     /// Operands of a callout, in order, 32 bytes each (vectors fill them, integers the low 8).
     pub callout_args: [[u64; 4]; 6],
     /// Result of a callout.
@@ -236,11 +240,6 @@ pub struct HostArea {
     pub spill: [u64; 64],
     /// The same for vectors, of back ends that keep them apart.
     pub vector_spill: [[u64; 4]; 32],
-    /// Host integer registers by number, as they were when the thread left its code or called out: of back ends that keep flags as recipes.
-    pub registers: [u64; 32],
-    /// Where the guest's status flags are to be computed after the fact: host address of the [`crate::backend::FlagSite`] that tells how; bit 0 says
-    /// that their CF is the one in [`CpuState::status_flags`]. Zero: all of them are there.
-    pub flag_site: u64,
 }
 
 /// Number of entries in a jump cache. The slot of address `a` is `a & 0xffff`: so that a host can index with a 16-bit zero extension,
@@ -308,7 +307,6 @@ impl CpuState {
                 x87_in_host: 0,
                 callout_fn: 0,
                 callout_context: 0,
-                alignment: 0,
                 callout_args: [[0; 4]; 6],
                 callout_result: [0; 4],
                 spill: [0; 64],

@@ -175,6 +175,11 @@ impl Values {
         }
     }
 
+    /// The home of `g` has got zeros above: those of its values that `is_whole` says of know it.
+    pub fn home_is_zero_above(&mut self, g: Gpr, is_whole: impl Fn(Value) -> bool) {
+        self.held[g.index()].iter_mut().filter(|h| is_whole(h.0)).for_each(|h| h.1 = UpperBits::ZERO);
+    }
+
     /// Keeps `reg` from being taken or spilled until the op at hand is done.
     pub fn lock(&mut self, reg: u8) {
         self.locked |= 1 << reg;
@@ -183,6 +188,17 @@ impl Values {
     /// Gives back what [`Self::lock`] or [`Self::temp`] took.
     pub fn unlock(&mut self, reg: u8) {
         self.locked &= !(1 << reg);
+    }
+
+    /// What is locked now, for [`Self::unlock_since`].
+    pub fn locks(&self) -> u32 {
+        self.locked
+    }
+
+    /// Gives back what has been locked since `then`, but for `keep`.
+    pub fn unlock_since(&mut self, then: u32, keep: &[u8]) {
+        let keep = keep.iter().fold(0, |mask, r| mask | 1 << r);
+        self.locked &= then | keep;
     }
 
     /// A temporary without an owner, locked.
@@ -247,6 +263,12 @@ impl Values {
     pub fn own(&mut self, reg: u8, v: Value) {
         self.owner[reg as usize] = Some(v);
         self.locs[v.0 as usize] = Loc::Temp(reg);
+    }
+
+    /// Temporary `reg`, which held `from`, holds `to` from now on.
+    pub fn give(&mut self, reg: u8, from: Value, to: Value) {
+        self.locs[from.0 as usize] = Loc::Nowhere;
+        self.own(reg, to);
     }
 
     /// A register for the result `v` of the op at hand, locked: its home where the plan says so, else a temporary. Call it when the operands are in

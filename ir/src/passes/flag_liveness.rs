@@ -17,22 +17,10 @@ pub enum FaultsSee {
 ///
 /// Exits that leave the region read all flags. Where `faults_see` asks for exact flags, so does every op that may fault.
 pub fn flag_liveness(region: &mut Region, faults_see: FaultsSee) {
-    let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
+    let live_in = flags_live_in(region, faults_see, FlagSet::STATUS);
     let mut needed = vec![FlagSet::empty(); region.value_count as usize];
-    loop {
-        let mut changed = false;
-        for n in (0..region.blocks.len()).rev() {
-            let block = &region.blocks[n];
-            let live = block_live_in(block, live_out(block, &live_in), faults_see, &mut needed, &mut |_, _| {});
-            changed |= live != live_in[n];
-            live_in[n] = live;
-        }
-        if !changed {
-            break;
-        }
-    }
     for n in 0..region.blocks.len() {
-        let out = live_out(&region.blocks[n], &live_in);
+        let out = live_out(&region.blocks[n], &live_in, FlagSet::STATUS);
         let mut narrowed = Vec::new();
         block_live_in(&region.blocks[n], out, faults_see, &mut needed, &mut |at, set| narrowed.push((at, set)));
         let block = &mut region.blocks[n];
@@ -45,15 +33,34 @@ pub fn flag_liveness(region: &mut Region, faults_see: FaultsSee) {
     }
 }
 
-fn live_out(block: &Block, live_in: &[FlagSet]) -> FlagSet {
+/// The status flags that may still be read where each block starts, where `outside` are read after the region.
+pub fn flags_live_in(region: &Region, faults_see: FaultsSee, outside: FlagSet) -> Vec<FlagSet> {
+    let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
+    let mut needed = vec![FlagSet::empty(); region.value_count as usize];
+    loop {
+        let mut changed = false;
+        for n in (0..region.blocks.len()).rev() {
+            let block = &region.blocks[n];
+            let out = live_out(block, &live_in, outside);
+            let live = block_live_in(block, out, faults_see, &mut needed, &mut |_, _| {});
+            changed |= live != live_in[n];
+            live_in[n] = live;
+        }
+        if !changed {
+            return live_in;
+        }
+    }
+}
+
+fn live_out(block: &Block, live_in: &[FlagSet], outside: FlagSet) -> FlagSet {
     let at = |to: &Target| match to {
         Target::Block(b) => live_in[b.0 as usize],
-        Target::Guest(_) => FlagSet::STATUS,
+        Target::Guest(_) => outside,
     };
     match &block.exit {
         Exit::Jump { to } => at(to),
         Exit::Branch { taken, next, .. } => at(taken) | at(next),
-        _ => FlagSet::STATUS,
+        _ => outside,
     }
 }
 

@@ -13,7 +13,7 @@ pub use boundaries::unneeded_boundaries;
 pub use code_checks::{code_checks, end_where_code_may_change};
 pub use constant_folding::constant_folding;
 pub use dead_code::dead_code;
-pub use flag_liveness::{FaultsSee, flag_liveness};
+pub use flag_liveness::{FaultsSee, flag_liveness, flags_live_in};
 pub use flag_reads::flag_reads;
 pub use memory_order::memory_order;
 pub use state_forwarding::state_forwarding;

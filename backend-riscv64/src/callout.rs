@@ -1,0 +1,176 @@
+//! Ops that the runtime evaluates: operands go to memory, the shared stub saves guest state and calls.
+
+use hokku_ir::backend::{Callout, LazyState, StubId};
+use hokku_ir::lowering::UpperBits;
+use hokku_ir::{Effects, FlagSet, Gpr, GuestAddr, Op, Type, Value, Width};
+
+use crate::asm::Label;
+use crate::assign::*;
+use crate::encode::*;
+use crate::exits::Cold;
+use crate::lower::Lowering;
+
+/// An op that is evaluated behind the blocks' code, where that is necessary.
+#[derive(Clone, Debug)]
+pub(crate) struct OutOfLine {
+    /// Leads there.
+    pub(crate) label: Label,
+    /// Where the code goes on.
+    pub(crate) back: Label,
+    /// Integer operands: registers and widths.
+    args: Vec<(Reg, Width)>,
+    op: Op,
+    pc: GuestAddr,
+    lazy: LazyState,
+    /// Where the result goes, and the width with whose sign it is extended.
+    result: Option<(Reg, Option<Width>)>,
+}
+
+/// `op` with its operands numbered.
+fn numbered(mut op: Op) -> Op {
+    let mut n = 0;
+    op.map_values(&mut |_| {
+        n += 1;
+        Value(n - 1)
+    });
+    op
+}
+
+impl Lowering<'_> {
+    /// Lowers `op`, whose result is `dst`, by a callout.
+    pub(crate) fn callout(&mut self, dst: Value, op: Op) {
+        self.pass_operands(&op);
+        let fx = op.effects();
+        let writes = fx.contains(Effects::writes_state);
+        if writes {
+            // What is needed by this op's own fault is needed still.
+            self.values.start(self.at.saturating_sub(1));
+            Gpr::ALL.iter().for_each(|g| self.overwrite(*g, None));
+            self.values.start(self.at);
+        }
+        if writes || fx.contains(Effects::reads_state) {
+            self.spill_wide_state();
+        }
+        let lazy = self.lazy();
+        self.call(numbered(op), lazy);
+        if writes || fx.contains(Effects::reads_state) {
+            // The runtime has put all of it in order.
+            for g in Gpr::ALL {
+                self.values.home_is_zero_above(*g, |v| self.plan.info(v).op.result_type() == Type::I32);
+            }
+            self.narrow = 0;
+        }
+        if matches!(op, Op::String { .. } | Op::CompareExchangePair { .. }) {
+            self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
+        }
+        self.take_result(dst, op.result_type());
+    }
+
+    fn take_result(&mut self, dst: Value, ty: Type) {
+        let info = self.plan.info(dst);
+        let is_needed = info.uses > 0 || info.last_flags > info.def;
+        match ty {
+            Type::Void => {}
+            _ if !is_needed => {}
+            Type::Flags => {
+                let t = self.temp();
+                self.asm.i(LD, t, STATE, CALLOUT_RESULT);
+                self.values.own(t, dst);
+            }
+            _ if ty.width().is_some() => {
+                let d = self.result(dst);
+                self.asm.i(LD, d, STATE, CALLOUT_RESULT);
+                self.done(dst, if ty == Type::I64 { UpperBits::BOTH } else { UpperBits::ZERO });
+            }
+            _ => self.take_wide_result(dst, ty),
+        }
+    }
+
+    /// Stores the operands of `op` where the runtime looks for them.
+    fn pass_operands(&mut self, op: &Op) {
+        let mut operands = Vec::new();
+        op.values(&mut |v| operands.push(v));
+        for (n, v) in operands.into_iter().enumerate() {
+            let locks = self.values.locks();
+            let to = callout_arg_offset(n);
+            if self.is_flags(v) {
+                let r = self.image(v, FlagSet::STATUS);
+                self.asm.s(SD, r, STATE, to);
+            } else if self.op_of(v).result_type().width().is_some() {
+                let r = self.zero_extended(v);
+                self.asm.s(SD, r, STATE, to);
+            } else {
+                self.pass_wide(v, to);
+            }
+            self.values.unlock_since(locks, &[]);
+        }
+    }
+
+    /// The op of a flags value, evaluated now: its image in a temporary.
+    pub(crate) fn evaluate_to_temp(&mut self, op: Op) -> Reg {
+        self.pass_operands(&op);
+        self.spill_wide_state();
+        let lazy = LazyState::default();
+        self.call(numbered(op), lazy);
+        let t = self.temp();
+        self.asm.i(LD, t, STATE, CALLOUT_RESULT);
+        t
+    }
+
+    /// The call alone.
+    fn call(&mut self, op: Op, lazy: LazyState) {
+        self.spill_floats();
+        self.to_stub(RA, StubId::Callout);
+        self.out.callouts.push(Callout { offset: self.asm.here(), op, pc: self.pc, lazy });
+    }
+
+    /// Has the runtime compute the guest's flags, as `lazy` says what they are: they are in the state then.
+    pub(crate) fn settle_flags(&mut self, lazy: LazyState) {
+        self.to_stub(RA, StubId::Callout);
+        self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
+    }
+
+    /// `op`, whose operands are integers and in registers that stay as they are until the branch, to be evaluated out of line.
+    pub(crate) fn out_of_line(&mut self, op: Op, operands: &[Value]) -> OutOfLine {
+        let lazy = self.lazy();
+        let args = operands.iter().map(|v| (self.reg(*v), self.width(*v))).collect();
+        self.out_of_line_in(op, args, lazy)
+    }
+
+    /// The same with operands in the registers `args`.
+    pub(crate) fn out_of_line_in(&mut self, op: Op, args: Vec<(Reg, Width)>, lazy: LazyState) -> OutOfLine {
+        let (label, back) = (self.asm.label(), self.asm.label());
+        OutOfLine { label, back, args, op: numbered(op), pc: self.pc, lazy, result: None }
+    }
+
+    /// The code that may have branched to `slow` ends here, with `result`.
+    pub(crate) fn out_of_line_ends(&mut self, mut slow: OutOfLine, result: Option<(Reg, Option<Width>)>) {
+        self.asm.bind(slow.back);
+        slow.result = result;
+        self.cold.push(Cold::OutOfLine(Box::new(slow)));
+    }
+
+    /// Writes the code of `slow`.
+    pub(crate) fn write_out_of_line(&mut self, slow: &OutOfLine) {
+        self.asm.bind(slow.label);
+        for (n, (r, w)) in slow.args.iter().enumerate() {
+            let mut from = *r;
+            if *w != Width::W64 && *r != ZERO {
+                self.extend_zero_to(SCRATCH, *r, *w);
+                from = SCRATCH;
+            }
+            self.asm.s(SD, from, STATE, callout_arg_offset(n));
+        }
+        self.to_stub(RA, StubId::Callout);
+        let offset = self.asm.here();
+        self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
+        if let Some((d, form)) = slow.result {
+            self.asm.i(LD, d, STATE, CALLOUT_RESULT);
+            if let Some(w) = form {
+                self.extend_sign_to(d, d, w);
+            }
+        }
+        let back = slow.back;
+        self.asm.jump(ZERO, back);
+    }
+}

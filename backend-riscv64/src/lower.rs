@@ -1,0 +1,429 @@
+//! Lowers a region: the state of the code being written, block after block; operands and results.
+
+use hokku_ir::backend::{
+    BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
+};
+use hokku_ir::lowering::{FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::passes::{FaultsSee, flags_live_in};
+use hokku_ir::{Block, BlockId, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Region, Target, Type, Value, Width};
+
+use crate::Features;
+use crate::asm::{Asm, Label};
+use crate::assign::*;
+use crate::encode::*;
+use crate::exits::Cold;
+use crate::vector_moves::Place;
+
+impl Moves for Asm {
+    fn copy(&mut self, to: u8, from: u8) {
+        self.mv(to, from);
+    }
+    fn spill(&mut self, slot: u8, from: u8) {
+        self.s(SD, from, STATE, slot_offset(slot));
+    }
+    fn reload(&mut self, to: u8, slot: u8) {
+        self.i(LD, to, STATE, slot_offset(slot));
+    }
+}
+
+/// A region while its code is written. Offsets in `out` are positions until the end.
+pub(crate) struct Lowering<'a> {
+    pub(crate) asm: Asm,
+    pub(crate) mode: CpuMode,
+    pub(crate) features: Features,
+    pub(crate) tier: Tier,
+    pub(crate) region: &'a Region,
+    pub(crate) block: &'a Block,
+    pub(crate) plan: Plan,
+    pub(crate) values: Values,
+    /// Where values are that are not integers, by value number.
+    pub(crate) places: Vec<Place>,
+    /// Spill slots of such values.
+    pub(crate) wide_slots: u64,
+    /// Place in the block that code is written for.
+    pub(crate) at: u32,
+    /// The guest instruction.
+    pub(crate) pc: GuestAddr,
+    /// Homes whose upper half is still to be cleared.
+    pub(crate) narrow: u16,
+    /// Ops of this block that another's code has done.
+    pub(crate) done: Vec<bool>,
+    pub(crate) recipes: Recipes,
+    /// Flags that each block reads of those before it, but for faults and what comes after the region.
+    pub(crate) read_in: Vec<FlagSet>,
+    /// Flags that may be seen of those before each block.
+    pub(crate) seen_in: Vec<FlagSet>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) cold: Vec<Cold>,
+    /// Where the far jump of each link is, by its number, and the number of its slot.
+    pub(crate) far: Vec<(u32, u32)>,
+    pub(crate) out: Compiled,
+}
+
+/// Compiles `region` as code of `tier` for a processor with `features`.
+pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+    let mut asm = Asm::new();
+    let labels = region.blocks.iter().map(|_| asm.label()).collect();
+    let mode = region.key.mode;
+    let mut l = Lowering {
+        asm,
+        mode,
+        features,
+        tier,
+        region,
+        block: &region.blocks[0],
+        plan: Plan::new(region),
+        values: Values::new(HOMES, temporaries(mode), region.value_count),
+        places: vec![Place::Nowhere; region.value_count as usize],
+        wide_slots: 0,
+        at: 0,
+        pc: region.key.pc,
+        narrow: 0,
+        done: Vec::new(),
+        recipes: Recipes::default(),
+        read_in: flags_live_in(region, FaultsSee::LiveFlags, FlagSet::empty()),
+        seen_in: flags_live_in(region, FaultsSee::ExactFlags, FlagSet::STATUS),
+        labels,
+        cold: Vec::new(),
+        far: Vec::new(),
+        out: Compiled::default(),
+    };
+    let order = order(region);
+    for (n, id) in order.iter().enumerate() {
+        l.lower_block(*id, order.get(n + 1).copied());
+    }
+    l.out.host_instructions = l.asm.count;
+    l.write_cold();
+    l.finish()
+}
+
+/// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
+fn order(region: &Region) -> Vec<BlockId> {
+    let mut placed = vec![false; region.blocks.len()];
+    let mut order = Vec::with_capacity(region.blocks.len());
+    for start in region.block_ids() {
+        let mut at = Some(start);
+        while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
+            placed[id.0 as usize] = true;
+            order.push(id);
+            let local = |t: &Target| match t {
+                Target::Block(b) if !placed[b.0 as usize] => Some(*b),
+                _ => None,
+            };
+            at = match &region.block(id).exit {
+                Exit::Jump { to } => local(to),
+                Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
+                Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
+                _ => None,
+            };
+        }
+    }
+    order
+}
+
+impl<'a> Lowering<'a> {
+    fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
+        let region: &'a Region = self.region;
+        let block = region.block(id);
+        self.block = block;
+        self.pc = block.pc;
+        let live = self.flags_live_after(&block.exit);
+        self.plan.block(block, live, &crate::conditions::fuses);
+        self.values.start_block();
+        self.narrow = 0;
+        self.wide_slots = 0;
+        self.done.clear();
+        self.done.resize(block.insts.len(), false);
+        let count = self.asm.count;
+        let entry = (id.0 == 0).then(|| self.region_entry(id));
+        let label = self.labels[id.0 as usize];
+        self.asm.bind(label);
+        self.asm.count = count;
+        let (offset, checked) = entry.unwrap_or((self.asm.here(), 0));
+        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset, checked });
+        if id.0 != 0 {
+            self.cold.push(Cold::Entry { id, n: self.out.blocks.len() - 1 });
+        }
+        for (n, inst) in block.insts.iter().enumerate() {
+            if self.plan.dead[n] || self.done[n] || self.plan.info(inst.value).deferred {
+                continue;
+            }
+            self.at = n as u32;
+            self.values.start(self.at);
+            self.inst(inst);
+            self.finish_op();
+        }
+        self.at = block.insts.len() as u32;
+        self.values.start(self.at);
+        self.exit(&block.exit, next);
+    }
+
+    /// The code of the op at hand is written.
+    pub(crate) fn finish_op(&mut self) {
+        self.values.finish(&self.plan);
+        self.free_wide_slots();
+    }
+
+    /// Whether the guest's flags may be seen after `exit`.
+    fn flags_live_after(&self, exit: &Exit) -> bool {
+        let at = |to: &Target| match to {
+            Target::Block(b) => !self.seen_in[b.0 as usize].is_empty() || !self.read_in[b.0 as usize].is_empty(),
+            Target::Guest(_) => true,
+        };
+        match exit {
+            Exit::Jump { to } => at(to),
+            Exit::Branch { taken, next, .. } => at(taken) || at(next),
+            _ => true,
+        }
+    }
+
+    pub(crate) fn has(&self, feature: Features) -> bool {
+        self.features.contains(feature)
+    }
+
+    // ---- Operands
+
+    /// A free temporary, locked.
+    pub(crate) fn temp(&mut self) -> Reg {
+        self.values.temp(&self.plan, &mut self.asm)
+    }
+
+    /// The register that holds the low bits of `v`; what is above them is [`Self::upper`].
+    pub(crate) fn reg(&mut self, v: Value) -> Reg {
+        if let Some(n) = self.plan.constant(v) {
+            let w = self.width(v);
+            return self.constant(sign_extend(n, w));
+        }
+        let root = self.plan.root(v);
+        if self.plan.info(root).deferred {
+            return self.deferred(root);
+        }
+        self.values.register(root, &self.plan, &mut self.asm)
+    }
+
+    /// A register that holds `n`.
+    pub(crate) fn constant(&mut self, n: i64) -> Reg {
+        if n == 0 {
+            return ZERO;
+        }
+        let t = self.temp();
+        self.asm.li(t, n);
+        t
+    }
+
+    pub(crate) fn width(&self, v: Value) -> Width {
+        self.plan.info(v).op.result_type().width().unwrap_or(Width::W64)
+    }
+
+    /// What [`Self::reg`] of `v` holds above its bits.
+    pub(crate) fn upper(&self, v: Value) -> UpperBits {
+        let w = self.width(v);
+        if w == Width::W64 {
+            return UpperBits::BOTH;
+        }
+        if let Some(n) = self.plan.constant(v) {
+            let is_negative = sign_extend(n, w) < 0;
+            return if is_negative { UpperBits::SIGN } else { UpperBits::BOTH };
+        }
+        let root = self.plan.root(v);
+        if self.plan.info(root).deferred {
+            // Conditions: zero or one.
+            return UpperBits::BOTH;
+        }
+        if self.width(root) == w { self.values.upper(root) } else { UpperBits::UNKNOWN }
+    }
+
+    /// The constant that `v` is, as a signed number, where it fits an immediate.
+    pub(crate) fn small(&self, v: Value) -> Option<i32> {
+        let n = sign_extend(self.plan.constant(v)?, self.width(v));
+        i32::try_from(n).ok().filter(|n| (-2048..2048).contains(n))
+    }
+
+    /// A register that holds `v` zero-extended.
+    pub(crate) fn zero_extended(&mut self, v: Value) -> Reg {
+        let w = self.width(v);
+        if let Some(n) = self.plan.constant(v) {
+            return self.constant(n as i64);
+        }
+        let r = self.reg(v);
+        if w == Width::W64 || self.upper(v).zero {
+            return r;
+        }
+        let root = self.plan.root(v);
+        if w == Width::W32
+            && root == v
+            && let Loc::Home(g) = self.values.loc(v)
+            && self.narrow & 1 << g.index() != 0
+        {
+            self.widen(g);
+            return r;
+        }
+        let owned = root == v && matches!(self.values.loc(v), Loc::Temp(_));
+        let t = if owned { r } else { self.temp() };
+        self.extend_zero_to(t, r, w);
+        if owned {
+            self.values.set_upper(v, UpperBits::ZERO);
+        }
+        t
+    }
+
+    /// A register that holds `v` sign-extended.
+    pub(crate) fn sign_extended(&mut self, v: Value) -> Reg {
+        let w = self.width(v);
+        let r = self.reg(v);
+        if w == Width::W64 || self.upper(v).sign {
+            return r;
+        }
+        let owned = self.plan.root(v) == v && matches!(self.values.loc(v), Loc::Temp(_));
+        let t = if owned { r } else { self.temp() };
+        self.extend_sign_to(t, r, w);
+        if owned {
+            self.values.set_upper(v, UpperBits::SIGN);
+        }
+        t
+    }
+
+    /// `d` = the low `w` bits of `s`, zeros above.
+    pub(crate) fn extend_zero_to(&mut self, d: Reg, s: Reg, w: Width) {
+        match w {
+            Width::W8 => self.asm.i(ANDI, d, s, 255),
+            Width::W16 if self.has(Features::ZBB) => self.asm.word(zext_h(d, s)),
+            Width::W32 if self.has(Features::ZBA) => self.asm.r(ADD_UW, d, s, ZERO),
+            Width::W16 | Width::W32 => {
+                let n = 64 - w.bits() as i32;
+                self.asm.i(SLLI, d, s, n);
+                self.asm.i(SRLI, d, d, n);
+            }
+            Width::W64 => self.asm.mv(d, s),
+        }
+    }
+
+    /// `d` = the low `w` bits of `s`, copies of their sign above.
+    pub(crate) fn extend_sign_to(&mut self, d: Reg, s: Reg, w: Width) {
+        match w {
+            Width::W8 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_B),
+            Width::W16 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_H),
+            Width::W32 => self.asm.i(ADDIW, d, s, 0),
+            Width::W8 | Width::W16 => {
+                let n = 64 - w.bits() as i32;
+                self.asm.i(SLLI, d, s, n);
+                self.asm.i(SRAI, d, d, n | ARITHMETIC);
+            }
+            Width::W64 => self.asm.mv(d, s),
+        }
+    }
+
+    // ---- Results
+
+    /// A register for the result `v`: see [`Values::result`].
+    pub(crate) fn result(&mut self, v: Value) -> Reg {
+        if let Some(g) = self.plan.info(v).home {
+            self.narrow &= !(1 << g.index());
+            if self.width(v) == Width::W32 {
+                self.narrow |= 1 << g.index();
+            }
+        }
+        self.values.result(v, &mut self.plan, &mut self.asm)
+    }
+
+    /// The register of the result `v` holds `upper` above its bits.
+    pub(crate) fn done(&mut self, v: Value, upper: UpperBits) {
+        self.values.set_upper(v, upper);
+        if upper.zero
+            && let Loc::Home(g) = self.values.loc(v)
+        {
+            self.narrow &= !(1 << g.index());
+        }
+    }
+
+    /// Clears the upper half of the home of `g` where that is still to be done.
+    pub(crate) fn widen(&mut self, g: Gpr) {
+        if self.narrow & 1 << g.index() == 0 {
+            return;
+        }
+        self.narrow &= !(1 << g.index());
+        let home = home(g);
+        self.extend_zero_to(home, home, Width::W32);
+        let plan = &self.plan;
+        self.values.home_is_zero_above(g, |v| plan.info(v).op.result_type() == Type::I32);
+    }
+
+    /// Clears all upper halves that are still to be cleared.
+    pub(crate) fn widen_all(&mut self) {
+        for g in Gpr::ALL {
+            self.widen(*g);
+        }
+    }
+
+    // ---- State at faults
+
+    /// What the runtime has to do where the op at hand faults. Ask before registers are written.
+    pub(crate) fn lazy(&mut self) -> LazyState {
+        let node = self.plan.flags_at(self.at as usize);
+        let recipe = self.values.recipe(&self.plan, node);
+        LazyState { flags: self.recipe_number(recipe), narrow: self.narrow }
+    }
+
+    fn recipe_number(&mut self, recipe: FlagsRecipe) -> Option<u32> {
+        use hokku_ir::lowering::RecipeStep;
+        (recipe.steps != [RecipeStep::Before]).then(|| self.recipes.number(recipe))
+    }
+
+    /// The next instruction may fault.
+    pub(crate) fn may_fault(&mut self, lazy: LazyState) {
+        let (offset, pc) = (self.asm.here(), self.pc);
+        let (leave, borrowed) = (StubId::LeaveFault, [None; 4]);
+        self.out.faults.push(FaultSite { offset, pc, leave, stack_delta: 0, borrowed, lazy });
+    }
+
+    /// `auipc` and `jalr rd` to `stub`.
+    pub(crate) fn to_stub(&mut self, rd: Reg, stub: StubId) {
+        let through = if rd == RA { RA } else { SCRATCH };
+        self.out.relocations.push(Relocation { offset: self.asm.here(), stub });
+        self.asm.word(auipc(through, 0));
+        self.asm.i(JALR, rd, through, 0);
+    }
+
+    /// Positions become offsets.
+    fn finish(mut self) -> Compiled {
+        let finished = std::mem::take(&mut self.asm).finish();
+        let at = |n: u32| finished.offset(n);
+        let mut out = self.out;
+        let links = |links: Vec<Link>| -> Vec<Link> {
+            let far = |n: u32| {
+                let (jump, slot) = self.far[n as usize];
+                hokku_ir::backend::FarJump { jump: at(jump), slot: finished.constant(slot) }
+            };
+            links
+                .into_iter()
+                .map(|l| Link { site: at(l.site), stub: at(l.stub), far: l.far.map(|f| far(f.jump)), ..l })
+                .collect()
+        };
+        out.links = links(out.links);
+        out.back_edges = links(out.back_edges);
+        let map = |list: &mut dyn Iterator<Item = &mut u32>| list.for_each(|offset| *offset = at(*offset));
+        map(&mut out.blocks.iter_mut().flat_map(|b| [&mut b.offset, &mut b.checked]));
+        map(&mut out.hot_exits.iter_mut().map(|HotExit { stub, .. }| stub));
+        map(&mut out.counters.iter_mut());
+        map(&mut out.stops.iter_mut().map(|Stop { stub, .. }| stub));
+        map(&mut out.faults.iter_mut().map(|FaultSite { offset, .. }| offset));
+        map(&mut out.callouts.iter_mut().map(|Callout { offset, .. }| offset));
+        map(&mut out.relocations.iter_mut().map(|Relocation { offset, .. }| offset));
+        map(&mut out.flag_sites.iter_mut().map(|FlagSite { offset, .. }| offset));
+        out.recipes = self.recipes.take();
+        out.code = finished.code;
+        out
+    }
+
+    /// The op at place `n` behind the one at hand, if it is there.
+    pub(crate) fn following(&self, n: usize) -> Option<&'a Inst> {
+        let inst = self.block.insts.get(self.at as usize + n)?;
+        (!self.plan.dead[self.at as usize + n]).then_some(inst)
+    }
+}
+
+/// `n` of width `w` as a signed number.
+pub(crate) fn sign_extend(n: u64, w: Width) -> i64 {
+    let unused = 64 - w.bits();
+    (n << unused) as i64 >> unused
+}

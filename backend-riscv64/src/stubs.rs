@@ -1,0 +1,258 @@
+//! Code that all regions of a mode share: entering and leaving host code, computed jumps, callouts.
+
+use hokku_ir::backend::{StubId, Stubs};
+use hokku_ir::guest::ExitReason;
+use hokku_ir::{CpuMode, Gpr};
+
+use crate::asm::{Asm, Label};
+use crate::assign::*;
+use crate::encode::*;
+
+/// The registers that a function must leave as they are.
+const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
+const FRAME: i32 = 112;
+/// What recipes may find in a register that a called function may change.
+const VOLATILE: [Reg; 7] = [5, 6, 7, 28, 29, 30, 31];
+/// `csrrw rd, fcsr, rs` and `csrrs`.
+const WRITE_FCSR: u32 = 0x0030_1073;
+const READ_FCSR: u32 = 0x0030_2073;
+
+/// Builds the stubs for `mode`.
+pub(crate) fn stubs(mode: CpuMode) -> Stubs {
+    let mut asm = Asm::new();
+    let (leave, indirect, out) = (asm.label(), asm.label(), asm.label());
+    let mut s = Builder { asm, mode, leave, indirect, out, entries: Vec::new() };
+    s.enter();
+    s.computed_jumps();
+    s.leaves();
+    s.callout();
+    let finished = s.asm.finish();
+    let entries = s.entries.into_iter().map(|(id, at)| (id, finished.offset(at))).collect();
+    Stubs { code: finished.code, entries }
+}
+
+struct Builder {
+    asm: Asm,
+    mode: CpuMode,
+    /// Saves the guest's registers and returns to the dispatcher.
+    leave: Label,
+    indirect: Label,
+    /// Returns to the dispatcher; the guest's registers are saved.
+    out: Label,
+    entries: Vec<(StubId, u32)>,
+}
+
+impl Builder {
+    fn entry(&mut self, id: StubId) {
+        self.entries.push((id, self.asm.here()));
+    }
+
+    fn load(&mut self, reg: Reg, offset: i32) {
+        self.asm.i(LD, reg, STATE, offset);
+    }
+
+    fn save(&mut self, offset: i32, reg: Reg) {
+        self.asm.s(SD, reg, STATE, offset);
+    }
+
+    fn gprs(&self) -> &'static [Gpr] {
+        &Gpr::ALL[..self.mode.gpr_count()]
+    }
+
+    /// Everything of the guest's into registers. x5 to x7 change.
+    fn load_guest(&mut self) {
+        self.load_float_control();
+        self.load(FLAGS, FLAG_SITE);
+        self.asm.i(SLTIU, 5, FLAGS, 1);
+        self.asm.r(OR, FLAGS, FLAGS, 5);
+        self.load(SHADOW, SHADOW_SP);
+        for g in self.gprs() {
+            self.load(home(*g), gpr_offset(*g));
+        }
+    }
+
+    /// The reverse, but for what recipes read. x5 to x7 change.
+    fn save_guest(&mut self) {
+        for g in self.gprs() {
+            self.save(gpr_offset(*g), home(*g));
+        }
+        self.save(SHADOW_SP, SHADOW);
+        self.save(FLAG_SITE, FLAGS);
+        self.save_float_control();
+    }
+
+    /// The host's registers, for recipes.
+    fn save_registers(&mut self) {
+        for r in VOLATILE.into_iter().chain(10..26) {
+            self.save(register_offset(r), r);
+        }
+    }
+
+    /// Rounding as mxcsr says; no exceptions yet.
+    fn load_float_control(&mut self) {
+        // Nearest, down, up, zero are 0 to 3 there and 0, 2, 3, 1 here: three bits each of 0o1320.
+        self.asm.i(LWU, 5, STATE, MXCSR);
+        self.asm.i(SRLI, 5, 5, 13);
+        self.asm.i(ANDI, 5, 5, 3);
+        self.asm.i(SLLI, 6, 5, 1);
+        self.asm.r(ADD, 5, 5, 6);
+        self.asm.li(6, 0o1320);
+        self.asm.r(SRL, 5, 6, 5);
+        self.asm.i(ANDI, 5, 5, 7);
+        self.asm.i(SLLI, 5, 5, 5);
+        self.asm.word(WRITE_FCSR | 5 << 15);
+    }
+
+    /// Adds the exceptions to mxcsr's; then the host's own control is in force.
+    fn save_float_control(&mut self) {
+        self.asm.i(LWU, 6, STATE, HOST_FLOAT_CONTROL);
+        // csrrw x5, fcsr, x6
+        self.asm.word(WRITE_FCSR | 6 << 15 | 5 << 7);
+        self.asm.i(ANDI, 5, 5, 31);
+        let none = self.asm.label();
+        self.asm.branch(Branch::Eq, 5, ZERO, none);
+        self.asm.i(LWU, 6, STATE, MXCSR);
+        // Inexact, underflow, overflow, division by zero, invalid.
+        for (from, to) in [(0, 5), (1, 4), (2, 3), (3, 2), (4, 0)] {
+            self.asm.i(ANDI, 7, 5, 1 << from);
+            if to > from {
+                self.asm.i(SLLI, 7, 7, to - from);
+            } else {
+                self.asm.i(SRLI, 7, 7, from - to);
+            }
+            self.asm.r(OR, 6, 6, 7);
+        }
+        self.asm.s(SW, 6, STATE, MXCSR);
+        self.asm.bind(none);
+    }
+
+    fn enter(&mut self) {
+        self.entry(StubId::Enter);
+        // x10: the state; x11: the code.
+        self.asm.i(ADDI, SP, SP, -FRAME);
+        for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
+            self.asm.s(SD, r, SP, 8 * n as i32);
+        }
+        self.asm.mv(STATE, 10);
+        self.asm.mv(TARGET, 11);
+        self.save(DISPATCHER_SP, SP);
+        self.asm.word(READ_FCSR | 5 << 7);
+        self.asm.s(SW, 5, STATE, HOST_FLOAT_CONTROL);
+        self.load_guest();
+        self.asm.i(JALR, ZERO, TARGET, 0);
+    }
+
+    /// The target is in [`TARGET`]: to where the jump cache says for its low 16 bits.
+    fn computed_jumps(&mut self) {
+        self.entry(StubId::ReturnMiss);
+        // The entry at the bottom, which is always at `shadow_top`, stays; another one, which was not this return's, is gone.
+        self.load(SCRATCH, SHADOW_TOP);
+        let indirect = self.indirect;
+        self.asm.branch(Branch::Eq, SCRATCH, SHADOW, indirect);
+        self.asm.i(ADDI, SHADOW, SHADOW, 16);
+        self.entry(StubId::Indirect);
+        self.asm.bind(indirect);
+        computed_jump(&mut self.asm);
+        self.asm.i(JALR, ZERO, SCRATCH, 0);
+        self.entry(StubId::JumpMiss);
+        self.save(RIP, TARGET);
+        self.reason(ExitReason::Indirect);
+        let leave = self.leave;
+        self.asm.jump(ZERO, leave);
+    }
+
+    fn reason(&mut self, reason: ExitReason) {
+        self.asm.li(SCRATCH, reason as i64);
+        self.asm.s(SW, SCRATCH, STATE, EXIT_REASON);
+    }
+
+    fn leaves(&mut self) {
+        let leave = self.leave;
+        for id in [StubId::LeaveFault, StubId::LeaveFaultString] {
+            self.entry(id);
+            self.save_registers();
+            self.reason(ExitReason::Fault);
+            self.asm.jump(ZERO, leave);
+        }
+        for (id, reason) in [
+            (StubId::LeaveSyscall, ExitReason::Syscall),
+            (StubId::LeaveTrap, ExitReason::Trap),
+            (StubId::LeaveHot, ExitReason::Hot),
+            (StubId::LeaveLink, ExitReason::Link),
+        ] {
+            self.entry(id);
+            self.reason(reason);
+            if id != StubId::LeaveLink {
+                self.asm.jump(ZERO, leave);
+            }
+        }
+        self.asm.bind(leave);
+        self.save_guest();
+        let out = self.out;
+        self.asm.bind(out);
+        for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
+            self.asm.i(LD, r, SP, 8 * n as i32);
+        }
+        self.asm.i(ADDI, SP, SP, FRAME);
+        self.asm.i(JALR, ZERO, RA, 0);
+    }
+
+    /// Called from region code, whose return address names the callout. Keeps temporaries.
+    fn callout(&mut self) {
+        self.entry(StubId::Callout);
+        self.save(EXIT_SITE, RA);
+        self.save_registers();
+        self.save_guest();
+        self.asm.mv(11, STATE);
+        self.asm.mv(12, RA);
+        self.load(10, CALLOUT_CONTEXT);
+        self.load(5, CALLOUT_FN);
+        self.asm.i(JALR, RA, 5, 0);
+        let out = self.out;
+        self.asm.branch(Branch::Ne, 10, ZERO, out);
+        self.load_guest();
+        for r in VOLATILE {
+            self.load(r, register_offset(r));
+        }
+        self.load(RA, EXIT_SITE);
+        self.asm.i(JALR, ZERO, RA, 0);
+    }
+}
+
+/// [`SCRATCH`] = where the jump cache says for the low 16 bits of [`TARGET`]. Changes x1.
+pub(crate) fn computed_jump(asm: &mut Asm) {
+    asm.i(LD, RA, STATE, JUMP_CACHE);
+    asm.i(SLLI, SCRATCH, TARGET, 48);
+    asm.i(SRLI, SCRATCH, SCRATCH, 45);
+    asm.r(ADD, SCRATCH, SCRATCH, RA);
+    asm.i(LD, SCRATCH, SCRATCH, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_each_stub_in_both_modes() {
+        for mode in [CpuMode::Long64, CpuMode::Protected32] {
+            let stubs = stubs(mode);
+            let ids: Vec<StubId> = stubs.entries.iter().map(|e| e.0).collect();
+            for id in [
+                StubId::Enter,
+                StubId::LeaveLink,
+                StubId::Indirect,
+                StubId::LeaveHot,
+                StubId::LeaveSyscall,
+                StubId::LeaveTrap,
+                StubId::LeaveFault,
+                StubId::LeaveFaultString,
+                StubId::JumpMiss,
+                StubId::ReturnMiss,
+                StubId::Callout,
+            ] {
+                assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
+            }
+            assert!(stubs.code.len() < 2048);
+        }
+    }
+}
