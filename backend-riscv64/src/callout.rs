@@ -51,7 +51,9 @@ impl Lowering<'_> {
         if writes || fx.contains(Effects::reads_state) {
             self.spill_wide_state();
         }
-        let lazy = self.lazy();
+        // Nobody looks at the flags at other ops: what they are made of need not be there.
+        let sees_flags = fx.contains(Effects::may_fault) || hokku_ir::lowering::sees_flags(&op);
+        let lazy = if sees_flags { self.lazy() } else { LazyState { flags: None, narrow: self.narrow } };
         self.call(numbered(op), lazy);
         if writes || fx.contains(Effects::reads_state) {
             // The runtime has put all of it in order.
@@ -60,7 +62,7 @@ impl Lowering<'_> {
             }
             self.narrow = 0;
         }
-        if matches!(op, Op::String { .. } | Op::CompareExchangePair { .. }) {
+        if hokku_ir::lowering::sees_flags(&op) {
             self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
         }
         self.take_result(dst, op.result_type());
@@ -93,7 +95,10 @@ impl Lowering<'_> {
         for (n, v) in operands.into_iter().enumerate() {
             let locks = self.values.locks();
             let to = callout_arg_offset(n);
-            if self.is_flags(v) {
+            let drops_older = hokku_ir::lowering::count_is_known(op, |n| self.plan.constant(n));
+            if self.is_flags(v) && drops_older {
+                self.asm.s(SD, ZERO, STATE, to);
+            } else if self.is_flags(v) {
                 let r = self.image(v, FlagSet::STATUS);
                 self.asm.s(SD, r, STATE, to);
             } else if self.op_of(v).result_type().width().is_some() {

@@ -137,9 +137,11 @@ impl Lowering<'_> {
     }
 
     fn branch_exit(&mut self, cond: Value, taken: Target, otherwise: Target, next: Option<BlockId>) {
+        let locks = self.values.locks();
         let test = self.test(cond);
         // Flags as bits may extend the registers that it looks at.
         let test = if self.reads_flags(&[taken, otherwise]) { self.as_truth(test) } else { test };
+        self.values.unlock_since(locks, &[test.a, test.b]);
         self.leave_flags(&[taken, otherwise]);
         let test = self.settled(test);
         self.widen_all();
@@ -299,8 +301,21 @@ impl Lowering<'_> {
         }
         if !read.is_empty() {
             let locks = self.values.locks();
-            let image = self.node_image(node, read);
-            self.asm.mv(OLDER, image);
+            let reads_before = self.values.recipe(&self.plan, node).reads_before();
+            if reads_before && read.iter().count() > 1 {
+                // Rare, and needs more registers than there are.
+                let lazy = self.lazy();
+                self.settle_flags(lazy);
+                self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
+                return self.values.unlock_since(locks, &[]);
+            }
+            if reads_before {
+                let t = self.temp();
+                self.node_image(node, read, t);
+                self.asm.mv(OLDER, t);
+            } else {
+                self.node_image(node, read, OLDER);
+            }
             self.values.unlock_since(locks, &[]);
         }
         if seen {

@@ -5,7 +5,7 @@ use hokku_ir::{FlagSet, Op, Type, Value, Width};
 
 use crate::Features;
 use crate::arith::sum_upper;
-use crate::assign::{OLDER, SCRATCH};
+use crate::assign::{OLDER, RA, SCRATCH};
 use crate::encode::*;
 use crate::lower::Lowering;
 
@@ -53,9 +53,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// The flags in `set` of node `node` at their EFLAGS places, in a temporary; other bits are zero.
-    pub(crate) fn node_image(&mut self, node: NodeId, set: FlagSet) -> Reg {
-        let t = self.temp();
+    /// `t` = the flags in `set` of node `node` at their EFLAGS places; other bits are zero.
+    pub(crate) fn node_image(&mut self, node: NodeId, set: FlagSet, t: Reg) {
         let mut parts: Vec<(FlagSet, Source)> = Vec::new();
         for flag in set.iter() {
             let source = self.source_of_node(node, flag);
@@ -72,7 +71,6 @@ impl Lowering<'_> {
                 Source::Mixed => panic!("one flag has one source"),
             }
         }
-        t
     }
 
     /// The flags in `set` of the value `f` at their EFLAGS places, in a temporary; other bits are zero.
@@ -102,6 +100,14 @@ impl Lowering<'_> {
             }
             self.asm.r(OR, t, t, bit);
             self.values.unlock_since(locks, &[]);
+        }
+    }
+
+    /// One of the registers `read`, which are read for the last time, if it is a temporary without an owner; else a temporary.
+    fn free_of(&mut self, read: &[Reg]) -> Reg {
+        match read.iter().find(|r| self.values.is_loose(**r)) {
+            Some(r) => *r,
+            None => self.temp(),
         }
     }
 
@@ -188,6 +194,7 @@ impl Lowering<'_> {
         let t = match *op {
             Op::AddFlags { a, b, .. } | Op::SubFlags { a, b, .. } => {
                 let (ra, rb) = (self.reg(a), self.reg(b));
+                // The operands may be read again.
                 let t = self.temp();
                 self.asm.r(wide(if matches!(op, Op::AddFlags { .. }) { ADD } else { SUB }), t, ra, rb);
                 t
@@ -245,7 +252,7 @@ impl Lowering<'_> {
             _ => {}
         }
         let (w, r, upper) = self.flags_result(f, op)?;
-        let t = self.temp();
+        let t = self.free_of(&[r]);
         match flag {
             FlagSet::ZF => {
                 if w == Width::W64 || upper.zero || upper.sign {
@@ -274,6 +281,16 @@ impl Lowering<'_> {
     }
 
     fn bit_of_int(&mut self, v: Value, flag: FlagSet) -> Option<Reg> {
+        if let Op::ExtendZero { v: bit, .. } = self.op_of(v)
+            && matches!(self.op_of(bit), Op::Condition { .. })
+            && flag == FlagSet::CF
+        {
+            // A carry that has a name: zero or one.
+            let r = self.reg(v);
+            let t = self.temp();
+            self.asm.mv(t, r);
+            return Some(t);
+        }
         let r = self.reg(v);
         let t = self.temp();
         self.bit_at(t, r, flag.bits().trailing_zeros() as i32);
@@ -291,11 +308,11 @@ impl Lowering<'_> {
             Op::AddFlags { w, a, .. } => {
                 let (_, r, upper) = self.flags_result(f, op)?;
                 let ra = self.zero_extended(a);
-                let t = self.temp();
+                let t = self.free_of(&[r, ra]);
                 let mut rr = r;
                 if w != Width::W64 && !upper.zero {
-                    self.extend_zero_to(t, r, w);
-                    rr = t;
+                    self.extend_zero_to(SCRATCH, r, w);
+                    rr = SCRATCH;
                 }
                 self.asm.r(SLTU, t, rr, ra);
                 Some(t)
@@ -314,20 +331,18 @@ impl Lowering<'_> {
                     self.bit_at(c, SCRATCH, w.bits() as i32);
                     return Some(c);
                 }
-                let t = self.temp();
                 if add {
                     self.asm.r(ADD, SCRATCH, ra, rb);
-                    self.asm.r(SLTU, t, SCRATCH, ra);
+                    self.asm.r(SLTU, RA, SCRATCH, ra);
                     self.asm.r(ADD, c, SCRATCH, c);
                     self.asm.r(SLTU, SCRATCH, c, SCRATCH);
                 } else {
-                    self.asm.r(SLTU, t, ra, rb);
+                    self.asm.r(SLTU, RA, ra, rb);
                     self.asm.r(SUB, SCRATCH, ra, rb);
                     self.asm.r(SLTU, SCRATCH, SCRATCH, c);
                 }
-                self.asm.r(OR, t, t, SCRATCH);
-                self.values.unlock(c);
-                Some(t)
+                self.asm.r(OR, c, RA, SCRATCH);
+                Some(c)
             }
             Op::LogicFlags { .. } | Op::IncFlags { .. } | Op::DecFlags { .. } => self.zero_bit(),
             Op::BitScanFlags { .. } | Op::CountOnesFlags { .. } => self.zero_bit(),
@@ -386,10 +401,10 @@ impl Lowering<'_> {
                 let add = matches!(op, Op::AddFlags { .. } | Op::AdcFlags { .. });
                 let (w, r, _) = self.flags_result(f, op)?;
                 let (ra, rb) = (self.reg(a), self.reg(b));
-                let t = self.temp();
+                let t = self.free_of(&[r, ra, rb]);
                 self.asm.r(XOR, SCRATCH, ra, r);
-                self.asm.r(XOR, t, if add { r } else { ra }, rb);
-                self.asm.r(AND, t, t, SCRATCH);
+                self.asm.r(XOR, RA, if add { r } else { ra }, rb);
+                self.asm.r(AND, t, RA, SCRATCH);
                 self.bit_at(t, t, w.bits() as i32 - 1);
                 Some(t)
             }
@@ -420,9 +435,9 @@ impl Lowering<'_> {
             | Op::SbbFlags { a, b, .. } => {
                 let (_, r, _) = self.flags_result(f, op)?;
                 let (ra, rb) = (self.reg(a), self.reg(b));
-                let t = self.temp();
-                self.asm.r(XOR, t, ra, rb);
-                self.asm.r(XOR, t, t, r);
+                let t = self.free_of(&[r, ra, rb]);
+                self.asm.r(XOR, SCRATCH, ra, rb);
+                self.asm.r(XOR, t, SCRATCH, r);
                 self.bit_at(t, t, 4);
                 Some(t)
             }

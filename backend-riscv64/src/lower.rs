@@ -3,7 +3,7 @@
 use hokku_ir::backend::{
     BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
 };
-use hokku_ir::lowering::{FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{Block, BlockId, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Region, Target, Type, Value, Width};
 
@@ -62,6 +62,9 @@ pub(crate) struct Lowering<'a> {
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+    let mut region = region.clone();
+    hokku_ir::lowering::name_carries(&mut region);
+    let region = &region;
     let mut asm = Asm::new();
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
@@ -164,16 +167,18 @@ impl<'a> Lowering<'a> {
         self.free_wide_slots();
     }
 
-    /// Whether the guest's flags may be seen after `exit`.
-    fn flags_live_after(&self, exit: &Exit) -> bool {
+    /// How the guest's flags are needed after `exit`.
+    fn flags_live_after(&self, exit: &Exit) -> FlagsNeed {
         let at = |to: &Target| match to {
-            Target::Block(b) => !self.seen_in[b.0 as usize].is_empty() || !self.read_in[b.0 as usize].is_empty(),
-            Target::Guest(_) => true,
+            Target::Block(b) if !self.read_in[b.0 as usize].is_empty() => FlagsNeed::Bits,
+            Target::Block(b) if self.seen_in[b.0 as usize].is_empty() => FlagsNeed::None,
+            _ => FlagsNeed::Recipe,
         };
         match exit {
             Exit::Jump { to } => at(to),
-            Exit::Branch { taken, next, .. } => at(taken) || at(next),
-            _ => true,
+            Exit::Branch { taken, next, .. } => at(taken).max(at(next)),
+            Exit::Call { to, .. } => at(to).max(FlagsNeed::Recipe),
+            _ => FlagsNeed::Recipe,
         }
     }
 

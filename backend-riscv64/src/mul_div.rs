@@ -41,6 +41,9 @@ impl Lowering<'_> {
             _ => return self.callout(dst, op),
         };
         let extends = self.extends(high, low, w, signed);
+        if w < Width::W32 {
+            return self.callout(dst, op);
+        }
         let mut operands = Vec::new();
         op.values(&mut |v| operands.push(v));
         let slow = self.out_of_line(op, &operands);

@@ -13,12 +13,15 @@
 //! |---|---|
 //! | `plan` | uses, homes, what is deferred, which flags are the guest's where |
 //! | `values` | where each value is; homes, temporaries, spill slots |
+//! | `carries` | chains of additions |
 //! | `recipe` | how the guest's flags are computed after the fact |
 
+mod carries;
 mod plan;
 mod recipe;
 mod values;
 
-pub use plan::{FlagsNode, NodeId, Plan, ValueInfo, count_is_known};
+pub use carries::name_carries;
+pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
 pub use values::{Loc, Moves, SLOTS, UpperBits, Values};

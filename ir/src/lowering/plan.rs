@@ -24,6 +24,17 @@ pub enum FlagsNode {
     },
 }
 
+/// How the guest's flags are needed at the end of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlagsNeed {
+    /// Not at all.
+    None,
+    /// For faults and for what comes after the region: a recipe does.
+    Recipe,
+    /// As bits, for another block of the region.
+    Bits,
+}
+
 /// What is known of a value before code is written.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueInfo {
@@ -68,9 +79,9 @@ impl Plan {
         }
     }
 
-    /// Plans `block`. `flags_live` says whether the guest's flags are needed at its end; `fuses` whether the host reads the operands of an op,
+    /// Plans `block`. `at_end` says how the guest's flags are needed at its end; `fuses` whether the host reads the operands of an op,
     /// which is used once, by the op at that place or, where that is `None`, by the exit, in the user's own code.
-    pub fn block(&mut self, block: &Block, flags_live: bool, fuses: &dyn Fn(&Op, Option<&Op>) -> bool) {
+    pub fn block(&mut self, block: &Block, at_end: FlagsNeed, fuses: &dyn Fn(&Op, Option<&Op>) -> bool) {
         let end = block.insts.len() as u32;
         for (n, inst) in block.insts.iter().enumerate() {
             let n = n as u32;
@@ -97,7 +108,10 @@ impl Plan {
                 needed[self.flags_at[n] as usize] = Some(n as u32);
             }
         }
-        if flags_live {
+        if at_end == FlagsNeed::Bits {
+            self.read_node(self.flags_at[end as usize], end);
+        }
+        if at_end != FlagsNeed::None {
             needed[self.flags_at[end as usize] as usize] = Some(end);
         }
         for (node, at) in needed.into_iter().enumerate() {
@@ -310,7 +324,7 @@ impl Plan {
 }
 
 /// Ops that read or write the status flags in guest state without a flags value.
-fn sees_flags(op: &Op) -> bool {
+pub fn sees_flags(op: &Op) -> bool {
     matches!(op, Op::String { .. } | Op::CompareExchangePair { .. })
 }
 

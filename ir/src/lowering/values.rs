@@ -201,6 +201,11 @@ impl Values {
         self.locked &= then | keep;
     }
 
+    /// Whether `reg` is a temporary that the op at hand has taken for itself.
+    pub fn is_loose(&self, reg: u8) -> bool {
+        self.temporaries.contains(&reg) && self.owner[reg as usize].is_none() && self.locked & 1 << reg != 0
+    }
+
     /// A temporary without an owner, locked.
     pub fn temp(&mut self, plan: &Plan, host: &mut impl Moves) -> u8 {
         let free = |v: &Self, r: u8| v.owner[r as usize].is_none() && v.locked & 1 << r == 0;
@@ -429,7 +434,7 @@ impl Writing<'_> {
             Loc::Derived(op) => self.op(op),
             Loc::Nowhere if matches!(info.op, Op::GetFlags {}) => self.node(self.plan.flags_at(info.def as usize)),
             Loc::Nowhere if info.deferred => self.op(info.op),
-            Loc::Nowhere => panic!("{v} is part of the guest's flags and not kept"),
+            Loc::Nowhere => panic!("{v} = {} is part of the guest's flags and not kept", info.op.name()),
         }
     }
 

@@ -6,6 +6,7 @@ mod blocking;
 pub(crate) mod boundary;
 mod cache;
 pub(crate) mod context;
+mod features;
 pub(crate) mod memory_instruction;
 pub(crate) mod step;
 
@@ -17,9 +18,9 @@ pub(crate) use cache::flush_instruction_cache;
 /// Nothing: the state's address is an argument of the code that is entered.
 pub(crate) fn bind(_base: u64) {}
 
-/// The back end for this host: there is none yet.
+/// The back end for this host.
 pub(crate) fn backend() -> Option<Box<dyn hokku_ir::backend::Backend>> {
-    None
+    Some(Box::new(hokku_backend_riscv64::Riscv64::new(features::features())))
 }
 
 /// Functions that return 1 and 2.
