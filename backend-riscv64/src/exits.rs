@@ -302,7 +302,7 @@ impl Lowering<'_> {
         if !read.is_empty() {
             let locks = self.values.locks();
             let reads_before = self.values.recipe(&self.plan, node).reads_before();
-            if reads_before && read.iter().count() > 1 {
+            if self.frugal || (reads_before && read.iter().count() > 1) {
                 // Rare, and needs more registers than there are.
                 let lazy = self.lazy();
                 self.settle_flags(lazy);

@@ -91,6 +91,17 @@ impl Lowering<'_> {
         if self.source(f, set) == Source::Older {
             return self.older_into(t, set);
         }
+        if self.frugal
+            && let Source::Value(v) = self.source(f, set)
+            && self.plan.info(v).deferred
+            && !matches!(self.op_of(v), Op::IntToFlags { .. })
+        {
+            let r = self.evaluate_to_temp(self.op_of(v));
+            self.asm.li(SCRATCH, set.bits().into());
+            self.asm.r(AND, SCRATCH, SCRATCH, r);
+            self.asm.r(OR, t, t, SCRATCH);
+            return self.values.unlock(r);
+        }
         for flag in set.iter() {
             let locks = self.values.locks();
             let bit = self.flag_bit(f, flag);
@@ -128,7 +139,9 @@ impl Lowering<'_> {
             }
             Source::Value(v) => {
                 let op = self.op_of(v);
+                let is_named = matches!(op, Op::IntToFlags { .. });
                 let found = match flag {
+                    _ if self.frugal && !is_named => None,
                     FlagSet::CF => self.carry(v, &op),
                     FlagSet::OF => self.overflow(v, &op),
                     FlagSet::AF => self.adjust(v, &op),

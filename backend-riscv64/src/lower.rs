@@ -32,6 +32,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) mode: CpuMode,
     pub(crate) features: Features,
     pub(crate) tier: Tier,
+    /// Flags as bits are evaluated: that takes few registers.
+    pub(crate) frugal: bool,
     pub(crate) region: &'a Region,
     pub(crate) block: &'a Block,
     pub(crate) plan: Plan,
@@ -64,7 +66,13 @@ pub(crate) struct Lowering<'a> {
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
     hokku_ir::lowering::name_carries(&mut region);
-    let region = &region;
+    let code = compile_once(&region, features, tier, false);
+    let code = code.or_else(|| compile_once(&region, features, tier, true));
+    code.unwrap_or_else(|| panic!("code of a region needs more registers than there are"))
+}
+
+/// The same, `frugal` with registers or not; `None` where there are too few.
+fn compile_once(region: &Region, features: Features, tier: Tier, frugal: bool) -> Option<Compiled> {
     let mut asm = Asm::new();
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
@@ -73,6 +81,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         mode,
         features,
         tier,
+        frugal,
         region,
         block: &region.blocks[0],
         plan: Plan::new(region),
@@ -97,7 +106,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     }
     l.out.host_instructions = l.asm.count;
     l.write_cold();
-    l.finish()
+    (!l.values.is_exhausted).then(|| l.finish())
 }
 
 /// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.

@@ -76,6 +76,8 @@ pub struct Values {
     held: [Vec<(Value, UpperBits)>; 16],
     /// The place that code is written for.
     at: u32,
+    /// The code of one op asked for more temporaries than there are: what has been written is of no use.
+    pub is_exhausted: bool,
 }
 
 impl Values {
@@ -91,6 +93,7 @@ impl Values {
             slots: 0,
             held: Default::default(),
             at: 0,
+            is_exhausted: false,
         }
     }
 
@@ -214,7 +217,10 @@ impl Values {
             // The one whose value is needed last.
             let loose = self.temporaries.iter().copied().filter(|r| self.locked & 1 << r == 0);
             let victim = loose.max_by_key(|r| self.owner[*r as usize].map_or(0, |v| plan.info(v).last));
-            let victim = victim.unwrap_or_else(|| panic!("the code of one op locks all temporaries"));
+            let Some(victim) = victim else {
+                self.is_exhausted = true;
+                return self.temporaries[0];
+            };
             self.spill(victim, host);
             victim
         });
@@ -232,7 +238,7 @@ impl Values {
     fn spill(&mut self, reg: u8, host: &mut impl Moves) {
         if let Some(v) = self.owner[reg as usize].take() {
             let slot = (!self.slots).trailing_zeros() as u8;
-            assert!(slot < SLOTS, "more values are live than there are spill slots");
+            assert!(slot < SLOTS || self.is_exhausted, "more values are live than there are spill slots");
             self.slots |= 1 << slot;
             host.spill(slot, reg);
             self.locs[v.0 as usize] = Loc::Slot(slot);
@@ -258,6 +264,7 @@ impl Values {
                 self.own(r, v);
                 r
             }
+            _ if self.is_exhausted => self.temporaries[0],
             Loc::Nowhere | Loc::Derived(_) => panic!("{v} is read where it is not kept"),
         };
         self.lock(reg);
@@ -339,6 +346,9 @@ impl Values {
 
     /// How the flags of `node` are computed from what registers and slots hold now.
     pub fn recipe(&self, plan: &Plan, node: NodeId) -> FlagsRecipe {
+        if self.is_exhausted {
+            return FlagsRecipe::default();
+        }
         let mut recipe = Writing { values: self, plan, steps: Vec::new(), known: Vec::new() };
         let flags = recipe.node(node);
         if flags.0 as usize + 1 != recipe.steps.len() {

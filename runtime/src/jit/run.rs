@@ -278,6 +278,8 @@ impl Thread {
         let at = GuestAddr(self.cpu.rip);
         let fault = match fault {
             Some(NativeFault::Memory { address, write, bus }) => {
+                // 32-bit code may have gone over an end of the 4 GiB.
+                let address = address & self.team.mode.word().mask();
                 let mapped = !bus && self.team.memory.protection(GuestAddr(address)).is_some();
                 let kind = if mapped { MemoryFaultKind::Protected } else { MemoryFaultKind::Unmapped };
                 EvalFault::Memory(MemoryFault { at: GuestAddr(address), write, kind })
