@@ -53,7 +53,7 @@ impl Lowering<'_> {
         }
         // Nobody looks at the flags at other ops: what they are made of need not be there.
         let sees_flags = fx.contains(Effects::may_fault) || hokku_ir::lowering::sees_flags(&op);
-        let lazy = if sees_flags { self.lazy() } else { LazyState { flags: None, narrow: self.narrow } };
+        let lazy = if sees_flags { self.lazy() } else { LazyState { narrow: self.narrow, ..LazyState::default() } };
         self.call(numbered(op), lazy);
         if writes || fx.contains(Effects::reads_state) {
             // The runtime has put all of it in order.
@@ -125,13 +125,13 @@ impl Lowering<'_> {
     /// The call alone.
     fn call(&mut self, op: Op, lazy: LazyState) {
         self.spill_floats();
-        self.to_stub(RA, StubId::Callout);
+        self.jump_to_stub(RA, StubId::Callout);
         self.out.callouts.push(Callout { offset: self.asm.here(), op, pc: self.pc, lazy });
     }
 
     /// Has the runtime compute the guest's flags, as `lazy` says what they are: they are in the state then.
     pub(crate) fn settle_flags(&mut self, lazy: LazyState) {
-        self.to_stub(RA, StubId::Callout);
+        self.jump_to_stub(RA, StubId::Callout);
         self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
     }
 
@@ -166,7 +166,7 @@ impl Lowering<'_> {
             }
             self.asm.s(SD, from, STATE, callout_arg_offset(n));
         }
-        self.to_stub(RA, StubId::Callout);
+        self.jump_to_stub(RA, StubId::Callout);
         let offset = self.asm.here();
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
         if let Some((d, form)) = slow.result {

@@ -55,7 +55,7 @@ impl Lowering<'_> {
                 self.target(target);
                 self.leave_flags(&[]);
                 self.widen_all();
-                self.to_stub(ZERO, StubId::JumpMiss);
+                self.jump_to_stub(ZERO, StubId::JumpMiss);
             }
             Exit::Call { to, ret, ret_block } => {
                 self.leave_flags(&[to]);
@@ -242,7 +242,7 @@ impl Lowering<'_> {
     fn leave_from_here(&mut self, stub: StubId) {
         self.asm.word(auipc(SCRATCH, 0));
         self.asm.s(SD, SCRATCH, STATE, EXIT_SITE);
-        self.to_stub(ZERO, stub);
+        self.jump_to_stub(ZERO, stub);
     }
 
     fn stop(&mut self, kind: StopKind, at: GuestAddr, next: GuestAddr) {
@@ -417,11 +417,11 @@ impl Lowering<'_> {
                 }
                 Cold::Missed { label } => {
                     self.asm.bind(label);
-                    self.to_stub(ZERO, StubId::JumpMiss);
+                    self.jump_to_stub(ZERO, StubId::JumpMiss);
                 }
                 Cold::Mismatch { label } => {
                     self.asm.bind(label);
-                    self.to_stub(ZERO, StubId::ReturnMiss);
+                    self.jump_to_stub(ZERO, StubId::ReturnMiss);
                 }
                 Cold::Settle { label, back } => {
                     self.asm.bind(label);

@@ -375,7 +375,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn lazy(&mut self) -> LazyState {
         let node = self.plan.flags_at(self.at as usize);
         let recipe = self.values.recipe(&self.plan, node);
-        LazyState { flags: self.recipe_number(recipe), narrow: self.narrow }
+        LazyState { flags: self.recipe_number(recipe), narrow: self.narrow, behind: 0 }
     }
 
     fn recipe_number(&mut self, recipe: FlagsRecipe) -> Option<u32> {
@@ -391,7 +391,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// `auipc` and `jalr rd` to `stub`.
-    pub(crate) fn to_stub(&mut self, rd: Reg, stub: StubId) {
+    pub(crate) fn jump_to_stub(&mut self, rd: Reg, stub: StubId) {
         let through = if rd == RA { RA } else { SCRATCH };
         self.out.relocations.push(Relocation { offset: self.asm.here(), stub });
         self.asm.word(auipc(through, 0));

@@ -1,5 +1,6 @@
 //! Values that are not integers: where they are, and how they move.
 
+use hokku_ir::backend::LazyState;
 use hokku_ir::lowering::SLOTS;
 use hokku_ir::{Addr, Align, Op, Type, Upper, Value};
 
@@ -201,7 +202,7 @@ impl Lowering<'_> {
         // The last word first: where it cannot be stored, nothing has been.
         for n in (0..i32::from(words(ty))).rev() {
             self.asm.i(LD, t, STATE, from + 8 * n);
-            self.may_fault(lazy);
+            self.may_fault(LazyState { behind: 8 * n as u8, ..lazy });
             self.asm.s(if ty == Type::F32 { SW } else { SD }, t, base, offset + 8 * n);
         }
     }

@@ -249,6 +249,8 @@ pub struct LazyState {
     pub flags: Option<u32>,
     /// Guest registers, by number, whose upper half is to be cleared.
     pub narrow: u16,
+    /// Bytes of the guest's access that lie before those of the host instruction, and come after it.
+    pub behind: u8,
 }
 
 /// A place in the code that has been passed when its host address is in [`HostArea::flag_site`](crate::guest::HostArea::flag_site).

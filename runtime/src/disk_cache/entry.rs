@@ -187,11 +187,12 @@ fn take_op(from: &mut Source<'_>) -> Option<Op> {
 fn put_lazy(to: &mut Vec<u8>, lazy: LazyState) {
     put(to, lazy.flags.map_or(0, |n| u64::from(n) + 1));
     put(to, lazy.narrow.into());
+    to.push(lazy.behind);
 }
 
 fn take_lazy(from: &mut Source<'_>) -> Option<LazyState> {
     let flags = from.word()?.checked_sub(1);
-    Some(LazyState { flags, narrow: from.number()?.try_into().ok()? })
+    Some(LazyState { flags, narrow: from.number()?.try_into().ok()?, behind: from.byte()? })
 }
 
 fn put_step(to: &mut Vec<u8>, step: &RecipeStep) {

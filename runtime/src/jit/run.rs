@@ -15,9 +15,10 @@ use hokku_ir::{BlockKey, Gpr, GuestAddr};
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
 use super::{Entrances, install};
-use crate::host::NativeFault;
+use crate::guest_memory::Prot;
 use crate::host::arch::enter::HostThread;
 use crate::host::thread_memory::ThreadMemory;
+use crate::host::{NativeFault, PAGE_SIZE};
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Shared, Thread};
@@ -248,7 +249,8 @@ impl Thread {
             if let Some((at, fault)) = jit.fault.take() {
                 return Left::Flow(Flow::Fault { at, fault });
             }
-            return Left::Flow(self.native_fault(jit.host.fault()));
+            let behind = jit.lazy_at(site).map_or(0, |lazy| lazy.behind);
+            return Left::Flow(self.native_fault(jit.host.fault(), behind.into()));
         }
         if reason == ExitReason::Indirect as u32 {
             Stats::add(&stats.indirect_exits, 1);
@@ -273,13 +275,22 @@ impl Thread {
         Left::Flow(stop_flow(&stop))
     }
 
+    /// The first byte that cannot be written of an access that starts at `start` and has failed at `address` already.
+    fn first_inaccessible(&self, address: u64, start: u64) -> u64 {
+        let page = |a: u64| a / PAGE_SIZE;
+        let protection = self.team.memory.protection(GuestAddr(start));
+        let is_writable = protection.is_some_and(|p| p.contains(Prot::WRITE));
+        if page(address) == page(start) || !is_writable { start } else { address }
+    }
+
     /// What the fault handler found, in the evaluator's words. `rip` is the instruction.
-    fn native_fault(&self, fault: Option<NativeFault>) -> Flow {
+    fn native_fault(&self, fault: Option<NativeFault>, behind: u64) -> Flow {
         let at = GuestAddr(self.cpu.rip);
         let fault = match fault {
             Some(NativeFault::Memory { address, write, bus }) => {
                 // 32-bit code may have gone over an end of the 4 GiB.
-                let address = address & self.team.mode.word().mask();
+                let mask = self.team.mode.word().mask();
+                let address = self.first_inaccessible(address & mask, address.wrapping_sub(behind) & mask);
                 let mapped = !bus && self.team.memory.protection(GuestAddr(address)).is_some();
                 let kind = if mapped { MemoryFaultKind::Protected } else { MemoryFaultKind::Unmapped };
                 EvalFault::Memory(MemoryFault { at: GuestAddr(address), write, kind })
