@@ -1,7 +1,7 @@
 //! A region, block by block: what the lowering of all ops shares.
 
 use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
-use hokku_ir::lowering::{FlagsNode, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::lowering::{FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
 use hokku_ir::ops;
 use hokku_ir::{Block, BlockId, CpuMode, Exit, GuestAddr, Inst, Op, Region, Target, Value, Width};
 
@@ -131,7 +131,8 @@ impl<'a> Lowering<'a> {
         self.pc = self.block.pc;
         self.placed[id.0 as usize] = true;
         let live = self.exit_sees_flags(&self.block.exit);
-        self.plan.block(self.block, live, &|op, user| is_fused(op, user));
+        let need = if live { FlagsNeed::Recipe } else { FlagsNeed::None };
+        self.plan.block(self.block, need, &|op, user| is_fused(op, user));
         let uses = FlagUses::find(self.block, &mut self.plan);
         self.carried = uses.carried;
         self.done.clear();
@@ -296,7 +297,7 @@ impl<'a> Lowering<'a> {
                 Some(self.recipes.number(recipe))
             }
         };
-        LazyState { flags, narrow: 0 }
+        LazyState { flags, ..LazyState::default() }
     }
 
     /// The next instruction may fault.

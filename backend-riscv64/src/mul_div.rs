@@ -41,7 +41,7 @@ impl Lowering<'_> {
             _ => return self.callout(dst, op),
         };
         let extends = self.extends(high, low, w, signed);
-        if w < Width::W32 {
+        if w < Width::W32 || (self.frugal && !extends) {
             return self.callout(dst, op);
         }
         let mut operands = Vec::new();
