@@ -7,7 +7,7 @@ use crate::host::NativeFault;
 use crate::host::native::fault::memory_fault;
 
 /// The shadow stack's pointer in translated code.
-const SHADOW: u8 = 20;
+const SHADOW: u8 = hokku_backend_aarch64::registers::SHADOW as u8;
 /// The return address.
 const LR: u8 = 30;
 
