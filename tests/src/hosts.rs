@@ -1,6 +1,7 @@
 //! The back ends, each for a processor that has everything: all of them compile on any host.
 
 use hokku_backend_aarch64::Aarch64;
+use hokku_backend_riscv64::Riscv64;
 use hokku_backend_x86_64::X86_64;
 use hokku_frontend::{Limits, translate};
 use hokku_ir::backend::{Backend, Compiled};
@@ -11,6 +12,7 @@ use hokku_ir::{BlockKey, CpuMode, GuestAddr, Region};
 pub fn all() -> Vec<(&'static str, Box<dyn Backend>)> {
     vec![
         ("x86-64", Box::new(X86_64::new(hokku_backend_x86_64::Features::all()))),
+        ("riscv64", Box::new(Riscv64::new(hokku_backend_riscv64::Features::all()))),
         ("aarch64", Box::new(Aarch64::new(hokku_backend_aarch64::Features::all()))),
     ]
 }

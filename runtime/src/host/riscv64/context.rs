@@ -7,7 +7,7 @@ use crate::host::NativeFault;
 use crate::host::native::fault::memory_fault;
 
 /// The shadow stack's pointer in translated code.
-const SHADOW: u8 = 9;
+const SHADOW: u8 = hokku_backend_riscv64::registers::SHADOW as u8;
 /// The return address.
 const RA: u8 = 1;
 

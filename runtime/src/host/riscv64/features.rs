@@ -3,7 +3,7 @@
 use hokku_backend_riscv64::Features;
 
 /// Names of features, separated by commas, instead of what the kernel tells: for tests.
-const OVERRIDE: &str = "HOKKU_RISCV64_FEATURES";
+const OVERRIDE: &str = "HOKKU_HOST_FEATURES";
 
 /// A question to `riscv_hwprobe` and its answer. Source: Linux `Documentation/arch/riscv/hwprobe.rst`.
 #[repr(C)]
