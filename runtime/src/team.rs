@@ -9,7 +9,7 @@ use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 use thiserror::Error;
 
-use crate::code_cache::CodeCache;
+use crate::code_cache::{CodeCache, Tables};
 use crate::debug::Debugging;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
@@ -136,6 +136,12 @@ pub struct Team {
     order: Order,
     /// Whether ordered code differs from other code on this host.
     needs_order: bool,
+}
+
+/// What a team that has ended translated.
+#[derive(Debug)]
+pub struct Translations {
+    _tables: Tables,
 }
 
 impl Team {
@@ -265,6 +271,13 @@ impl Team {
         if let Some(disk) = &self.disk_cache {
             disk.flush();
         }
+    }
+
+    /// Takes the team apart but for its translations, where it has no threads any more and nothing else holds it. Giving back each region's tables
+    /// takes long and is of no use to a process that ends.
+    pub fn into_translations(team: Arc<Team>) -> Option<Translations> {
+        let team = Arc::try_unwrap(team).ok()?;
+        Some(Translations { _tables: std::mem::take(&mut *team.code.lock()) })
     }
 
     /// The team's living threads.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, X87Arithmetic};
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
-use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering};
+use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering, Translations};
 use thiserror::Error;
 
 use crate::abi::{Status, SysResult};
@@ -151,6 +151,8 @@ pub struct Finished {
     pub status: ExitStatus,
     /// What the runtime did.
     pub stats: StatsReport,
+    /// What is left of the team: not dropped by a process that ends with it.
+    pub translations: Option<Translations>,
 }
 
 /// The environment that programs find unless they are given another one.
@@ -350,7 +352,9 @@ pub(crate) fn run_team(
     run_thread(&team, &mut thread);
     machine.keep_translations();
     let status = team.exit.take().unwrap_or(ExitStatus::Exited(0));
-    Ok(Finished { status, stats: machine.stats.report() })
+    let stats = machine.stats.report();
+    drop(thread);
+    Ok(Finished { status, stats, translations: Team::into_translations(machine) })
 }
 
 /// Runs a guest thread from where it is to its end.
