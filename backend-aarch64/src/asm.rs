@@ -145,6 +145,42 @@ impl Asm {
     }
 }
 
+/// Code that was written at one place and is to stand at another.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    words: Vec<u32>,
+    fixups: Vec<Fixup>,
+    /// Numbers of the labels bound in it.
+    labels: Vec<usize>,
+    /// Where it stood, in words.
+    start: u32,
+}
+
+impl Asm {
+    /// Takes away what has been written from `offset` on.
+    pub(crate) fn cut(&mut self, offset: u32) -> Piece {
+        let start = offset / 4;
+        let words = self.words.split_off(start as usize);
+        let first = self.fixups.iter().position(|f| f.at >= start).unwrap_or(self.fixups.len());
+        let fixups = self.fixups.split_off(first);
+        // A label at the very start may belong to the code before; those of a piece are bound behind its first word, or to be bound when it is pasted.
+        let labels = (0..self.labels.len()).filter(|n| self.labels[*n].is_some_and(|at| at > start)).collect();
+        Piece { words, fixups, labels, start }
+    }
+
+    /// Writes `piece` here; gives how many bytes it has moved.
+    pub(crate) fn paste(&mut self, piece: Piece) -> i64 {
+        let moved = i64::from(self.words.len() as u32) - i64::from(piece.start);
+        let to = |at: u32| (i64::from(at) + moved) as u32;
+        self.fixups.extend(piece.fixups.into_iter().map(|f| Fixup { at: to(f.at), ..f }));
+        for n in piece.labels {
+            self.labels[n] = self.labels[n].map(to);
+        }
+        self.words.extend(piece.words);
+        moved * 4
+    }
+}
+
 fn test_bit(reg: u8, bit: u8) -> u32 {
     u32::from(bit >> 5) << 31 | u32::from(bit & 31) << 19 | u32::from(reg)
 }

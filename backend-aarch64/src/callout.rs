@@ -5,7 +5,7 @@ use hokku_ir::lowering::{UpperBits, count_is_known};
 use hokku_ir::{Effects, Gpr, Op, Type, Value};
 
 use crate::access::Piece;
-use crate::assign::{CALLOUT_RESULT, STATE, ZERO, callout_arg_offset};
+use crate::assign::{CALLOUT_RESULT, SCRATCH, STATE, ZERO, callout_arg_offset};
 use crate::lower::Lowering;
 
 impl Lowering<'_> {
@@ -100,6 +100,39 @@ impl Lowering<'_> {
         let lazy = if sees_flags || fx.contains(Effects::may_fault) { self.lazy() } else { LazyState::default() };
         self.to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc, lazy });
+    }
+
+    /// Evaluates the op at hand, which does not touch state but mxcsr and whose operands are in registers or constants, without moving any value.
+    pub(crate) fn call_out_of_line(&mut self) {
+        let mut op = self.block.insts[self.at as usize].op;
+        let mut operands = Vec::new();
+        op.map_values(&mut |v| {
+            operands.push(v);
+            Value(operands.len() as u32 - 1)
+        });
+        let kept: Vec<u8> = self.vectors.in_use().collect();
+        for r in &kept {
+            self.asm.store(Piece::Q, *r, STATE, crate::assign::vector_slot_offset(*r));
+        }
+        for (n, v) in operands.iter().enumerate() {
+            let to = callout_arg_offset(n);
+            if self.plan.info(*v).op.result_type().width().is_none() {
+                let r = self.vec_reg(*v);
+                self.asm.store(Piece::Q, r, STATE, to);
+            } else if let Some(n) = self.constant_of(*v) {
+                self.asm.constant(SCRATCH, n);
+                self.asm.store(Piece::X, SCRATCH, STATE, to);
+            } else {
+                let r = self.reg(*v);
+                self.asm.store(Piece::X, r, STATE, to);
+            }
+        }
+        let lazy = self.lazy();
+        self.to_stub(StubId::Callout, true);
+        self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
+        for r in &kept {
+            self.asm.load(Piece::Q, *r, STATE, crate::assign::vector_slot_offset(*r));
+        }
     }
 
     fn is_flags(&self, v: Value) -> bool {

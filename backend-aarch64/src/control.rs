@@ -9,7 +9,7 @@ use crate::asm::{Label, Size};
 use crate::assign::*;
 use crate::flags::Test;
 use crate::integer::{Extend, Logic, Sum};
-use crate::lower::Lowering;
+use crate::lower::{KnownSite, Lowering};
 
 /// Code that is written behind all blocks.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,23 @@ pub(crate) enum Cold {
     Stale { label: Label, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
     Checked { id: BlockId, label: Label, n: usize },
+}
+
+/// What a block that follows can do with the flags of `steps` by itself.
+fn known_site(label: Label, steps: &[RecipeStep]) -> Option<KnownSite> {
+    let (RecipeStep::Op(op), sources) = steps.split_last()? else { return None };
+    if !matches!(op, Op::SubFlags { .. } | Op::AddFlags { .. } | Op::LogicFlags { .. }) {
+        return None;
+    }
+    let mut operands = [None; 2];
+    let mut n = 0;
+    let mut plain = true;
+    op.values(&mut |v| {
+        operands[n] = sources.get(v.0 as usize).copied();
+        plain &= matches!(operands[n], Some(RecipeStep::Slot(_) | RecipeStep::Constant(_)));
+        n += 1;
+    });
+    plain.then_some(KnownSite { label, op: *op, operands })
 }
 
 impl Lowering<'_> {
@@ -129,9 +146,10 @@ impl Lowering<'_> {
             }
             n += 1;
         }
+        let here = self.asm.here();
+        self.sites[self.block_number] = known_site(here, &recipe.steps);
         let recipe = self.recipes.number(recipe);
         self.out.flag_sites.push(FlagSite { offset: self.asm.offset(), recipe });
-        let here = self.asm.here();
         self.asm.adr(FLAG_SITE, here);
     }
 

@@ -3,11 +3,12 @@
 //! A flags value is an op that is looked at where it is used. NZCV holds it in one of three senses ([`Sense`]): the inverted carry of subtractions
 //! and the outcome of float comparisons are dealt with in [`host_condition`] alone.
 
-use hokku_ir::lowering::{FlagsNode, Loc, NodeId, UpperBits};
+use hokku_ir::lowering::{FlagsNode, Loc, NodeId, RecipeStep, UpperBits};
 use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
 
+use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::assign::{CALLOUT_RESULT, FLAG_SITE, SCRATCH, STATE, TARGET, ZERO, slot_offset};
 use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
 use crate::lower::Lowering;
@@ -19,6 +20,8 @@ pub(crate) enum Sense {
     Direct,
     /// C is the opposite of CF: after subtractions.
     Inverted,
+    /// As a comparison of floats leaves it: unordered is V and C.
+    Float,
 }
 
 /// What NZCV holds.
@@ -32,6 +35,8 @@ pub(crate) struct Compared {
     pub(crate) conditions: u16,
 }
 
+/// All conditions.
+pub(crate) const ALL: u16 = u16::MAX;
 /// All conditions but those on parity.
 pub(crate) const ALL_BUT_PARITY: u16 = !(1 << Cond::P as u16 | 1 << Cond::Np as u16);
 /// Conditions on CF, alone or with ZF.
@@ -78,6 +83,14 @@ impl Test {
 /// The host's condition that is `cc` where NZCV holds flags in `sense`, if it is one.
 fn host_condition(cc: Cond, sense: Sense) -> Option<Cc> {
     Some(match (cc, sense) {
+        // OF and SF are zero. Equality is that or unordered.
+        (Cond::B, Sense::Float) => Cc::Lt,
+        (Cond::Ae, Sense::Float) => Cc::Ge,
+        (Cond::Be, Sense::Float) => Cc::Le,
+        (Cond::A, Sense::Float) => Cc::Gt,
+        (Cond::P, Sense::Float) => Cc::Vs,
+        (Cond::Np, Sense::Float) => Cc::Vc,
+        (_, Sense::Float) => return None,
         (Cond::O, _) => Cc::Vs,
         (Cond::No, _) => Cc::Vc,
         (Cond::B, Sense::Direct) | (Cond::Ae, Sense::Inverted) => Cc::Cs,
@@ -131,6 +144,9 @@ impl Lowering<'_> {
     /// How to test condition `cc` of `f`. The registers named are locked.
     pub(crate) fn test(&mut self, cc: Cond, f: Value) -> Test {
         let Some(source) = self.source_of(f, cc.reads()) else {
+            if let Some(test) = self.test_site(cc) {
+                return test;
+            }
             let word = self.flags_word(f);
             return self.test_word(cc, word);
         };
@@ -144,6 +160,57 @@ impl Lowering<'_> {
         }
         let word = self.flags_word(source);
         self.test_word(cc, word)
+    }
+
+    /// Tests the flags with which the block was entered, by their operands where control came from the block that is known.
+    fn test_site(&mut self, cc: Cond) -> Option<Test> {
+        let site = self.entry_site?;
+        let (op, w, sense) = match site.op {
+            Op::SubFlags { w, .. } => (Some(Sum::Subs), w, Sense::Inverted),
+            Op::AddFlags { w, .. } => (Some(Sum::Adds), w, Sense::Direct),
+            Op::LogicFlags { w, .. } => (None, w, Sense::Direct),
+            _ => return None,
+        };
+        let host = match cc {
+            // There is no carry.
+            Cond::Be if op.is_none() => Cc::Eq,
+            Cond::A if op.is_none() => Cc::Ne,
+            _ => host_condition(cc, sense)?,
+        };
+        // What the runtime's way does to values must be done on the other way as well.
+        self.spill_vectors();
+        let t = self.temp();
+        self.reserve();
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.asm.adr(SCRATCH, site.label);
+        self.asm.add(Sum::Sub, Size::X, SCRATCH, SCRATCH, FLAG_SITE);
+        self.asm.cbnz(Size::X, SCRATCH, slow);
+        let size = Size::of(w);
+        let by = if w < Width::W32 { 32 - w.bits() as u8 } else { 0 };
+        for (step, reg) in site.operands.into_iter().zip([TARGET, SCRATCH]) {
+            match step {
+                Some(RecipeStep::Slot(slot)) => self.asm.load(Piece::X, reg, STATE, slot_offset(slot)),
+                Some(RecipeStep::Constant(n)) => self.asm.constant(reg, n & w.mask()),
+                _ => {}
+            }
+        }
+        if by != 0 {
+            self.asm.lsl(Size::W, TARGET, TARGET, by);
+        }
+        match op {
+            Some(op) => self.asm.add_shifted(op, size, ZERO, TARGET, SCRATCH, Shift::Lsl, by),
+            None => self.asm.logic(Logic::Ands, size, ZERO, TARGET, TARGET),
+        }
+        self.asm.cset(t, host);
+        self.asm.b(done);
+        self.asm.bind(slow);
+        self.call_out(Op::GetFlags {});
+        self.asm.load(Piece::X, t, STATE, CALLOUT_RESULT);
+        let test = self.test_word(cc, t);
+        self.set_by(t, test);
+        self.asm.bind(done);
+        self.compared = None;
+        Some(Test::Zero { size: Size::W, reg: t, is: false })
     }
 
     /// The test by what NZCV holds already.
@@ -579,7 +646,7 @@ impl Lowering<'_> {
         self.compared = None;
         match sense {
             Sense::Direct => self.asm.add_imm(Sum::Subs, Size::W, ZERO, t, 1),
-            Sense::Inverted => self.asm.add(Sum::Subs, Size::W, ZERO, ZERO, t),
+            _ => self.asm.add(Sum::Subs, Size::W, ZERO, ZERO, t),
         }
     }
 }

@@ -18,6 +18,7 @@ mod encoding_tests;
 mod features;
 mod flag_uses;
 mod flags;
+mod float;
 mod immediate;
 mod integer;
 mod lower;

@@ -1,13 +1,13 @@
 //! A region, block by block: what the lowering of all ops shares.
 
-use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
-use hokku_ir::lowering::{FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
+use hokku_ir::lowering::{FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values};
 use hokku_ir::ops;
 use hokku_ir::{Block, BlockId, CpuMode, Exit, GuestAddr, Inst, Op, Region, Target, Value, Width};
 
 use crate::Features;
-use crate::access::Piece;
-use crate::asm::{Asm, Label, Size};
+use crate::access;
+use crate::asm::{Asm, Label, Piece, Size};
 use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
@@ -41,12 +41,39 @@ pub(crate) struct Lowering<'a> {
     pub(crate) done: Vec<bool>,
     /// By block: whether somebody may see the flags with which it is entered.
     pub(crate) sees_flags: Vec<bool>,
+    /// By block: the place that tells its flags at its end, and the op that they are of.
+    pub(crate) sites: Vec<Option<KnownSite>>,
+    /// The one of those that a block before this one in the code has, from which control comes here.
+    pub(crate) entry_site: Option<KnownSite>,
+    pub(crate) block_number: usize,
     pub(crate) block_labels: Vec<Label>,
     /// Blocks whose code is written or being written.
     pub(crate) placed: Vec<bool>,
     pub(crate) cold: Vec<Cold>,
     pub(crate) recipes: Recipes,
+    /// Code that stands behind all blocks: rare ways of single ops.
+    pub(crate) outlined: Vec<Outlined>,
     pub(crate) out: Compiled,
+}
+
+/// A flag site whose flags are those of one op on slots and constants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownSite {
+    /// The site.
+    pub(crate) label: Label,
+    /// The op; its operands are not to be looked at.
+    pub(crate) op: Op,
+    /// Its operands, in order.
+    pub(crate) operands: [Option<RecipeStep>; 2],
+}
+
+/// A piece of code that stands behind all blocks, and what was noted of it.
+#[derive(Debug)]
+pub(crate) struct Outlined {
+    entry: Label,
+    piece: Piece,
+    relocations: Vec<Relocation>,
+    callouts: Vec<Callout>,
 }
 
 impl Moves for Asm {
@@ -54,10 +81,10 @@ impl Moves for Asm {
         self.mov(Size::X, to, from);
     }
     fn spill(&mut self, slot: u8, from: u8) {
-        self.store(Piece::X, from, STATE, slot_offset(slot));
+        self.store(access::Piece::X, from, STATE, slot_offset(slot));
     }
     fn reload(&mut self, to: u8, slot: u8) {
-        self.load(Piece::X, to, STATE, slot_offset(slot));
+        self.load(access::Piece::X, to, STATE, slot_offset(slot));
     }
 }
 
@@ -81,10 +108,14 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         carried: Vec::new(),
         done: Vec::new(),
         sees_flags: crate::flag_uses::blocks_that_see_flags(region),
+        sites: vec![None; region.blocks.len()],
+        entry_site: None,
+        block_number: 0,
         block_labels,
         placed: vec![false; region.blocks.len()],
         cold: Vec::new(),
         recipes: Recipes::default(),
+        outlined: Vec::new(),
         out: Compiled::default(),
     };
     let order = order(region);
@@ -92,6 +123,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         l.lower_block(*id, order.get(n + 1).copied());
     }
     l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
+    l.write_outlined();
     l.write_cold();
     l.out.recipes = l.recipes.take();
     l.out.faults.sort_by_key(|f| f.offset);
@@ -129,6 +161,8 @@ impl<'a> Lowering<'a> {
         self.block = region.block(id);
         self.at = 0;
         self.pc = self.block.pc;
+        self.block_number = id.0 as usize;
+        self.entry_site = self.site_before(id);
         self.placed[id.0 as usize] = true;
         let live = self.exit_sees_flags(&self.block.exit);
         let need = if live { FlagsNeed::Recipe } else { FlagsNeed::None };
@@ -162,6 +196,15 @@ impl<'a> Lowering<'a> {
         self.exit(next);
     }
 
+    /// The site of a block that is written already and leads to `id`.
+    fn site_before(&self, id: BlockId) -> Option<KnownSite> {
+        self.region.block_ids().find_map(|from| {
+            let mut leads = false;
+            self.region.block(from).exit.successors(&mut |to| leads |= to == id);
+            self.sites[from.0 as usize].filter(|_| leads)
+        })
+    }
+
     fn lower_inst(&mut self, inst: &Inst) {
         ops::lower(self, inst);
         self.end_inst();
@@ -171,6 +214,31 @@ impl<'a> Lowering<'a> {
     fn end_inst(&mut self) {
         self.values.finish(&self.plan);
         self.vectors.finish(&self.plan, self.at);
+    }
+
+    /// Writes code that stands behind all blocks, at `entry`. It must not change where values are.
+    pub(crate) fn outline(&mut self, entry: Label, write: impl FnOnce(&mut Self)) {
+        let start = self.asm.offset();
+        let (relocations, callouts) = (self.out.relocations.len(), self.out.callouts.len());
+        write(self);
+        self.outlined.push(Outlined {
+            entry,
+            piece: self.asm.cut(start),
+            relocations: self.out.relocations.split_off(relocations),
+            callouts: self.out.callouts.split_off(callouts),
+        });
+    }
+
+    fn write_outlined(&mut self) {
+        for o in std::mem::take(&mut self.outlined) {
+            self.asm.bind(o.entry);
+            let moved = self.asm.paste(o.piece);
+            let to = |at: u32| (i64::from(at) + moved) as u32;
+            let relocations = o.relocations.into_iter().map(|r| Relocation { offset: to(r.offset), ..r });
+            self.out.relocations.extend(relocations);
+            self.out.callouts.extend(o.callouts.into_iter().map(|c| Callout { offset: to(c.offset), ..c }));
+        }
+        self.out.callouts.sort_by_key(|c| c.offset);
     }
 
     /// The current op by callout.

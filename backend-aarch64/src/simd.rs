@@ -1,7 +1,8 @@
 //! Float and vector instructions of the host, by name. Source: Arm ARM, C7.
 #![allow(dead_code, reason = "an instruction is listed with its family")]
 
-use crate::asm::Asm;
+use crate::asm::{Asm, Cc, Size};
+use crate::float::Float;
 
 fn r(reg: u8, at: u32) -> u32 {
     u32::from(reg) << at
@@ -38,5 +39,169 @@ impl Asm {
     pub(crate) fn gpr_to_fp(&mut self, log2: u8, d: u8, n: u8) {
         let op = if log2 == 3 { 0x9e67_0000 } else { 0x1e27_0000 };
         self.word(op | r(n, 5) | r(d, 0));
+    }
+}
+
+/// Lane-by-lane instructions of two vectors: the U bit and the opcode. The size is apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Same(pub(crate) u32, pub(crate) u32);
+
+impl Same {
+    pub(crate) const ADD: Same = Same(0, 0x10);
+    pub(crate) const SUB: Same = Same(1, 0x10);
+    pub(crate) const SQADD: Same = Same(0, 1);
+    pub(crate) const UQADD: Same = Same(1, 1);
+    pub(crate) const SQSUB: Same = Same(0, 5);
+    pub(crate) const UQSUB: Same = Same(1, 5);
+    pub(crate) const MUL: Same = Same(0, 0x13);
+    pub(crate) const SMAX: Same = Same(0, 0xc);
+    pub(crate) const SMIN: Same = Same(0, 0xd);
+    pub(crate) const UMAX: Same = Same(1, 0xc);
+    pub(crate) const UMIN: Same = Same(1, 0xd);
+    pub(crate) const CMEQ: Same = Same(1, 0x11);
+    pub(crate) const CMGT: Same = Same(0, 6);
+    pub(crate) const URHADD: Same = Same(1, 2);
+    pub(crate) const ADDP: Same = Same(0, 0x17);
+    pub(crate) const UABD: Same = Same(1, 0xe);
+    /// Size 0: and; 1: bic; 2: orr; 3: orn.
+    pub(crate) const LOGIC: Same = Same(0, 3);
+    /// Size 0: eor.
+    pub(crate) const EOR: Same = Same(1, 3);
+}
+
+/// Permutations of two vectors by their opcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permute {
+    Uzp1 = 1,
+    Trn1 = 2,
+    Zip1 = 3,
+    Uzp2 = 5,
+    Trn2 = 6,
+    Zip2 = 7,
+}
+
+impl Asm {
+    /// An instruction of three vectors of the same lanes, of 2^`log2` bytes; on 128 bits where `q`.
+    pub(crate) fn same(&mut self, op: Same, q: bool, log2: u8, d: u8, n: u8, m: u8) {
+        let word = 0x0e20_0400 | u32::from(q) << 30 | op.0 << 29 | u32::from(log2) << 22 | op.1 << 11;
+        self.word(word | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `zip1 d, n, m` and kin.
+    pub(crate) fn permute(&mut self, op: Permute, log2: u8, d: u8, n: u8, m: u8) {
+        self.word(0x4e00_0800 | u32::from(log2) << 22 | (op as u32) << 12 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `smull`, `umull` of lanes of 2^`log2` bytes: of the low halves, or the high ones where `high`.
+    pub(crate) fn multiply_long(&mut self, signed: bool, high: bool, log2: u8, d: u8, n: u8, m: u8) {
+        let word = 0x0e20_c000 | u32::from(high) << 30 | u32::from(!signed) << 29 | u32::from(log2) << 22;
+        self.word(word | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `sqxtn` (`unsigned`: `sqxtun`) to lanes of 2^`log2` bytes, to the low half or, keeping that, the high one.
+    pub(crate) fn narrow(&mut self, unsigned: bool, high: bool, log2: u8, d: u8, n: u8) {
+        let op = if unsigned { 0x2e21_2800 } else { 0x0e21_4800 };
+        self.word(op | u32::from(high) << 30 | u32::from(log2) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `xtn` to lanes of 2^`log2` bytes.
+    pub(crate) fn cut_lanes(&mut self, log2: u8, d: u8, n: u8) {
+        self.word(0x0e21_2800 | u32::from(log2) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `uaddlp` of lanes of 2^`log2` bytes.
+    pub(crate) fn add_long_pairs(&mut self, log2: u8, d: u8, n: u8) {
+        self.word(0x6e20_2800 | u32::from(log2) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `shl d, n, #by` of lanes of `bits`.
+    pub(crate) fn shift_left(&mut self, q: bool, bits: u32, d: u8, n: u8, by: u32) {
+        self.word(0x0f00_5400 | u32::from(q) << 30 | (bits + by) << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `sshr` or `ushr d, n, #by` of lanes of `bits`, by at least one.
+    pub(crate) fn shift_right(&mut self, signed: bool, q: bool, bits: u32, d: u8, n: u8, by: u32) {
+        let word = 0x0f00_0400 | u32::from(!signed) << 29 | u32::from(q) << 30;
+        self.word(word | (2 * bits - by) << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `usra d, n, #by` of lanes of `bits`: adds the shifted lanes.
+    pub(crate) fn shift_right_add(&mut self, bits: u32, d: u8, n: u8, by: u32) {
+        self.word(0x6f00_1400 | (2 * bits - by) << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `ext d, n, m, #by`: 16 bytes of `n` and then `m` from byte `by` on.
+    pub(crate) fn extract_bytes(&mut self, d: u8, n: u8, m: u8, by: u8) {
+        self.word(0x6e00_0000 | r(by, 11) | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `movi d.2d, #0`, or all ones.
+    pub(crate) fn vec_fill(&mut self, d: u8, ones: bool) {
+        self.word(if ones { 0x6f07_e7e0 } else { 0x6f00_e400 } | r(d, 0));
+    }
+
+    /// `dup d, n.t[lane]`.
+    pub(crate) fn broadcast_lane(&mut self, log2: u8, d: u8, n: u8, lane: u8) {
+        let imm = u32::from(lane) << (log2 + 1) | 1 << log2;
+        self.word(0x4e00_0400 | imm << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `umov d, n.t[lane]`.
+    pub(crate) fn lane_to_gpr(&mut self, log2: u8, d: u8, n: u8, lane: u8) {
+        let imm = u32::from(lane) << (log2 + 1) | 1 << log2;
+        self.word(0x0e00_3c00 | u32::from(log2 == 3) << 30 | imm << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `ins d.t[lane], n`.
+    pub(crate) fn gpr_to_lane(&mut self, log2: u8, d: u8, lane: u8, n: u8) {
+        let imm = u32::from(lane) << (log2 + 1) | 1 << log2;
+        self.word(0x4e00_1c00 | imm << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `rev64 d.4s, n.4s`: the words of each half exchanged.
+    pub(crate) fn swap_words(&mut self, d: u8, n: u8) {
+        self.word(0x4ea0_0800 | r(n, 5) | r(d, 0));
+    }
+}
+
+impl Asm {
+    /// `fadd d, n, m` and kin.
+    pub(crate) fn fp_two(&mut self, op: Float, double: bool, d: u8, n: u8, m: u8) {
+        self.word(0x1e20_0800 | u32::from(double) << 22 | (op as u32) << 12 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `fsqrt d, n`.
+    pub(crate) fn fp_sqrt(&mut self, double: bool, d: u8, n: u8) {
+        self.word(0x1e21_c000 | u32::from(double) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `frintx d, n`: to an integral value by the current rounding.
+    pub(crate) fn fp_round(&mut self, double: bool, d: u8, n: u8) {
+        self.word(0x1e27_4000 | u32::from(double) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `fcvt`: a double (`from_double`) to a single, or back.
+    pub(crate) fn fp_convert(&mut self, from_double: bool, d: u8, n: u8) {
+        self.word(if from_double { 0x1e62_4000 } else { 0x1e22_c000 } | r(n, 5) | r(d, 0));
+    }
+
+    /// `fcmp n, m`, or `fcmpe` where `signalling`.
+    pub(crate) fn fp_compare(&mut self, signalling: bool, double: bool, n: u8, m: u8) {
+        self.word(0x1e20_2000 | u32::from(double) << 22 | u32::from(signalling) << 4 | r(m, 16) | r(n, 5));
+    }
+
+    /// `fcsel d, n, m, cc`.
+    pub(crate) fn fp_select(&mut self, double: bool, d: u8, n: u8, m: u8, cc: Cc) {
+        self.word(0x1e20_0c00 | u32::from(double) << 22 | (cc as u32) << 12 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `scvtf d, n` from a general register.
+    pub(crate) fn int_to_fp(&mut self, size: Size, double: bool, d: u8, n: u8) {
+        self.word(0x1e22_0000 | size.bit31() | u32::from(double) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `fcvtzs d, n` to a general register.
+    pub(crate) fn fp_to_int(&mut self, size: Size, double: bool, d: u8, n: u8) {
+        self.word(0x1e38_0000 | size.bit31() | u32::from(double) << 22 | r(n, 5) | r(d, 0));
     }
 }

@@ -8,7 +8,7 @@ use crate::access::{Piece, Place};
 use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::immediate::bitmask;
-use crate::integer::{Extend, Logic, Sum};
+use crate::integer::{Extend, Logic, Shift, Sum};
 
 /// The registers that a function must leave as they are, in pairs.
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
@@ -78,8 +78,43 @@ impl Builder {
         self.asm.logic_bits(Logic::And, Size::W, d, n, bits);
     }
 
+    /// FPCR and FPSR by mxcsr: see `float`. The scratch registers and NZCV change.
+    fn load_float_mode(&mut self) {
+        let (m, t, u) = (SCRATCH, TARGET, TEMPS[0]);
+        self.asm.store(Piece::X, u, STATE, REGISTERS);
+        self.asm.load(Piece::W, m, STATE, MXCSR);
+        // 14:13 nearest, down, up, zero; 23:22 nearest, up, down, zero: the bits are exchanged. Bit 24 flushes denormals.
+        self.asm.constant(t, 1 << 24);
+        self.asm.bfi(Size::W, t, m, 23, 1);
+        self.asm.lsr(Size::W, u, m, 13);
+        self.asm.bfi(Size::W, t, u, 23, 1);
+        self.asm.lsr(Size::W, u, m, 14);
+        self.asm.bfi(Size::W, t, u, 22, 1);
+        self.asm.write_fpcr(t);
+        // All six masks set, FTZ (bit 15) and DAZ (bit 6) not.
+        self.asm.constant(t, 0x9fc0);
+        self.asm.logic(Logic::And, Size::W, t, t, m);
+        self.asm.constant(m, 0x1f80);
+        self.asm.add(Sum::Subs, Size::W, 31, t, m);
+        self.asm.cset(t, crate::asm::Cc::Ne);
+        self.asm.lsl(Size::W, t, t, 27);
+        self.asm.write_fpsr(t);
+        self.asm.load(Piece::X, u, STATE, REGISTERS);
+    }
+
+    /// Adds the inexact exception in FPSR to mxcsr.
+    fn save_float_exceptions(&mut self) {
+        let (f, m) = (SCRATCH, TARGET);
+        self.asm.read_fpsr(f);
+        self.asm.load(Piece::W, m, STATE, MXCSR);
+        self.asm.ubfx(Size::W, f, f, 4, 1);
+        self.asm.logic_shifted(Logic::Orr, Size::W, m, m, f, Shift::Lsl, 5);
+        self.asm.store(Piece::W, m, STATE, MXCSR);
+    }
+
     /// Everything of the guest's into registers. The scratch registers change.
     fn load_guest(&mut self) {
+        self.load_float_mode();
         self.vectors(true);
         self.gprs(true);
         self.load(SHADOW, SHADOW_SP);
@@ -90,6 +125,7 @@ impl Builder {
         self.gprs(false);
         self.save(SHADOW_SP, SHADOW);
         self.save(HOST_FLAG_SITE, FLAG_SITE);
+        self.save_float_exceptions();
         self.vectors(false);
     }
 

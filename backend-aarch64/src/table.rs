@@ -6,7 +6,7 @@ use hokku_ir::*;
 
 use crate::access::Piece;
 use crate::asm::Size;
-use crate::assign::{MXCSR, STATE, SYSTEM_FLAGS, segment_base_offset, selector_offset};
+use crate::assign::{STATE, SYSTEM_FLAGS, segment_base_offset, selector_offset};
 use crate::integer::{Logic, Shift};
 use crate::lower::Lowering;
 
@@ -63,7 +63,8 @@ impl Lower for Lowering<'_> {
         self.rest(dst);
     }
     fn get_mxcsr(&mut self, dst: Value) {
-        self.read_state(dst, Width::W32, MXCSR);
+        // The stubs bring it up to date.
+        self.rest(dst);
     }
     fn set_mxcsr(&mut self, dst: Value, _: Value) {
         self.rest(dst);
@@ -313,26 +314,26 @@ impl Lower for Lowering<'_> {
     fn pause(&mut self, _: Value) {
         self.asm.pause();
     }
-    fn fp_arith(&mut self, dst: Value, _: FpOp, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn fp_arith(&mut self, dst: Value, op: FpOp, ty: Type, a: Value, b: Value) {
+        self.float_arith(dst, op, ty, a, b);
     }
-    fn fp_sqrt(&mut self, dst: Value, _: Type, _: Value) {
-        self.rest(dst);
+    fn fp_sqrt(&mut self, dst: Value, ty: Type, a: Value) {
+        self.float_sqrt(dst, ty, a);
     }
-    fn fp_compare_flags(&mut self, dst: Value, _: Type, _: Flag, _: Value, _: Value) {
-        self.rest(dst);
+    fn fp_compare_flags(&mut self, dst: Value, ty: Type, signalling: Flag, a: Value, b: Value) {
+        self.float_compare(dst, ty, signalling.0, a, b);
     }
     fn fp_compare_mask(&mut self, dst: Value, _: Type, _: Num, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn fp_to_int(&mut self, dst: Value, _: Type, _: Width, _: FpRound, _: Value) {
-        self.rest(dst);
+    fn fp_to_int(&mut self, dst: Value, ty: Type, w: Width, round: FpRound, v: Value) {
+        self.float_to_int(dst, ty, w, round, v);
     }
-    fn int_to_fp(&mut self, dst: Value, _: Width, _: Type, _: Value) {
-        self.rest(dst);
+    fn int_to_fp(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
+        self.int_to_float(dst, w, ty, v);
     }
-    fn fp_convert(&mut self, dst: Value, _: Type, _: Type, _: Value) {
-        self.rest(dst);
+    fn fp_convert(&mut self, dst: Value, from: Type, _: Type, v: Value) {
+        self.float_convert(dst, from, v);
     }
     fn fp_integral(&mut self, dst: Value, _: Type, _: Num, _: Value) {
         self.rest(dst);
@@ -340,8 +341,10 @@ impl Lower for Lowering<'_> {
     fn fp_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Value, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn vec_binary(&mut self, dst: Value, _: VecBin, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_binary(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) {
+        if !self.vector_binary(dst, op, ty, a, b) {
+            self.rest(dst);
+        }
     }
     fn vec_unary(&mut self, dst: Value, _: VecUn, _: Type, _: Value) {
         self.rest(dst);
@@ -364,11 +367,15 @@ impl Lower for Lowering<'_> {
     fn vec_shift(&mut self, dst: Value, _: VecShift, _: Type, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn vec_shift_imm(&mut self, dst: Value, _: VecShift, _: Type, _: Value, _: Num) {
-        self.rest(dst);
+    fn vec_shift_imm(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Num) {
+        if !self.vector_shift(dst, op, ty, a, n.0) {
+            self.rest(dst);
+        }
     }
-    fn vec_shuffle(&mut self, dst: Value, _: VecShuffle, _: Type, _: Value, _: Value, _: Num) {
-        self.rest(dst);
+    fn vec_shuffle(&mut self, dst: Value, op: VecShuffle, ty: Type, a: Value, b: Value, imm: Num) {
+        if !self.vector_shuffle(dst, op, ty, (a, b), imm.0) {
+            self.rest(dst);
+        }
     }
     fn vec_imm(&mut self, dst: Value, _: VecImm, _: Type, _: Value, _: Value, _: Num) {
         self.rest(dst);
@@ -385,32 +392,58 @@ impl Lower for Lowering<'_> {
     fn vec_test_flags(&mut self, dst: Value, _: VecTest, _: Type, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn vec_mask(&mut self, dst: Value, _: MaskOp, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_mask(&mut self, dst: Value, op: MaskOp, ty: Type, a: Value) {
+        if !self.vector_mask(dst, op, ty, a) {
+            self.rest(dst);
+        }
     }
-    fn vec_extract(&mut self, dst: Value, _: Width, _: Type, _: Value, _: Num) {
-        self.rest(dst);
+    fn vec_extract(&mut self, dst: Value, w: Width, ty: Type, a: Value, lane: Num) {
+        match ty {
+            Type::V256 => self.rest(dst),
+            _ => self.vector_extract(dst, w, a, lane.0),
+        }
     }
-    fn vec_insert(&mut self, dst: Value, _: Width, _: Type, _: Value, _: Num, _: Value) {
-        self.rest(dst);
+    fn vec_insert(&mut self, dst: Value, w: Width, ty: Type, a: Value, lane: Num, v: Value) {
+        match ty {
+            Type::V128 => self.vector_insert(dst, w, a, lane.0, v),
+            _ => self.rest(dst),
+        }
     }
-    fn vec_merge_low(&mut self, dst: Value, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_merge_low(&mut self, dst: Value, ty: Type, a: Value, low: Value) {
+        self.vector_merge_low(dst, ty, a, low);
     }
-    fn vec_zero_extend(&mut self, dst: Value, _: Type, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_zero_extend(&mut self, dst: Value, from: Type, ty: Type, v: Value) {
+        match (ty, from) {
+            (Type::V128, Type::F32 | Type::F64 | Type::V64) => self.vector_zero_extend(dst, from, v),
+            _ => self.rest(dst),
+        }
     }
-    fn vec_broadcast(&mut self, dst: Value, _: Width, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_broadcast(&mut self, dst: Value, w: Width, ty: Type, a: Value) {
+        if ty != Type::V128 {
+            return self.rest(dst);
+        }
+        let r = self.vec_reg(a);
+        let d = self.vec_dest(dst);
+        self.asm.broadcast_lane(w as u8, d, r, 0);
     }
-    fn vec_half(&mut self, dst: Value, _: Type, _: Flag, _: Value) {
-        self.rest(dst);
+    fn vec_half(&mut self, dst: Value, ty: Type, high: Flag, a: Value) {
+        match ty {
+            Type::V128 => self.vector_half(dst, high.0, a),
+            _ => self.rest(dst),
+        }
     }
-    fn vec_join(&mut self, dst: Value, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
+        match ty {
+            Type::V128 => self.vector_join(dst, low, high),
+            _ => self.rest(dst),
+        }
     }
-    fn vec_const(&mut self, dst: Value, _: Type, _: Flag) {
-        self.rest(dst);
+    fn vec_const(&mut self, dst: Value, ty: Type, bit: Flag) {
+        if ty == Type::V256 {
+            return self.rest(dst);
+        }
+        let d = self.vec_dest(dst);
+        self.asm.vec_fill(d, bit.0);
     }
     fn zero_vectors(&mut self, dst: Value, _: Flag) {
         self.rest(dst);

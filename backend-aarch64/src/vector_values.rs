@@ -80,9 +80,16 @@ impl VectorValues {
     /// A free spill slot.
     pub(crate) fn take_slot(&mut self) -> u8 {
         let slot = (!self.slots).trailing_zeros() as u8;
-        assert!(slot < 32, "more vectors are live than there are spill slots");
+        // The upper sixteen are for code out of line, by register.
+        assert!(slot < 16, "more vectors are live than there are spill slots");
         self.slots |= 1 << slot;
         slot
+    }
+
+    /// The temporaries that hold values.
+    pub(crate) fn in_use(&self) -> impl Iterator<Item = u8> + use<> {
+        let owner = self.owner;
+        TEMPS.filter(move |r| owner[*r as usize].is_some())
     }
 
     /// `v` is in `slot`.

@@ -1,0 +1,172 @@
+//! SSE scalar floats in the host's registers.
+//!
+//! The host rounds by FPCR, which follows mxcsr. It flushes denormals to zero, so that FPSR tells of each: what raises another exception than the inexact
+//! one goes to the runtime, which computes it anew, as x86 does, and sets mxcsr. So FPSR holds nothing else when an instruction starts, and the stubs
+//! add its inexact bit to mxcsr. Where mxcsr is not as programs have it (exceptions masked, denormals kept), they set QC in FPSR: all goes to the
+//! runtime then.
+
+use hokku_ir::lowering::UpperBits;
+use hokku_ir::{FpOp, FpRound, Type, Value, Width};
+
+use crate::access::Piece;
+use crate::asm::{Cc, Label, Size};
+use crate::assign::*;
+use crate::flags::{ALL, Sense};
+use crate::immediate::bitmask;
+use crate::integer::{Logic, Shift};
+use crate::lower::Lowering;
+
+/// Float instructions of two operands by their opcode. Source: Arm ARM, C4.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Float {
+    Mul = 0,
+    Div = 1,
+    Add = 2,
+    Sub = 3,
+}
+
+fn double(ty: Type) -> bool {
+    ty == Type::F64
+}
+
+impl Lowering<'_> {
+    /// Goes to the label that it gives where what has just been computed is not what the guest's processor computes: whatever has raised more
+    /// than the inexact exception. The stubs make that so, too, where mxcsr is not the usual one.
+    fn check_exceptions(&mut self) -> Label {
+        let slow = self.asm.label();
+        self.asm.read_fpsr(SCRATCH);
+        let but_inexact = bitmask(Size::W, !0x10 & 0xffff_ffff).unwrap_or(0);
+        self.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, but_inexact);
+        self.asm.cbnz(Size::W, SCRATCH, slow);
+        slow
+    }
+
+    /// `fp_arith`.
+    pub(crate) fn float_arith(&mut self, dst: Value, op: FpOp, ty: Type, a: Value, b: Value) {
+        let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
+        let d = self.vec_dest(dst);
+        let is_double = double(ty);
+        let float = match op {
+            FpOp::Add => Float::Add,
+            FpOp::Sub => Float::Sub,
+            FpOp::Mul => Float::Mul,
+            FpOp::Div => Float::Div,
+            FpOp::Min | FpOp::Max => {
+                // The second operand for equal zeros and NaNs, which are invalid.
+                self.asm.fp_compare(true, is_double, ra, rb);
+                self.compared = None;
+                self.asm.fp_select(is_double, d, ra, rb, if op == FpOp::Min { Cc::Mi } else { Cc::Gt });
+                let slow = self.check_exceptions();
+                return self.slow_float(slow, d);
+            }
+        };
+        self.asm.fp_two(float, is_double, d, ra, rb);
+        let slow = self.check_exceptions();
+        self.slow_float(slow, d);
+    }
+
+    /// `fp_sqrt`.
+    pub(crate) fn float_sqrt(&mut self, dst: Value, ty: Type, a: Value) {
+        let ra = self.vec_reg(a);
+        let d = self.vec_dest(dst);
+        self.asm.fp_sqrt(double(ty), d, ra);
+        let slow = self.check_exceptions();
+        self.slow_float(slow, d);
+    }
+
+    /// `fp_convert`.
+    pub(crate) fn float_convert(&mut self, dst: Value, from: Type, v: Value) {
+        let r = self.vec_reg(v);
+        let d = self.vec_dest(dst);
+        self.asm.fp_convert(double(from), d, r);
+        let slow = self.check_exceptions();
+        self.slow_float(slow, d);
+    }
+
+    /// `int_to_fp`.
+    pub(crate) fn int_to_float(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
+        let r = self.reg(v);
+        let d = self.vec_dest(dst);
+        self.asm.int_to_fp(Size::of(w), double(ty), d, r);
+        let slow = self.check_exceptions();
+        self.slow_float(slow, d);
+    }
+
+    /// `fp_to_int`.
+    pub(crate) fn float_to_int(&mut self, dst: Value, ty: Type, w: Width, round: FpRound, v: Value) {
+        let r = self.vec_reg(v);
+        let t = self.vec_temp();
+        let size = Size::of(w);
+        let mut from = r;
+        if round == FpRound::Current {
+            self.asm.fp_round(double(ty), t, r);
+            from = t;
+        }
+        self.asm.fp_to_int(size, double(ty), TARGET, from);
+        let slow = self.check_exceptions();
+        self.compared = None;
+        let done = self.asm.label();
+        self.outline(slow, |l| {
+            l.call_out_of_line();
+            l.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
+        let d = self.dest(dst);
+        self.asm.mov(size, d, TARGET);
+        self.define(dst, UpperBits::ZERO);
+    }
+
+    /// `fp_compare_flags`: flags at their EFLAGS places, and in NZCV.
+    pub(crate) fn float_compare(&mut self, dst: Value, ty: Type, signalling: bool, a: Value, b: Value) {
+        let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
+        self.reserve();
+        let d = self.dest(dst);
+        self.asm.fp_compare(signalling, double(ty), ra, rb);
+        let slow = self.check_exceptions();
+        // Less or unordered is CF, unordered PF, and equal or unordered ZF.
+        self.asm.cset(d, Cc::Lt);
+        self.asm.cset(SCRATCH, Cc::Vs);
+        self.asm.cset(TARGET, Cc::Eq);
+        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 2);
+        self.asm.logic(Logic::Orr, Size::W, TARGET, TARGET, SCRATCH);
+        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
+        let done = self.asm.label();
+        self.outline(slow, |l| {
+            l.call_out_of_line();
+            l.asm.load(Piece::X, d, STATE, CALLOUT_RESULT);
+            // NZCV of the same flags: less N, equal Z and C, greater C, unordered C and V.
+            let bit = |n: u32| bitmask(Size::W, 1 << n).unwrap_or(0);
+            l.asm.ubfx(Size::W, SCRATCH, d, 2, 1);
+            l.asm.lsl(Size::W, TARGET, SCRATCH, 28);
+            // PF, ZF and CF to unordered, equal, less.
+            l.asm.logic(Logic::Bic, Size::W, SCRATCH, d, SCRATCH);
+            l.asm.bfi(Size::W, TARGET, SCRATCH, 31, 1);
+            l.asm.ubfx(Size::W, SCRATCH, d, 6, 1);
+            l.asm.logic_shifted(Logic::Bic, Size::W, SCRATCH, SCRATCH, d, Shift::Lsr, 2);
+            l.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, bit(0));
+            l.asm.bfi(Size::W, TARGET, SCRATCH, 30, 1);
+            l.asm.lsr(Size::W, SCRATCH, TARGET, 31);
+            l.asm.logic_bits(Logic::Eor, Size::W, SCRATCH, SCRATCH, bit(0));
+            l.asm.bfi(Size::W, TARGET, SCRATCH, 29, 1);
+            l.asm.write_nzcv(TARGET);
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
+        self.define(dst, UpperBits::ZERO);
+        self.compared(dst, Sense::Float, ALL);
+    }
+
+    /// The runtime's way, at `slow`, to a result in `d`.
+    fn slow_float(&mut self, slow: Label, d: u8) {
+        // That does not keep NZCV.
+        self.compared = None;
+        let done = self.asm.label();
+        self.outline(slow, |l| {
+            l.call_out_of_line();
+            l.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT);
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
+    }
+}
