@@ -1,7 +1,7 @@
 //! Addresses, loads, stores and atomics.
 
-use hokku_ir::lowering::UpperBits;
-use hokku_ir::{Addr, Align, AtomicOp, CpuMode, Fence, Op, Type, Value, Width};
+use hokku_ir::lowering::{Loc, UpperBits};
+use hokku_ir::{Addr, Align, AtomicOp, CpuMode, Fence, Gpr, Op, Type, Value, Width};
 
 use crate::Features;
 use crate::access::{Lse, Piece, Place, offset_fits};
@@ -184,6 +184,18 @@ impl Lowering<'_> {
                 self.define(ext, if to == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
                 return;
             }
+            if ty == Type::I64 && at.disp == 0 && self.plan.info(dst).home != Some(Gpr::Rsp) {
+                if let Some(lea) = self.stack_move(at, 8) {
+                    let site = self.out.faults.len();
+                    self.fault_site();
+                    let before = self.asm.offset();
+                    let d = if self.plan.info(dst).uses == 0 { ZERO } else { self.dest(dst) };
+                    let base = self.dest(lea);
+                    self.move_site(site, before);
+                    self.asm.access(true, piece, d, Place::After { base, offset: 8 });
+                    return;
+                }
+            }
             let place = self.place(at, piece, false);
             let site = self.out.faults.len();
             self.fault_site();
@@ -204,6 +216,28 @@ impl Lowering<'_> {
         }
         let place = self.place(at, piece, ty == Type::V256);
         self.load_vector(dst, ty, place);
+    }
+
+    /// The `lea` right behind that moves the stack pointer by `by`, where `at` is relative to that and nobody reads its old value any more: the
+    /// access can do both. It is done then.
+    fn stack_move(&mut self, at: Addr, by: i64) -> Option<Value> {
+        let plain = at.width == Width::W64 && at.index.is_none() && at.seg.is_none() && self.mode == CpuMode::Long64;
+        let base = at.base.filter(|_| plain)?;
+        if self.plan.root(base) != base || self.values.loc(base) != Loc::Home(Gpr::Rsp) {
+            return None;
+        }
+        let n = self.at as usize + 1;
+        let next = self.block.insts.get(n)?;
+        let moves = matches!(next.op, Op::Lea { w: Width::W64, at: to }
+            if to.base == Some(base) && to.index.is_none() && to.disp == by && to.width == Width::W64);
+        let info = *self.plan.info(base);
+        let is_last = info.last as usize <= n && info.last_flags <= self.at;
+        if !moves || !is_last || self.plan.dead[n] || self.plan.info(next.value).home != Some(Gpr::Rsp) {
+            return None;
+        }
+        self.plan.values[base.0 as usize].last = self.at;
+        self.done[n] = true;
+        Some(next.value)
     }
 
     /// The fault site `n`, noted at offset `before`, is that of the next instruction: what has been written since only copies.
@@ -253,6 +287,16 @@ impl Lowering<'_> {
         let piece = piece(ty);
         if ty.width().is_some() {
             let r = self.reg(v);
+            if ty == Type::I64 && at.disp == -8 && r != home(Gpr::Rsp) {
+                if let Some(lea) = self.stack_move(at, -8) {
+                    let site = self.out.faults.len();
+                    self.fault_site();
+                    let before = self.asm.offset();
+                    let base = self.dest(lea);
+                    self.move_site(site, before);
+                    return self.asm.access(false, piece, r, Place::Before { base, offset: -8 });
+                }
+            }
             let place = self.place(at, piece, false);
             self.fault_site();
             return self.asm.access(false, piece, r, place);
