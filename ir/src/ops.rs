@@ -37,8 +37,8 @@ macro_rules! for_each_op { ($with:ident) => { $with! {
     set_segment_base = SetSegmentBase { seg: Seg, v: Value } -> Type::Void, [writes_state];
     /// Selector in `seg`, I16.
     get_selector = GetSelector { seg: Seg } -> Type::I16, [reads_state];
-    /// Loads selector `v` (I16) into `seg`. A null or known flat selector changes the selector alone and, for fs/gs, leaves the base as it is
-    /// unless the selector is null (base 0); any other is a #GP.
+    /// Loads selector `v` (I16) into `seg`: a null one, a flat one of the mode (base 0), or one that a segment holds (its base, in 32-bit code), with
+    /// any privilege. Into `ss` only one of data with privilege 3, into `cs` none; any other is a #GP.
     set_selector = SetSelector { seg: Seg, v: Value } -> Type::Void, [writes_state, may_fault];
     /// Vector register `reg` as `ty`: F32, F64 (low lane), V64 (low half), V128, V256.
     get_vec = GetVec { reg: Num, ty: Type } -> ty, [reads_state];

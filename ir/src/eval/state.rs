@@ -35,16 +35,23 @@ pub(super) fn set_system_flags(cpu: &mut CpuState, mask: u64, v: u64) {
     cpu.system_flags = cpu.system_flags & !mask | v as u32 & mask;
 }
 
-/// `set_selector`: null selectors, those of the mode's flat segments and those that some segment holds already can be loaded.
+/// `set_selector`: null selectors, those of the mode's flat segments and those that some segment holds already can be loaded, with any
+/// privilege; into the stack segment only one for data, with a program's.
 pub(super) fn set_selector(cpu: &mut CpuState, mode: CpuMode, seg: Seg, selector: u16) -> Result<(), EvalFault> {
     let null = selector & !3 == 0;
-    let known = cpu.selector.contains(&selector) || CpuState::new(mode).selector.contains(&selector);
-    if seg == Seg::Cs || !(known || null) || (null && seg == Seg::Ss) {
+    let is = |other: &u16| !null && other | 3 == selector | 3;
+    let fresh = CpuState::new(mode);
+    let known = cpu.selector.iter().chain(&fresh.selector).any(is);
+    let code = is(&cpu.selector[Seg::Cs.index()]);
+    let stack = selector & 3 == 3 && !code;
+    if seg == Seg::Cs || !(known || null) || (seg == Seg::Ss && (null || !stack)) {
         return Err(EvalFault::Protection);
     }
-    if null {
-        cpu.segment_base[seg.index()] = 0;
-    }
+    // Flat segments have no base, and 64-bit code has no others in its table; another has that of whichever register holds it.
+    let flat = mode == CpuMode::Long64 || fresh.selector.iter().any(is);
+    let holds = |seg: usize| is(&cpu.selector[seg]);
+    let holder = if holds(seg.index()) { Some(seg.index()) } else { (0..cpu.selector.len()).find(|n| holds(*n)) };
+    cpu.segment_base[seg.index()] = holder.filter(|_| !flat).map_or(0, |holder| cpu.segment_base[holder]);
     cpu.selector[seg.index()] = selector;
     Ok(())
 }
@@ -180,13 +187,18 @@ mod tests {
     #[test]
     fn selectors() {
         let mut cpu = CpuState::new(CpuMode::Protected32);
-        cpu.segment_base[Seg::Fs.index()] = 0x5000;
-        assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Fs, 0x23), Ok(()));
-        assert_eq!(cpu.segment_base[Seg::Fs.index()], 0x5000);
+        (cpu.selector[Seg::Fs.index()], cpu.segment_base[Seg::Fs.index()]) = (0x33, 0x5000);
+        assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Fs, 0x33), Ok(()));
+        assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Gs, 0x30), Ok(()));
+        assert_eq!(cpu.segment_base[4..], [0x5000, 0x5000]);
+        assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Gs, 0x23), Ok(()));
+        assert_eq!(cpu.segment_base[4..], [0x5000, 0]);
         assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Fs, 3), Ok(()));
         assert_eq!((cpu.selector[4], cpu.segment_base[4]), (3, 0));
         assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Es, 0x43), Err(EvalFault::Protection));
-        assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, Seg::Ss, 0), Err(EvalFault::Protection));
+        for (seg, selector) in [(Seg::Ss, 0), (Seg::Ss, 0x1b), (Seg::Ss, 0x22), (Seg::Cs, 0x1b)] {
+            assert_eq!(set_selector(&mut cpu, CpuMode::Protected32, seg, selector), Err(EvalFault::Protection));
+        }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use hokku_ir::{CpuMode, CpuState, Seg};
 use iced_x86::{
-    Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpAccess, OpCodeOperandKind as Kind, OpKind,
-    Register, UsedMemory,
+    Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpAccess, OpKind, Register, UsedMemory,
 };
 
 use super::system::XSAVE_BYTES;
@@ -74,17 +73,12 @@ const FEATURES: &[CpuidFeature] = {
 /// Why `code` cannot be compared with this processor; `None` where it can.
 pub fn excluded(code: Code) -> Option<&'static str> {
     use Mnemonic::*;
-    let info = code.op_code();
-    let segments = [Kind::seg_reg, Kind::es, Kind::cs, Kind::ss, Kind::ds, Kind::fs, Kind::gs];
-    let writes_segment = info.op_count() > 0 && segments.contains(&info.op0_kind()) && code.mnemonic() != Push;
     if !code.cpuid_features().iter().all(|f| FEATURES.contains(f)) {
         return Some("not on every processor, or of kernels alone");
     }
     match code.mnemonic() {
         Sgdt | Sidt | Sldt | Str | Smsw | Vmcall | Vmmcall => Some("depends on this machine's kernel"),
         Syscall | Sysenter | Sysexit | Sysret | Int => Some("enters this machine's kernel"),
-        Lds | Les | Lss | Lfs | Lgs => Some("selectors are of the guest's own descriptor table"),
-        _ if writes_segment => Some("selectors are of the guest's own descriptor table"),
         Xsetbv => Some("enters this machine's hypervisor"),
         Cpuid | Xgetbv | Rdpid | Rdtscp | Rdtsc | Rdpmc | Rdpru => {
             Some("tells the guest's processor model, not this one")

@@ -38,7 +38,11 @@ fn is_plain(code: Code) -> bool {
         return false;
     }
     let string = code.op_code().op_kinds().iter().any(|k| matches!(k, Kind::seg_rSI | Kind::es_rDI | Kind::seg_rDI));
+    let segments = [Kind::seg_reg, Kind::es, Kind::cs, Kind::ss, Kind::ds, Kind::fs, Kind::gs];
+    let info = code.op_code();
+    let loads_segment = info.op_count() > 0 && segments.contains(&info.op0_kind()) && code.mnemonic() != Push;
     !string
+        && !loads_segment
         && !matches!(
             code.mnemonic(),
             Popf | Popfd
@@ -69,6 +73,11 @@ fn is_plain(code: Code) -> bool {
                 | Xrstor64
                 | Lar
                 | Lsl
+                | Lds
+                | Les
+                | Lss
+                | Lfs
+                | Lgs
                 | Retf
                 | Iret
                 | Iretd

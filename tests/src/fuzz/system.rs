@@ -79,11 +79,12 @@ fn header(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Gives an instruction that asks about a segment a selector of one that both the guest and this machine have, or neither.
+/// Gives an instruction that loads a segment or asks about one a selector of one that both the guest and this machine have, or neither.
 pub fn set_selector(rng: &mut Rng, insn: &Instruction, cpu: &mut CpuState) {
     let operand = match insn.mnemonic() {
         Mnemonic::Lar | Mnemonic::Lsl => 1,
         Mnemonic::Verr | Mnemonic::Verw => 0,
+        Mnemonic::Mov if insn.op0_register().is_segment_register() => 1,
         _ => return,
     };
     if insn.op_kind(operand) == OpKind::Register {
@@ -94,11 +95,22 @@ pub fn set_selector(rng: &mut Rng, insn: &Instruction, cpu: &mut CpuState) {
 
 /// The same for selectors in memory.
 pub fn put_selector(rng: &mut Rng, insn: &Instruction, used: &[UsedMemory], mode: CpuMode, start: &mut Start) {
-    let asks = matches!(insn.mnemonic(), Mnemonic::Lar | Mnemonic::Lsl | Mnemonic::Verr | Mnemonic::Verw);
-    let Some(memory) = used.first().filter(|_| asks) else { return };
-    let at = address(memory, &start.cpu, mode);
+    let Some(at) = selector_in_memory(insn, used, mode, &start.cpu) else { return };
     let selector = selector(rng, &start.cpu) as u16;
     start.put(at, &selector.to_le_bytes());
+}
+
+/// Where in memory the selector is that `insn` loads or asks about.
+fn selector_in_memory(insn: &Instruction, used: &[UsedMemory], mode: CpuMode, cpu: &CpuState) -> Option<u64> {
+    use Mnemonic::*;
+    let behind = match insn.mnemonic() {
+        Lar | Lsl | Verr | Verw => 0,
+        Mov | Pop if insn.op0_register().is_segment_register() => 0,
+        // Behind the offset.
+        Lds | Les | Lss | Lfs | Lgs => insn.op0_register().size() as u64,
+        _ => return None,
+    };
+    used.first().map(|memory| address(memory, cpu, mode).wrapping_add(behind))
 }
 
 /// Whether an `xsave` or its kin is asked for components that this machine may have and the guest has not.
@@ -109,9 +121,7 @@ pub fn asks_for_other_components(insn: &Instruction, cpu: &CpuState) -> bool {
 
 /// Whether this machine may know a selector that the guest does not: one in memory that the case did not put there.
 pub fn asks_for_other_segment(insn: &Instruction, used: &[UsedMemory], mode: CpuMode, start: &Start) -> bool {
-    let asks = matches!(insn.mnemonic(), Mnemonic::Lar | Mnemonic::Lsl | Mnemonic::Verr | Mnemonic::Verw);
-    let Some(memory) = used.first().filter(|_| asks) else { return false };
-    let at = address(memory, &start.cpu, mode);
+    let Some(at) = selector_in_memory(insn, used, mode, &start.cpu) else { return false };
     let mapped = (SCRATCH - 2..SCRATCH_END).contains(&at);
     mapped && !start.memory.iter().any(|(place, bytes)| *place == at && bytes.len() == 2)
 }

@@ -151,7 +151,8 @@ impl Oracle {
 fn stub(mode: CpuMode, at: u64) -> Vec<u8> {
     let mut code = match mode {
         CpuMode::Long64 => vec![0xc7, 0x04, 0x25],
-        CpuMode::Protected32 => vec![0xc7, 0x05],
+        // Through the stack segment: the others may be null.
+        CpuMode::Protected32 => vec![0x36, 0xc7, 0x05],
     };
     code.extend((PORT as u32).to_le_bytes());
     code.extend((at as u32).to_le_bytes());
