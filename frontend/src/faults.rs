@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn jumps_to_no_address_are_undone() {
-        // jmp rax; call rax; ret; ret 16; ret with a 16-bit operand
+        // jmp rax; call rax; ret; ret 16; ret with a prefix of no effect
         let codes: [(&[u8], i64); 5] =
-            [(&[0xff, 0xe0], 0), (&[0xff, 0xd0], -8), (&[0xc3], 8), (&[0xc2, 16, 0], 24), (&[0x66, 0xc3], 2)];
+            [(&[0xff, 0xe0], 0), (&[0xff, 0xd0], -8), (&[0xc3], 8), (&[0xc2, 16, 0], 24), (&[0x66, 0xc3], 8)];
         for (code, moved) in codes {
             let mut cpu = CpuState::new(CpuMode::Long64);
             cpu.rip = 0x1000;
