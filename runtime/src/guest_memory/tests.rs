@@ -354,7 +354,7 @@ impl Drop for NamedFile {
 fn a_guest_has_half_of_the_host_s_addresses() {
     let memory = GuestMemory::new(CpuMode::Long64).unwrap();
     let end = highest(CpuMode::Long64).0;
-    assert!(end.is_power_of_two() && end >= 1 << 37 && end <= HIGHEST_64.0);
+    assert!(end.is_power_of_two() && (1 << 37..=HIGHEST_64.0).contains(&end));
     let place = Placement::Exactly(GuestAddr(end - PAGE_SIZE));
     assert_eq!(memory.map_anonymous(place, PAGE_SIZE, RW, false), Ok(GuestAddr(end - PAGE_SIZE)));
     assert_eq!(memory.map_anonymous(Placement::Exactly(GuestAddr(end)), PAGE_SIZE, RW, false), Err(MapError::BadRange));
