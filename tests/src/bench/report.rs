@@ -63,7 +63,7 @@ impl ExecutedRow {
 
     /// The ratios of all hosts.
     pub fn text(&self) -> String {
-        let cell = |ratio: Option<f64>| ratio.map_or(format!("{:>7}", "-"), |r| format!("{r:>7.2}"));
+        let cell = |ratio: Option<f64>| ratio.map_or(format!(" {:>8}", "-"), |r| format!(" {r:>8.2}"));
         let both = |n| {
             let (guest, native) = self.ratios(n);
             format!("  {}{}", cell(guest), cell(native))
@@ -79,7 +79,7 @@ impl Executed {
             self.flavour, ""
         );
         for machine in &self.machines {
-            let _ = write!(out, "  {machine:>14}");
+            let _ = write!(out, "  {machine:>18}");
         }
         out.push('\n');
         for row in &self.rows {
@@ -90,7 +90,7 @@ impl Executed {
             let mean = |values: Vec<f64>| geometric_mean(&values);
             let guest = mean(self.rows.iter().filter_map(|r| r.ratios(n).0).collect());
             let native = mean(self.rows.iter().filter_map(|r| r.ratios(n).1).collect());
-            let _ = write!(out, "  {guest:>7.2}{native:>7.2}");
+            let _ = write!(out, "   {guest:>8.2} {native:>8.2}");
         }
         out.push('\n');
         for row in self.rows.iter().filter(|r| !r.errors.is_empty()) {
@@ -146,11 +146,11 @@ impl Report {
     /// The tables as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(
-            out,
-            "{}, commit {}, medians of {} runs; processor time / native",
-            self.machine, self.commit, self.rounds
-        );
+        let _ = write!(out, "{}, commit {}", self.machine, self.commit);
+        if !self.tables.is_empty() {
+            let _ = write!(out, ", medians of {} runs; processor time / native", self.rounds);
+        }
+        out.push('\n');
         for table in &self.tables {
             let _ = write!(out, "\n{:<18} {:>9}", table.flavour, "native s");
             for runner in &table.runners {
