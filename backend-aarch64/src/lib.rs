@@ -5,7 +5,14 @@
 //! | `features` | what the host processor has |
 //! | `assign` | which guest state lives where |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
-//! | `asm`, `immediate`, `integer`, `access` | instructions to words |
+//! | `lower` | a region, block by block; code out of line |
+//! | `flag_uses`, `flags` | who reads status flags; comparisons into NZCV, and tests |
+//! | `vector_values` | where vectors and floats are while code is written |
+//! | `table` | the table from ops to the methods that lower them |
+//! | `arith` `memory` `state` `float` `vector` `control` `callout` | lowering, by kind of op |
+//! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
+//!
+//! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).
 
 mod access;
 mod arith;

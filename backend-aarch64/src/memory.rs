@@ -315,9 +315,25 @@ impl Lowering<'_> {
             return self.store_256(r, v, natural);
         }
         let q = self.vec_reg(v);
-        let place = self.place(at, piece, false);
+        let place = self.place(at, piece, ty == Type::V128);
+        let (Type::V128, Place::Offset { base, .. }) = (ty, place) else {
+            self.fault_site();
+            return self.asm.access(false, piece, q, place);
+        };
+        // A store that faults must not have written, and this may be two to the processor: one that lies on two pages is the runtime's.
+        let last = bitmask(Size::X, 0xff0).unwrap_or(0);
+        self.asm.logic_bits(Logic::And, Size::X, SCRATCH, base, last);
+        self.asm.logic_bits(Logic::Eor, Size::X, SCRATCH, SCRATCH, last);
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.asm.cbz(Size::X, SCRATCH, slow);
         self.fault_site();
-        self.asm.access(false, piece, q, place);
+        self.asm.store(Piece::Q, q, base, 0);
+        self.outline(slow, |l| {
+            l.call_out_of_line();
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
+        self.compared = None;
     }
 
     /// Stores the V256 `v` at the address in `r`. A store that faults must not have written: one that may lie on two pages is the runtime's.
