@@ -70,6 +70,8 @@ offsets! {
     CALLOUT_FN = host.callout_fn;
     CALLOUT_CONTEXT = host.callout_context;
     CALLOUT_RESULT = host.callout_result;
+    /// Not zero where `mxcsr` asks for more than a rounding mode: kept by the stubs.
+    FLOAT_IS_ODD = host.float_is_odd;
     FLAG_SITE = host.flag_site;
     REGISTERS = host.registers;
 }

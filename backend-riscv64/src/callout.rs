@@ -19,11 +19,15 @@ pub(crate) struct OutOfLine {
     pub(crate) back: Label,
     /// Integer operands: registers and widths.
     args: Vec<(Reg, Width)>,
+    /// Other operands: their number, offset in the state and type.
+    wide: Vec<(usize, i32, Type)>,
     op: Op,
     pc: GuestAddr,
     lazy: LazyState,
     /// Where the result goes, and the width with whose sign it is extended.
     result: Option<(Reg, Option<Width>)>,
+    /// Where a result goes that is no integer, and how many double words it has.
+    wide_result: Option<(i32, u8)>,
 }
 
 /// `op` with its operands numbered.
@@ -145,7 +149,41 @@ impl Lowering<'_> {
     /// The same with operands in the registers `args`.
     pub(crate) fn out_of_line_in(&mut self, op: Op, args: Vec<(Reg, Width)>, lazy: LazyState) -> OutOfLine {
         let (label, back) = (self.asm.label(), self.asm.label());
-        OutOfLine { label, back, args, op: numbered(op), pc: self.pc, lazy, result: None }
+        OutOfLine {
+            label,
+            back,
+            args,
+            wide: Vec::new(),
+            op: numbered(op),
+            pc: self.pc,
+            lazy,
+            result: None,
+            wide_result: None,
+        }
+    }
+
+    /// `op`, whose operands may be anything, to be evaluated out of line.
+    pub(crate) fn out_of_line_wide(&mut self, op: Op) -> OutOfLine {
+        let lazy = self.lazy();
+        let mut operands = Vec::new();
+        op.values(&mut |v| operands.push(v));
+        let (mut args, mut wide) = (Vec::new(), Vec::new());
+        for (n, v) in operands.into_iter().enumerate() {
+            if self.op_of(v).result_type().width().is_some() {
+                args.push((self.reg(v), self.width(v)));
+            } else {
+                args.push((ZERO, Width::W64));
+                wide.push((n, self.offset_of(v), self.op_of(v).result_type()));
+            }
+        }
+        OutOfLine { wide, ..self.out_of_line_in(op, args, lazy) }
+    }
+
+    /// The code that may have branched to `slow` ends here, with a result of `words` double words at `offset` in the state.
+    pub(crate) fn out_of_line_ends_wide(&mut self, mut slow: OutOfLine, offset: i32, words: u8) {
+        self.asm.bind(slow.back);
+        slow.wide_result = Some((offset, words));
+        self.cold.push(Cold::OutOfLine(Box::new(slow)));
     }
 
     /// The code that may have branched to `slow` ends here, with `result`.
@@ -166,6 +204,12 @@ impl Lowering<'_> {
             }
             self.asm.s(SD, from, STATE, callout_arg_offset(n));
         }
+        for (n, from, ty) in &slow.wide {
+            for word in 0..ty.bytes().div_ceil(8) as i32 {
+                self.asm.i(if *ty == Type::F32 { LWU } else { LD }, SCRATCH, STATE, from + 8 * word);
+                self.asm.s(SD, SCRATCH, STATE, callout_arg_offset(*n) + 8 * word);
+            }
+        }
         self.jump_to_stub(RA, StubId::Callout);
         let offset = self.asm.here();
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
@@ -173,6 +217,12 @@ impl Lowering<'_> {
             self.asm.i(LD, d, STATE, CALLOUT_RESULT);
             if let Some(w) = form {
                 self.extend_sign_to(d, d, w);
+            }
+        }
+        if let Some((to, words)) = slow.wide_result {
+            for word in 0..i32::from(words) {
+                self.asm.i(LD, SCRATCH, STATE, CALLOUT_RESULT + 8 * word);
+                self.asm.s(SD, SCRATCH, STATE, to + 8 * word);
             }
         }
         let back = slow.back;

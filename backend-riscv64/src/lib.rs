@@ -8,7 +8,7 @@
 //! | `assign` | which guest state lives where |
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
-//! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `vector_moves` | lowering, by kind of op |
+//! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `exits` | how blocks end |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
@@ -25,6 +25,7 @@ mod encode;
 mod exits;
 mod features;
 mod flags;
+mod float;
 mod lower;
 mod memory;
 mod mul_div;

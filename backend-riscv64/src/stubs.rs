@@ -92,6 +92,12 @@ impl Builder {
     fn load_float_control(&mut self) {
         // Nearest, down, up, zero are 0 to 3 there and 0, 2, 3, 1 here: three bits each of 0o1320.
         self.asm.i(LWU, 5, STATE, MXCSR);
+        // Flush to zero, denormals are zero, or an exception that is not masked.
+        self.asm.li(6, 0x9fc0);
+        self.asm.r(AND, 6, 6, 5);
+        self.asm.li(7, 0x1f80);
+        self.asm.r(XOR, 6, 6, 7);
+        self.asm.s(SW, 6, STATE, FLOAT_IS_ODD);
         self.asm.i(SRLI, 5, 5, 13);
         self.asm.i(ANDI, 5, 5, 3);
         self.asm.i(SLLI, 6, 5, 1);

@@ -1,7 +1,7 @@
 //! From ops to the methods that lower them.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{FlagSet, Inst, Num, Op, Width};
+use hokku_ir::{FlagSet, Inst, Num, Op, VecBin, Width};
 
 use crate::assign::*;
 use crate::encode::*;
@@ -72,6 +72,21 @@ impl Lowering<'_> {
                 self.truth_value(dst, test);
             }
             Op::FlagsToInt { f } => self.flags_to_int(dst, f),
+            Op::FpArith { op: kind, ty, a, b } => self.fp_arith(dst, op, kind, ty, a, b),
+            Op::FpSqrt { ty, a } => self.fp_sqrt(dst, op, ty, a),
+            Op::FpConvert { from, to, v } => self.fp_convert(dst, op, from, to, v),
+            Op::IntToFp { w, ty, v } => self.int_to_fp(dst, op, w, ty, v),
+            Op::FpToInt { ty, w, round, v } => self.fp_to_int(dst, op, ty, w, round, v),
+            Op::FpCompareFlags { ty, a, b, .. } => self.fp_compare_flags(dst, op, ty, a, b),
+            Op::VecBinary { op: VecBin::Pand, ty, a, b } => self.vec_bitwise(dst, ty, AND, false, a, b),
+            Op::VecBinary { op: VecBin::Pandn, ty, a, b } => self.vec_bitwise(dst, ty, AND, true, a, b),
+            Op::VecBinary { op: VecBin::Por, ty, a, b } => self.vec_bitwise(dst, ty, OR, false, a, b),
+            Op::VecBinary { op: VecBin::Pxor, ty, a, b } => self.vec_bitwise(dst, ty, XOR, false, a, b),
+            Op::VecConst { ty, bit } => self.vec_const(dst, ty, bit.0),
+            Op::VecZeroExtend { from, ty, v } => self.vec_zero_extend(dst, from, ty, v),
+            Op::VecMergeLow { ty, a, low } => self.vec_merge_low(dst, ty, a, low),
+            Op::VecHalf { ty, high, a } => self.vec_half(dst, ty, high.0, a),
+            Op::VecJoin { ty, low, high } => self.vec_join(dst, ty, low, high),
             Op::Bitcast { from, to, v } => self.bitcast(dst, op, from, to, v),
 
             Op::Lea { w, at } => self.lea(dst, w, at),

@@ -5,6 +5,7 @@ use hokku_ir::lowering::SLOTS;
 use hokku_ir::{Addr, Align, Op, Type, Upper, Value};
 
 use crate::assign::*;
+use crate::callout::OutOfLine;
 use crate::encode::*;
 use crate::lower::Lowering;
 
@@ -25,6 +26,12 @@ pub(crate) enum Place {
 /// Double words of a value of type `ty`.
 fn words(ty: Type) -> u8 {
     (ty.bytes().div_ceil(8)).max(1) as u8
+}
+
+/// Whether the load or store `op` of a `ty` is one that must be aligned.
+fn is_aligned(op: &Op, ty: Type) -> bool {
+    let natural = matches!(op, Op::Load { align: Align::Natural, .. } | Op::Store { align: Align::Natural, .. });
+    natural && matches!(ty, Type::V128 | Type::V256)
 }
 
 impl Lowering<'_> {
@@ -62,7 +69,7 @@ impl Lowering<'_> {
     }
 
     /// Offset in the state where the words of `v` are.
-    fn offset_of(&self, v: Value) -> i32 {
+    pub(crate) fn offset_of(&self, v: Value) -> i32 {
         match self.place(v) {
             Place::State(n) => vector_offset(n, 0),
             Place::Slots(slot) => slot_offset(slot),
@@ -94,6 +101,13 @@ impl Lowering<'_> {
             return self.values.unlock(t);
         }
         self.copy_words(to, from, words(ty));
+    }
+
+    /// Offset in the state of slots for the result `dst` of type `ty`.
+    pub(crate) fn wide_result(&mut self, dst: Value, ty: Type) -> i32 {
+        let slot = self.wide_slots(ty);
+        self.places[dst.0 as usize] = Place::Slots(slot);
+        slot_offset(slot)
     }
 
     pub(crate) fn take_wide_result(&mut self, dst: Value, ty: Type) {
@@ -160,22 +174,38 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn load_wide(&mut self, dst: Value, op: Op, ty: Type, at: &Addr) {
-        if matches!(op, Op::Load { align: Align::Natural, .. }) && matches!(ty, Type::V128 | Type::V256)
-            || ty == Type::F80
-        {
+        if ty == Type::F80 {
             return self.callout(dst, op);
         }
         let lazy = self.lazy();
+        let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
-        let slot = self.wide_slots(ty);
+        let to = self.wide_result(dst, ty);
         let t = self.temp();
+        if let Some(slow) = &slow {
+            self.unless_aligned(slow, base, offset, ty);
+        }
         for n in 0..i32::from(words(ty)) {
             self.may_fault(lazy);
             self.asm.i(if ty == Type::F32 { LWU } else { LD }, t, base, offset + 8 * n);
-            self.asm.s(SD, t, STATE, slot_offset(slot) + 8 * n);
+            self.asm.s(SD, t, STATE, to + 8 * n);
         }
-        self.places[dst.0 as usize] = Place::Slots(slot);
+        if let Some(slow) = slow {
+            self.out_of_line_ends(slow, None);
+        }
+    }
+
+    /// Goes out of line, where that faults, unless the address is a multiple of the size of a `ty`.
+    fn unless_aligned(&mut self, slow: &OutOfLine, base: Reg, offset: i32, ty: Type) {
+        let mask = ty.bytes() as i32 - 1;
+        let mut from = base;
+        if offset & mask != 0 {
+            self.asm.i(ADDI, SCRATCH, base, offset);
+            from = SCRATCH;
+        }
+        self.asm.i(ANDI, SCRATCH, from, mask);
+        self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
     }
 
     /// The same address with an offset to which the bytes of a `ty` can be added.
@@ -189,21 +219,26 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn store_wide(&mut self, op: Op, ty: Type, at: &Addr, v: Value) {
-        if matches!(op, Op::Store { align: Align::Natural, .. }) && matches!(ty, Type::V128 | Type::V256)
-            || ty == Type::F80
-        {
+        if ty == Type::F80 {
             return self.callout(v, op);
         }
         let lazy = self.lazy();
+        let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
         let from = self.offset_of(v);
         let t = self.temp();
+        if let Some(slow) = &slow {
+            self.unless_aligned(slow, base, offset, ty);
+        }
         // The last word first: where it cannot be stored, nothing has been.
         for n in (0..i32::from(words(ty))).rev() {
             self.asm.i(LD, t, STATE, from + 8 * n);
             self.may_fault(LazyState { behind: 8 * n as u8, ..lazy });
             self.asm.s(if ty == Type::F32 { SW } else { SD }, t, base, offset + 8 * n);
+        }
+        if let Some(slow) = slow {
+            self.out_of_line_ends(slow, None);
         }
     }
 
@@ -226,5 +261,69 @@ impl Lowering<'_> {
             }
             _ => self.callout(dst, op),
         }
+    }
+
+    /// `a op b` bit by bit; `not_a` complements `a` first.
+    pub(crate) fn vec_bitwise(&mut self, dst: Value, ty: Type, op: R, not_a: bool, a: Value, b: Value) {
+        let (from_a, from_b) = (self.offset_of(a), self.offset_of(b));
+        let to = self.wide_result(dst, ty);
+        let t = self.temp();
+        for n in 0..i32::from(words(ty)) {
+            self.asm.i(LD, t, STATE, from_a + 8 * n);
+            if not_a {
+                self.asm.i(XORI, t, t, -1);
+            }
+            self.asm.i(LD, SCRATCH, STATE, from_b + 8 * n);
+            self.asm.r(op, t, t, SCRATCH);
+            self.asm.s(SD, t, STATE, to + 8 * n);
+        }
+    }
+
+    pub(crate) fn vec_const(&mut self, dst: Value, ty: Type, bit: bool) {
+        let to = self.wide_result(dst, ty);
+        let r = if bit { self.constant(-1) } else { ZERO };
+        for n in 0..i32::from(words(ty)) {
+            self.asm.s(SD, r, STATE, to + 8 * n);
+        }
+    }
+
+    /// `v` of type `from` in the low part of a `ty`, zeros above.
+    pub(crate) fn vec_zero_extend(&mut self, dst: Value, from: Type, ty: Type, v: Value) {
+        let source = self.offset_of(v);
+        let to = self.wide_result(dst, ty);
+        if from == Type::F32 {
+            let t = self.temp();
+            self.asm.i(LWU, t, STATE, source);
+            self.asm.s(SD, t, STATE, to);
+        } else {
+            self.copy_words(to, source, words(from));
+        }
+        self.zero_words(to, words(from)..words(ty));
+    }
+
+    /// `a` with its low lane replaced.
+    pub(crate) fn vec_merge_low(&mut self, dst: Value, ty: Type, a: Value, low: Value) {
+        let (from, lane) = (self.offset_of(a), self.offset_of(low));
+        let to = self.wide_result(dst, Type::V128);
+        self.copy_words(to, from, 2);
+        let t = self.temp();
+        let (load, store) = if ty == Type::F32 { (LWU, SW) } else { (LD, SD) };
+        self.asm.i(load, t, STATE, lane);
+        self.asm.s(store, t, STATE, to);
+    }
+
+    pub(crate) fn vec_half(&mut self, dst: Value, ty: Type, high: bool, a: Value) {
+        let half = words(ty) / 2;
+        let from = self.offset_of(a) + if high { 8 * i32::from(half) } else { 0 };
+        let to = self.wide_result(dst, if ty == Type::V256 { Type::V128 } else { Type::V64 });
+        self.copy_words(to, from, half);
+    }
+
+    pub(crate) fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
+        let (low, high) = (self.offset_of(low), self.offset_of(high));
+        let to = self.wide_result(dst, ty);
+        let half = words(ty) / 2;
+        self.copy_words(to, low, half);
+        self.copy_words(to + 8 * i32::from(half), high, half);
     }
 }

@@ -218,8 +218,8 @@ pub struct HostArea {
     pub host_float_control: u32,
     /// Host address that tells which exit, or which callout, it was.
     pub exit_site: u64,
-    /// Not zero: callouts return to the dispatcher instead of the code (an interrupt is pending).
-    pub interrupt: u32,
+    /// Not zero while [`CpuState::mxcsr`] asks for more than a rounding mode (of back ends whose hosts have no such modes).
+    pub float_is_odd: u32,
     /// One while the x87 state of record is in the host's own x87 unit instead of [`CpuState::x87`] (x86-64 hosts).
     pub x87_in_host: u32,
     /// Address of the function that evaluates a callout, with this thread's context: the runtime's.
@@ -303,7 +303,7 @@ impl CpuState {
                 exit_reason: 0,
                 host_float_control: MXCSR_START,
                 exit_site: 0,
-                interrupt: 0,
+                float_is_odd: 0,
                 x87_in_host: 0,
                 callout_fn: 0,
                 callout_context: 0,
