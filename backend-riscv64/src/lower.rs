@@ -34,6 +34,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) tier: Tier,
     /// Flags as bits are evaluated: that takes few registers.
     pub(crate) frugal: bool,
+    /// The op whose code needs more registers than there are.
+    short_of_registers: Option<Value>,
+    /// Values whose ops are evaluated.
+    evaluated: &'a [Value],
     pub(crate) region: &'a Region,
     pub(crate) block: &'a Block,
     pub(crate) plan: Plan,
@@ -66,13 +70,25 @@ pub(crate) struct Lowering<'a> {
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
     hokku_ir::lowering::name_carries(&mut region);
-    let code = compile_once(&region, features, tier, false);
-    let code = code.or_else(|| compile_once(&region, features, tier, true));
-    code.unwrap_or_else(|| panic!("code of a region needs more registers than there are"))
+    let mut evaluated = Vec::new();
+    // Each round that finds too few registers adds an op that is evaluated, which takes almost none.
+    loop {
+        match compile_once(&region, features, tier, &evaluated) {
+            Ok(compiled) => return compiled,
+            Err(op) if evaluated.contains(&op) => panic!("the code of {op} needs more registers than there are"),
+            Err(op) => evaluated.push(op),
+        }
+    }
 }
 
-/// The same, `frugal` with registers or not; `None` where there are too few.
-fn compile_once(region: &Region, features: Features, tier: Tier, frugal: bool) -> Option<Compiled> {
+/// The same, with the ops of the values `evaluated` by callouts and, if there are any, flags as bits too. `Err`: the code of that op needs more
+/// registers than there are.
+fn compile_once<'a>(
+    region: &'a Region,
+    features: Features,
+    tier: Tier,
+    evaluated: &'a [Value],
+) -> Result<Compiled, Value> {
     let mut asm = Asm::new();
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
@@ -81,7 +97,9 @@ fn compile_once(region: &Region, features: Features, tier: Tier, frugal: bool) -
         mode,
         features,
         tier,
-        frugal,
+        frugal: !evaluated.is_empty(),
+        evaluated,
+        short_of_registers: None,
         region,
         block: &region.blocks[0],
         plan: Plan::new(region),
@@ -103,10 +121,13 @@ fn compile_once(region: &Region, features: Features, tier: Tier, frugal: bool) -
     let order = order(region);
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
+        if let Some(op) = l.short_of_registers {
+            return Err(op);
+        }
     }
     l.out.host_instructions = l.asm.count;
     l.write_cold();
-    (!l.values.is_exhausted).then(|| l.finish())
+    Ok(l.finish())
 }
 
 /// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
@@ -162,12 +183,24 @@ impl<'a> Lowering<'a> {
             }
             self.at = n as u32;
             self.values.start(self.at);
-            self.inst(inst);
+            if self.evaluated.contains(&inst.value) {
+                self.callout(inst.value, inst.op);
+            } else {
+                self.inst(inst);
+            }
             self.finish_op();
+            if self.values.is_exhausted {
+                self.short_of_registers = Some(inst.value);
+                return;
+            }
         }
         self.at = block.insts.len() as u32;
         self.values.start(self.at);
         self.exit(&block.exit, next);
+        if self.values.is_exhausted {
+            // That makes all of the block's flags frugal.
+            self.short_of_registers = Some(Value(u32::MAX));
+        }
     }
 
     /// The code of the op at hand is written.
