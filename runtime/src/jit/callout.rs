@@ -31,8 +31,12 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
     jit.count_callout(op.name());
     let fx = op.effects();
     let sees_state = fx.contains(Effects::reads_state) || fx.contains(Effects::writes_state);
-    if sees_state {
+    // Code goes on with its own notion of the flags after an op that has nothing to do with them.
+    let sees_flags = hokku_ir::lowering::sees_flags(&op) || matches!(op, Op::GetFlags {});
+    if sees_flags {
         jit.settle(cpu, lazy, site - 1);
+    } else if sees_state {
+        jit.settle_registers(cpu, lazy);
     }
     let uses_x87 = fx.contains(Effects::x87);
     if uses_x87 {
@@ -56,7 +60,7 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
             true
         }
         Err(fault) => {
-            if !sees_state {
+            if !sees_flags {
                 jit.settle(cpu, lazy, site - 1);
             }
             cpu.rip = pc.0;

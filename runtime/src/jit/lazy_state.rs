@@ -8,11 +8,16 @@ use hokku_ir::{CpuState, FlagSet, Gpr, GuestAddr};
 use super::JitThread;
 
 impl JitThread {
-    /// Puts the guest state of a thread in order that left its code, or called out, at host address `site` with `lazy`.
-    pub(super) fn settle(&self, cpu: &mut CpuState, lazy: LazyState, site: u64) {
+    /// Clears the upper halves that `lazy` names.
+    pub(super) fn settle_registers(&self, cpu: &mut CpuState, lazy: LazyState) {
         for g in Gpr::ALL.iter().filter(|g| lazy.narrow & 1 << g.index() != 0) {
             cpu.gpr[g.index()] &= 0xffff_ffff;
         }
+    }
+
+    /// Puts the guest state of a thread in order that left its code, or called out, at host address `site` with `lazy`.
+    pub(super) fn settle(&self, cpu: &mut CpuState, lazy: LazyState, site: u64) {
+        self.settle_registers(cpu, lazy);
         // Bit 0 tells the code something, not us.
         let before = cpu.host.flag_site & !1;
         if before == 0 && lazy.flags.is_none() {

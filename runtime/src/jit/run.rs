@@ -280,7 +280,7 @@ impl Thread {
         let page = |a: u64| a / PAGE_SIZE;
         let protection = self.team.memory.protection(GuestAddr(start));
         let is_writable = protection.is_some_and(|p| p.contains(Prot::WRITE));
-        if page(address) == page(start) || !is_writable { start } else { address }
+        if page(address) == page(start) || !is_writable { start } else { page(address) * PAGE_SIZE }
     }
 
     /// What the fault handler found, in the evaluator's words. `rip` is the instruction.
