@@ -84,6 +84,7 @@ pub fn excluded(code: Code) -> Option<&'static str> {
             Some("tells the guest's processor model, not this one")
         }
         Arpl => Some("hokku writes its operand even where it does not change"),
+        Pop if code == Code::Popw_CS => Some("the 8086's alone"),
         Fstpnce => Some("not in the manual"),
         Rdrand | Rdseed => Some("gives another result each time"),
         Wrpkru | Rdpkru => Some("protects this machine's pages"),
