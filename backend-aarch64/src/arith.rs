@@ -5,7 +5,7 @@ use hokku_ir::{Op, Value, Width};
 
 use crate::asm::Size;
 use crate::assign::{SCRATCH, TARGET, ZERO};
-use crate::flags::{ALL_BUT_PARITY, Sense, Test};
+use crate::conditions::{ALL_BUT_PARITY, Sense, Test};
 use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
 use crate::lower::Lowering;
@@ -284,7 +284,7 @@ impl Lowering<'_> {
             self.asm.mov(size, d, if yes { ra } else { rb });
             return self.define_as(dst, w);
         }
-        let cc = self.to_host(test);
+        let cc = self.host_test(test);
         let d = self.dest(dst);
         self.asm.csel(size, d, ra, rb, cc);
         self.define_as(dst, w);

@@ -68,55 +68,55 @@ impl Asm {
         label
     }
 
-    fn to_label(&mut self, word: u32, label: Label, field: Field) {
+    fn branch_to_label(&mut self, word: u32, label: Label, field: Field) {
         self.fixups.push(Fixup { at: self.words.len() as u32, label, field });
         self.words.push(word);
     }
 
     /// `b label`.
     pub(crate) fn b(&mut self, label: Label) {
-        self.to_label(0x1400_0000, label, Field::Imm26);
+        self.branch_to_label(0x1400_0000, label, Field::Imm26);
     }
 
     /// `bl label`.
     pub(crate) fn bl(&mut self, label: Label) {
-        self.to_label(0x9400_0000, label, Field::Imm26);
+        self.branch_to_label(0x9400_0000, label, Field::Imm26);
     }
 
     /// `b.cc label`.
     pub(crate) fn b_cond(&mut self, cc: Cc, label: Label) {
-        self.to_label(0x5400_0000 | cc as u32, label, Field::Imm19);
+        self.branch_to_label(0x5400_0000 | cc as u32, label, Field::Imm19);
     }
 
     /// `cbz reg, label`.
     pub(crate) fn cbz(&mut self, size: Size, reg: u8, label: Label) {
-        self.to_label(0x3400_0000 | size.bit31() | u32::from(reg), label, Field::Imm19);
+        self.branch_to_label(0x3400_0000 | size.bit31() | u32::from(reg), label, Field::Imm19);
     }
 
     /// `cbnz reg, label`.
     pub(crate) fn cbnz(&mut self, size: Size, reg: u8, label: Label) {
-        self.to_label(0x3500_0000 | size.bit31() | u32::from(reg), label, Field::Imm19);
+        self.branch_to_label(0x3500_0000 | size.bit31() | u32::from(reg), label, Field::Imm19);
     }
 
     /// `tbz reg, #bit, label`; the label must be within 32 KiB.
     pub(crate) fn tbz(&mut self, reg: u8, bit: u8, label: Label) {
-        self.to_label(0x3600_0000 | test_bit(reg, bit), label, Field::Imm14);
+        self.branch_to_label(0x3600_0000 | test_bit(reg, bit), label, Field::Imm14);
     }
 
     /// `tbnz reg, #bit, label`; the label must be within 32 KiB.
     pub(crate) fn tbnz(&mut self, reg: u8, bit: u8, label: Label) {
-        self.to_label(0x3700_0000 | test_bit(reg, bit), label, Field::Imm14);
+        self.branch_to_label(0x3700_0000 | test_bit(reg, bit), label, Field::Imm14);
     }
 
     /// `adr reg, label`.
     pub(crate) fn adr(&mut self, reg: u8, label: Label) {
-        self.to_label(0x1000_0000 | u32::from(reg), label, Field::Adr);
+        self.branch_to_label(0x1000_0000 | u32::from(reg), label, Field::Adr);
     }
 
     /// `ldr wreg, label`, or `ldrsw xreg, label` where `signed`.
     pub(crate) fn load_literal(&mut self, signed: bool, reg: u8, label: Label) {
         let op = if signed { 0x9800_0000 } else { 0x1800_0000 };
-        self.to_label(op | u32::from(reg), label, Field::Imm19);
+        self.branch_to_label(op | u32::from(reg), label, Field::Imm19);
     }
 
     /// The code, with all distances filled in.
@@ -219,8 +219,8 @@ impl Size {
 pub(crate) enum Cc {
     Eq,
     Ne,
-    Cs,
-    Cc,
+    Hs,
+    Lo,
     Mi,
     Pl,
     Vs,
@@ -237,8 +237,8 @@ impl Cc {
     const ALL: [Cc; 14] = [
         Cc::Eq,
         Cc::Ne,
-        Cc::Cs,
-        Cc::Cc,
+        Cc::Hs,
+        Cc::Lo,
         Cc::Mi,
         Cc::Pl,
         Cc::Vs,

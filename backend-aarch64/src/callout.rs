@@ -98,7 +98,7 @@ impl Lowering<'_> {
         // Where the flags at hand cannot be seen, the runtime deals with those of the block's start alone.
         let sees_flags = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
         let lazy = if sees_flags || fx.contains(Effects::may_fault) { self.lazy() } else { LazyState::default() };
-        self.to_stub(StubId::Callout, true);
+        self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc, lazy });
     }
 
@@ -128,7 +128,7 @@ impl Lowering<'_> {
             }
         }
         let lazy = self.lazy();
-        self.to_stub(StubId::Callout, true);
+        self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
         for r in &kept {
             self.asm.load(Piece::Q, *r, STATE, crate::assign::vector_slot_offset(*r));

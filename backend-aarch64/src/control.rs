@@ -7,7 +7,7 @@ use hokku_ir::{BlockId, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 use crate::access::{Piece, Place};
 use crate::asm::{Label, Size};
 use crate::assign::*;
-use crate::flags::Test;
+use crate::conditions::Test;
 use crate::integer::{Extend, Logic, Sum};
 use crate::lower::{KnownSite, Lowering};
 
@@ -73,7 +73,7 @@ impl Lowering<'_> {
             }
             Exit::Dispatch { target } => {
                 self.target(target);
-                self.to_stub(StubId::JumpMiss, false);
+                self.branch_to_stub(StubId::JumpMiss, false);
             }
             Exit::Call { to, ret, ret_block } => {
                 let pad = self.push_return(ret);
@@ -366,7 +366,7 @@ impl Lowering<'_> {
         let here = self.asm.here();
         self.asm.adr(SCRATCH, here);
         self.asm.store(Piece::X, SCRATCH, STATE, EXIT_SITE);
-        self.to_stub(stub, false);
+        self.branch_to_stub(stub, false);
     }
 
     /// Writes what the blocks left for later.
@@ -394,12 +394,12 @@ impl Lowering<'_> {
                 }
                 Cold::Stub { label, stub } => {
                     self.asm.bind(label);
-                    self.to_stub(stub, false);
+                    self.branch_to_stub(stub, false);
                 }
                 Cold::ReturnMiss { label, target } => {
                     self.asm.bind(label);
                     self.asm.mov(Size::X, TARGET, target);
-                    self.to_stub(StubId::ReturnMiss, false);
+                    self.branch_to_stub(StubId::ReturnMiss, false);
                 }
                 Cold::Stale { label, at } => {
                     self.asm.bind(label);

@@ -77,7 +77,7 @@ fn integer_instructions() {
         cset(1, Cc::Hi) => { cset w1, hi }
         csetm(X, 1, Cc::Lt) => { csetm x1, lt }
         ccmp_imm(X, 1, 3, 4, Cc::Ne) => { ccmp x1, 3, 4, ne }
-        ccmp(W, 1, 2, 15, Cc::Cc) => { ccmp w1, w2, 15, lo }
+        ccmp(W, 1, 2, 15, Cc::Lo) => { ccmp w1, w2, 15, lo }
         adc(Sum::Adds, X, 1, 2, 3) => { adcs x1, x2, x3 }
         adc(Sum::Sub, W, 1, 2, 3) => { sbc w1, w2, w3 }
         br(3) => { br x3 }

@@ -11,7 +11,7 @@ use hokku_ir::{FpOp, FpRound, Type, Value, Width};
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
 use crate::assign::*;
-use crate::flags::{ALL, Sense};
+use crate::conditions::{ALL, Sense};
 use crate::immediate::bitmask;
 use crate::integer::{Logic, Shift};
 use crate::lower::Lowering;

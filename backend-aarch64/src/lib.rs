@@ -6,7 +6,7 @@
 //! | `assign` | which guest state lives where |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 //! | `lower` | a region, block by block; code out of line |
-//! | `flag_uses`, `flags` | who reads status flags; comparisons into NZCV, and tests |
+//! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `memory` `state` `float` `vector` `control` `callout` | lowering, by kind of op |
@@ -19,6 +19,7 @@ mod arith;
 mod asm;
 mod assign;
 mod callout;
+mod conditions;
 mod control;
 #[cfg(test)]
 mod encoding_tests;
@@ -88,7 +89,7 @@ impl Backend for Aarch64 {
     fn branch_word(&self, site: u64, target: u64, is_call: bool) -> Option<u32> {
         let distance = target.wrapping_sub(site) as i64;
         let op = if is_call { 0x9400_0000 } else { 0x1400_0000 };
-        (-(1 << 27)..1 << 27).contains(&distance).then(|| op | (distance >> 2) as u32 & 0x3ff_ffff)
+        (-(1 << 27)..1 << 27).contains(&distance).then_some(op | (distance >> 2) as u32 & 0x3ff_ffff)
     }
 
     /// The place is a `b` or `bl`.

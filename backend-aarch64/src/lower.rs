@@ -9,9 +9,9 @@ use crate::Features;
 use crate::access;
 use crate::asm::{Asm, Label, Piece, Size};
 use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
+use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
-use crate::flags::Compared;
 use crate::vector_values::VectorValues;
 
 /// The host's registers for the guest's, by number.
@@ -382,7 +382,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// `b` or `bl` to a stub.
-    pub(crate) fn to_stub(&mut self, stub: StubId, link: bool) {
+    pub(crate) fn branch_to_stub(&mut self, stub: StubId, link: bool) {
         self.out.relocations.push(Relocation { offset: self.asm.offset(), stub });
         self.asm.word(if link { 0x9400_0000 } else { 0x1400_0000 });
     }

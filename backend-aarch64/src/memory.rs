@@ -162,7 +162,7 @@ impl Lowering<'_> {
         self.asm.constant(SCRATCH, 1);
         self.asm.store(Piece::X, SCRATCH, STATE, callout_arg_offset(0));
         let lazy = self.lazy();
-        self.to_stub(hokku_ir::backend::StubId::Callout, true);
+        self.branch_to_stub(hokku_ir::backend::StubId::Callout, true);
         let offset = self.asm.offset();
         self.out.callouts.push(hokku_ir::backend::Callout { offset, op, pc: self.pc, lazy });
     }

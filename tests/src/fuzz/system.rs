@@ -133,7 +133,7 @@ fn selector(rng: &mut Rng, cpu: &CpuState) -> u64 {
     match rng.below(8) {
         0 => privilege,
         // Linux' table has 16 entries, and a program no table of its own.
-        1 => 0x80 + (rng.below(0x1f0) << 3) | privilege,
+        1 => (0x80 + (rng.below(0x1f0) << 3)) | privilege,
         2 => rng.below(0x2000) << 3 | 4 | privilege,
         3 | 4 => known(Seg::Cs) & !3 | privilege,
         5 => known(rng.pick(&[Seg::Fs, Seg::Gs])) & !3 | privilege,
