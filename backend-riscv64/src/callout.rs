@@ -52,7 +52,9 @@ impl Lowering<'_> {
             Gpr::ALL.iter().for_each(|g| self.overwrite(*g, None));
             self.values.start(self.at);
         }
-        if writes || fx.contains(Effects::reads_state) {
+        let writes_vectors =
+            matches!(op, Op::ZeroVectors { .. } | Op::Gather { .. } | Op::Xsave { .. } | Op::StateImageOp { .. });
+        if writes_vectors {
             self.spill_wide_state();
         }
         // Nobody looks at the flags at other ops: what they are made of need not be there.
@@ -118,7 +120,6 @@ impl Lowering<'_> {
     /// The op of a flags value, evaluated now: its image in a temporary.
     pub(crate) fn evaluate_to_temp(&mut self, op: Op) -> Reg {
         self.pass_operands(&op);
-        self.spill_wide_state();
         let lazy = LazyState::default();
         self.call(numbered(op), lazy);
         let t = self.temp();

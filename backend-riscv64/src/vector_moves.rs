@@ -130,7 +130,7 @@ impl Lowering<'_> {
     fn leave_vector(&mut self, n: u8) {
         for k in 0..self.at as usize {
             let v = self.block.insts[k].value;
-            if self.place(v) == Place::State(n) && matches!(self.block.insts[k].op, Op::GetVec { .. }) {
+            if self.place(v) == Place::State(n) {
                 if self.plan.info(v).last < self.at {
                     self.places[v.0 as usize] = Place::Nowhere;
                     continue;
@@ -162,6 +162,11 @@ impl Lowering<'_> {
             } else {
                 self.copy_words(to, from, words(ty));
             }
+        }
+        if let Place::Slots(slot) = self.place(v) {
+            // From here on it is in the register.
+            self.wide_slots &= !(((1u64 << words(ty)) - 1) << slot);
+            self.places[v.0 as usize] = Place::State(n);
         }
         if ty == Type::F32 && upper != Upper::Keep {
             self.asm.s(SW, ZERO, STATE, to + 4);
