@@ -63,7 +63,7 @@ impl Lowering<'_> {
         self.call(numbered(op), lazy);
         if writes || fx.contains(Effects::reads_state) {
             // The runtime has put all of it in order.
-            for g in Gpr::ALL {
+            for g in Gpr::ALL.iter().filter(|g| self.narrow & 1 << g.index() != 0) {
                 self.values.home_is_zero_above(*g, |v| self.plan.info(v).op.result_type() == Type::I32);
             }
             self.narrow = 0;
