@@ -136,6 +136,8 @@ impl Lowering<'_> {
 
     /// Has the runtime compute the guest's flags, as `lazy` says what they are: they are in the state then.
     pub(crate) fn settle_flags(&mut self, lazy: LazyState) {
+        // Registers stay as they are: a test may have been made of them.
+        let lazy = LazyState { narrow: 0, ..lazy };
         self.jump_to_stub(RA, StubId::Callout);
         self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
     }
