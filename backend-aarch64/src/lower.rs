@@ -123,6 +123,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         l.lower_block(*id, order.get(n + 1).copied());
     }
     l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
+    l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_outlined();
     l.write_cold();
     l.out.recipes = l.recipes.take();

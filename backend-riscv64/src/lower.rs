@@ -126,6 +126,7 @@ fn compile_once<'a>(
         }
     }
     l.out.host_instructions = l.asm.count;
+    l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_cold();
     Ok(l.finish())
 }

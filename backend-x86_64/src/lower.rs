@@ -146,6 +146,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         l.lower_block(*id, order.get(n + 1).copied());
     }
     l.out.host_instructions = l.asm.count;
+    l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_cold();
     let Lowering { asm, mut out, vals, alias, aliases, vec_aliases, cold, plan, .. } = l;
     ROOM.set(Room { vals, alias, aliases, vec_aliases, cold, plan: plan.into_room() });

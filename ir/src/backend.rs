@@ -151,6 +151,8 @@ pub struct Compiled {
     pub flag_sites: Vec<FlagSite>,
     /// Host instructions of the blocks, without the stubs and checks around them: for the golden counts.
     pub host_instructions: u32,
+    /// Callouts of the blocks, without those that code behind them makes for operands that are rare: for the golden counts as well.
+    pub block_callouts: u32,
 }
 
 /// Where a block's host code starts.

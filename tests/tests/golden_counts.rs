@@ -75,7 +75,7 @@ fn count(host: &dyn Backend, mode: CpuMode, ordered: bool, code: &[u8]) -> Count
         let region = hosts::region(mode, START, code, ordered);
         let (untranslated, runs_on) = (is_untranslated(&region), only_runs_on(&region));
         let compiled = hosts::compile(host, &region);
-        let count = compiled.host_instructions + CALLOUT * compiled.callouts.len() as u32;
+        let count = compiled.host_instructions + CALLOUT * compiled.block_callouts;
         (count, untranslated, runs_on)
     };
     let (count, untranslated, runs_on) = compiled(code);

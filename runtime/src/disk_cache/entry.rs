@@ -82,6 +82,7 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         recipes,
         flag_sites,
         host_instructions,
+        block_callouts,
     } = kept.compiled;
     let mut to = Vec::with_capacity(code.len() * 2);
     let mut near = Near(key.pc.0);
@@ -93,6 +94,7 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
     kept.guest.iter().for_each(|bytes| to.extend_from_slice(bytes));
     put(&mut to, *instructions);
     put(&mut to, (*host_instructions).into());
+    put(&mut to, (*block_callouts).into());
     put(&mut to, code.len() as u64);
     to.extend_from_slice(code);
     put(&mut to, block_pcs.len() as u64);
@@ -266,6 +268,7 @@ impl Opened<'_> {
         let near = &mut near;
         let instructions = from.number()?;
         let host_instructions = from.word()?;
+        let block_callouts = from.word()?;
         let code_len = from.count()?;
         let code = from.bytes(code_len)?.to_vec();
         let block_pcs = list(&mut from, |from| near.take(from))?;
@@ -326,6 +329,7 @@ impl Opened<'_> {
             recipes,
             flag_sites,
             host_instructions,
+            block_callouts,
         };
         is_sound(&compiled).then_some((Outline { key, block_pcs, ranges, instructions }, compiled))
     }

@@ -105,6 +105,7 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
         }],
         flag_sites: vec![FlagSite { offset: 28, recipe: 0 }],
         host_instructions: 12,
+        block_callouts: 1,
     };
     (outline, compiled)
 }
