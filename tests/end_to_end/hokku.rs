@@ -8,8 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// No test waits for this; a command that takes as long hangs.
-const HANGS: Duration = Duration::from_secs(120);
+/// No test waits for this; a command that takes as long hangs. Emulated hosts are slow.
+fn hangs() -> Duration {
+    Duration::from_secs(if hokku_runtime::host::program::is_emulated() { 900 } else { 120 })
+}
 
 /// How the command ended.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> E
 fn kill_if_it_hangs(id: i32) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
     let (done, watch) = mpsc::channel();
     let watcher = thread::spawn(move || {
-        if watch.recv_timeout(HANGS) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if watch.recv_timeout(hangs()) == Err(mpsc::RecvTimeoutError::Timeout) {
             // SAFETY: the child has not been waited for, so the id is still its own.
             unsafe { libc::kill(id, libc::SIGKILL) };
         }

@@ -15,6 +15,11 @@ fn emulator() -> Option<OsString> {
     std::env::var_os(EMULATOR).filter(|name| !name.is_empty())
 }
 
+/// Whether an emulator runs this program.
+pub fn is_emulated() -> bool {
+    emulator().is_some()
+}
+
 /// Where the file lies; `None` where the host does not tell.
 fn path() -> Option<PathBuf> {
     std::fs::read_link(SELF).ok()
