@@ -3,7 +3,7 @@
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values};
 use hokku_ir::ops;
-use hokku_ir::{Block, BlockId, CpuMode, Exit, GuestAddr, Inst, Op, Region, Target, Value, Width};
+use hokku_ir::{Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Width};
 
 use crate::Features;
 use crate::access;
@@ -118,7 +118,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         outlined: Vec::new(),
         out: Compiled::default(),
     };
-    let order = order(region);
+    let order = region.code_order();
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
     }
@@ -130,30 +130,6 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     l.out.faults.sort_by_key(|f| f.offset);
     l.out.code = l.asm.finish();
     l.out
-}
-
-/// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
-fn order(region: &Region) -> Vec<BlockId> {
-    let mut placed = vec![false; region.blocks.len()];
-    let mut order = Vec::with_capacity(region.blocks.len());
-    for start in region.block_ids() {
-        let mut at = Some(start);
-        while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
-            placed[id.0 as usize] = true;
-            order.push(id);
-            let local = |t: &Target| match t {
-                Target::Block(b) if !placed[b.0 as usize] => Some(*b),
-                _ => None,
-            };
-            at = match &region.block(id).exit {
-                Exit::Jump { to } => local(to),
-                Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
-                Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
-                _ => None,
-            };
-        }
-    }
-    order
 }
 
 impl<'a> Lowering<'a> {

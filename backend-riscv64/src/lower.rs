@@ -118,7 +118,7 @@ fn compile_once<'a>(
         far: Vec::new(),
         out: Compiled::default(),
     };
-    let order = order(region);
+    let order = region.code_order();
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
         if let Some(op) = l.short_of_registers {
@@ -129,30 +129,6 @@ fn compile_once<'a>(
     l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_cold();
     Ok(l.finish())
-}
-
-/// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
-fn order(region: &Region) -> Vec<BlockId> {
-    let mut placed = vec![false; region.blocks.len()];
-    let mut order = Vec::with_capacity(region.blocks.len());
-    for start in region.block_ids() {
-        let mut at = Some(start);
-        while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
-            placed[id.0 as usize] = true;
-            order.push(id);
-            let local = |t: &Target| match t {
-                Target::Block(b) if !placed[b.0 as usize] => Some(*b),
-                _ => None,
-            };
-            at = match &region.block(id).exit {
-                Exit::Jump { to } => local(to),
-                Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
-                Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
-                _ => None,
-            };
-        }
-    }
-    order
 }
 
 impl<'a> Lowering<'a> {

@@ -141,7 +141,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         cold: room.cold,
         out: Compiled::default(),
     };
-    let order = order(region);
+    let order = region.code_order();
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
     }
@@ -153,30 +153,6 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
     out.faults.sort_by_key(|f| f.offset);
     out.code = asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the back end's own is out of reach: {e}"));
     out
-}
-
-/// Blocks in the order of their code: the entry first, then each behind the one that falls through to it where possible.
-fn order(region: &Region) -> Vec<BlockId> {
-    let mut placed = vec![false; region.blocks.len()];
-    let mut order = Vec::with_capacity(region.blocks.len());
-    for start in region.block_ids() {
-        let mut at = Some(start);
-        while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
-            placed[id.0 as usize] = true;
-            order.push(id);
-            let local = |t: &Target| match t {
-                Target::Block(b) if !placed[b.0 as usize] => Some(*b),
-                _ => None,
-            };
-            at = match &region.block(id).exit {
-                Exit::Jump { to } => local(to),
-                Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
-                Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
-                _ => None,
-            };
-        }
-    }
-    order
 }
 
 impl<'a> Lowering<'a> {

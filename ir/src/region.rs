@@ -1,6 +1,6 @@
 //! Regions, blocks and values.
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Target};
 use crate::guest::GuestAddr;
 use crate::key::BlockKey;
 use crate::ops::Op;
@@ -55,5 +55,29 @@ impl Region {
     /// Ids of all blocks in order.
     pub fn block_ids(&self) -> impl Iterator<Item = BlockId> + use<> {
         (0..self.blocks.len() as u32).map(BlockId)
+    }
+
+    /// Blocks in the order in which back ends place their code: the entry first, then each behind the one that falls through to it where possible.
+    pub fn code_order(&self) -> Vec<BlockId> {
+        let mut placed = vec![false; self.blocks.len()];
+        let mut order = Vec::with_capacity(self.blocks.len());
+        for start in self.block_ids() {
+            let mut at = Some(start);
+            while let Some(id) = at.filter(|b| !placed[b.0 as usize]) {
+                placed[id.0 as usize] = true;
+                order.push(id);
+                let local = |t: &Target| match t {
+                    Target::Block(b) if !placed[b.0 as usize] => Some(*b),
+                    _ => None,
+                };
+                at = match &self.block(id).exit {
+                    Exit::Jump { to } => local(to),
+                    Exit::Branch { taken, next, .. } => local(next).or_else(|| local(taken)),
+                    Exit::Call { ret_block, .. } | Exit::IndirectCall { ret_block, .. } => *ret_block,
+                    _ => None,
+                };
+            }
+        }
+        order
     }
 }
