@@ -13,10 +13,8 @@
 //!
 //! Vector registers, x87 and MMX are in memory.
 
-use std::mem::offset_of;
-
-use hokku_ir::guest::HostArea;
-use hokku_ir::{CpuMode, CpuState, Gpr, Seg};
+pub(crate) use hokku_ir::offsets::*;
+use hokku_ir::{CpuMode, Gpr};
 
 use crate::encode::Reg;
 
@@ -50,66 +48,5 @@ pub(crate) fn temporaries(mode: CpuMode) -> &'static [Reg] {
     }
 }
 
-macro_rules! offsets {
-    ($($(#[$doc:meta])* $NAME:ident = $($field:ident).+;)*) => {
-        $($(#[$doc])* pub(crate) const $NAME: i32 = offset_of!(CpuState, $($field).+) as i32;)*
-    };
-}
-
-offsets! {
-    RIP = rip;
-    STATUS_FLAGS = status_flags;
-    MXCSR = mxcsr;
-    JUMP_CACHE = host.jump_cache;
-    DISPATCHER_SP = host.dispatcher_sp;
-    SHADOW_SP = host.shadow_sp;
-    SHADOW_TOP = host.shadow_top;
-    EXIT_REASON = host.exit_reason;
-    HOST_FLOAT_CONTROL = host.host_float_control;
-    EXIT_SITE = host.exit_site;
-    CALLOUT_FN = host.callout_fn;
-    CALLOUT_CONTEXT = host.callout_context;
-    CALLOUT_RESULT = host.callout_result;
-    /// Not zero where `mxcsr` asks for more than a rounding mode: kept by the stubs.
-    FLOAT_IS_ODD = host.float_is_odd;
-    FLAG_SITE = host.flag_site;
-    REGISTERS = host.registers;
-}
-
 // All of it is within reach of one instruction.
 const _: () = assert!(REGISTERS + 31 * 8 < 2048 && FLAG_SITE < 2048);
-
-/// Offset of `reg` in the state.
-pub(crate) fn gpr_offset(reg: Gpr) -> i32 {
-    offset_of!(CpuState, gpr) as i32 + 8 * reg as i32
-}
-
-/// Offset of quadword `word` of vector register `reg`.
-pub(crate) fn vector_offset(reg: u8, word: i32) -> i32 {
-    offset_of!(CpuState, vector) as i32 + 32 * i32::from(reg) + 8 * word
-}
-
-/// Offset of the base address of `seg`.
-pub(crate) fn segment_base_offset(seg: Seg) -> i32 {
-    offset_of!(CpuState, segment_base) as i32 + 8 * seg as i32
-}
-
-/// Offset of the selector in `seg`.
-pub(crate) fn selector_offset(seg: Seg) -> i32 {
-    offset_of!(CpuState, selector) as i32 + 2 * seg as i32
-}
-
-/// Offset of spill slot `slot`.
-pub(crate) fn slot_offset(slot: u8) -> i32 {
-    (offset_of!(CpuState, host) + offset_of!(HostArea, spill)) as i32 + 8 * i32::from(slot)
-}
-
-/// Offset of operand `n` of a callout.
-pub(crate) fn callout_arg_offset(n: usize) -> i32 {
-    (offset_of!(CpuState, host) + offset_of!(HostArea, callout_args) + 32 * n) as i32
-}
-
-/// Offset of the place where host register `r` is saved.
-pub(crate) fn register_offset(r: Reg) -> i32 {
-    REGISTERS + 8 * i32::from(r)
-}

@@ -21,6 +21,7 @@ pub mod features;
 pub mod guest;
 pub mod key;
 pub mod lowering;
+pub mod offsets;
 pub mod operand;
 pub mod ops;
 pub mod passes;
