@@ -41,7 +41,7 @@ mod vector_values;
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
 
-pub use features::{Features, UnknownFeature};
+pub use features::Features;
 
 /// The aarch64 back end.
 #[derive(Clone, Copy, Debug, Default)]

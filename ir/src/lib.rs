@@ -19,6 +19,7 @@ pub mod eval;
 pub mod exit;
 pub mod features;
 pub mod guest;
+pub mod host_features;
 pub mod key;
 pub mod lowering;
 pub mod offsets;
