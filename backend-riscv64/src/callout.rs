@@ -98,16 +98,25 @@ impl Lowering<'_> {
     fn pass_operands(&mut self, op: &Op) {
         let mut operands = Vec::new();
         op.values(&mut |v| operands.push(v));
-        for (n, v) in operands.into_iter().enumerate() {
+        let drops_older = hokku_ir::lowering::count_is_known(op, |n| self.plan.constant(n));
+        // Flags first: they may take callouts of their own.
+        let locks = self.values.locks();
+        let mut images = Vec::new();
+        let (flags, others): (Vec<_>, Vec<_>) = operands.into_iter().enumerate().partition(|(_, v)| self.is_flags(*v));
+        for (n, v) in flags {
+            let since = self.values.locks();
+            let r = if drops_older { ZERO } else { self.image(v, FlagSet::STATUS) };
+            self.values.unlock_since(since, &[r]);
+            images.push((n, r));
+        }
+        for (n, r) in images {
+            self.asm.s(SD, r, STATE, callout_arg_offset(n));
+        }
+        self.values.unlock_since(locks, &[]);
+        for (n, v) in others {
             let locks = self.values.locks();
             let to = callout_arg_offset(n);
-            let drops_older = hokku_ir::lowering::count_is_known(op, |n| self.plan.constant(n));
-            if self.is_flags(v) && drops_older {
-                self.asm.s(SD, ZERO, STATE, to);
-            } else if self.is_flags(v) {
-                let r = self.image(v, FlagSet::STATUS);
-                self.asm.s(SD, r, STATE, to);
-            } else if self.op_of(v).result_type().width().is_some() {
+            if self.op_of(v).result_type().width().is_some() {
                 let r = self.zero_extended(v);
                 self.asm.s(SD, r, STATE, to);
             } else {

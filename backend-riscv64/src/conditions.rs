@@ -1,5 +1,6 @@
 //! Conditions as comparisons of two registers.
 
+use hokku_ir::lowering::Loc;
 use hokku_ir::{Cond, FlagSet, IntCmp, Op, Value, Width};
 
 use crate::asm::Label;
@@ -131,7 +132,9 @@ impl Lowering<'_> {
     /// Registers that hold `a` and `b` extended alike, so that they compare as unsigned numbers.
     fn same_form(&mut self, w: Width, a: Value, b: Value) -> (Reg, Reg) {
         let (ua, ub) = (self.upper(a), self.upper(b));
-        let by_sign = if self.plan.constant(b).is_some() {
+        let by_sign = if self.is_to_be_widened(a) || self.is_to_be_widened(b) {
+            false
+        } else if self.plan.constant(b).is_some() {
             ua.sign && !ua.zero
         } else if self.plan.constant(a).is_some() {
             ub.sign && !ub.zero
@@ -142,6 +145,12 @@ impl Lowering<'_> {
             true => (self.sign_extended(a), self.sign_extended(b)),
             false => (self.zero_extended(a), self.zero_extended(b)),
         }
+    }
+
+    /// Whether `v` is in a home whose upper half the end of the block, which is at hand, clears.
+    fn is_to_be_widened(&self, v: Value) -> bool {
+        self.at as usize == self.block.insts.len()
+            && matches!(self.values.loc(v), Loc::Home(g) if self.narrow & 1 << g.index() != 0)
     }
 
     fn condition(&mut self, cc: Cond, f: Value) -> Test {
@@ -259,6 +268,11 @@ impl Lowering<'_> {
 
     /// The test of what `test` gives, in a temporary.
     pub(crate) fn as_truth(&mut self, test: Test) -> Test {
+        // Turned round where that saves an instruction.
+        if matches!(test.op, Branch::Eq | Branch::Ge | Branch::Geu) {
+            let t = self.truth(test.negate());
+            return Test::is_not_zero(t).negate();
+        }
         let t = self.truth(test);
         Test::is_not_zero(t)
     }

@@ -1,8 +1,8 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line code of unlinked ones.
 
-use hokku_ir::backend::{FarJump, FlagSite, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
-use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, FlagsRecipe, RecipeStep};
-use hokku_ir::{BlockId, Exit, FlagSet, GuestAddr, Op, Target, Value};
+use hokku_ir::backend::{FarJump, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
+use hokku_ir::lowering::FlagsNode;
+use hokku_ir::{BlockId, Exit, FlagSet, GuestAddr, Target, Value};
 
 use crate::asm::Label;
 use crate::assign::*;
@@ -10,6 +10,7 @@ use crate::callout::OutOfLine;
 use crate::conditions::Test;
 use crate::encode::*;
 use crate::lower::Lowering;
+use crate::notes::Note;
 use crate::stubs::computed_jump;
 
 /// Code that is written behind all blocks.
@@ -27,12 +28,11 @@ pub(crate) enum Cold {
     Mismatch { label: Label },
     /// The guest's flags are brought to the state.
     Settle { label: Label, back: Label },
+    /// A way that notes the flags on its way to block `to`.
+    Note { label: Label, note: Note, to: BlockId },
     /// An op that is evaluated.
     OutOfLine(Box<OutOfLine>),
 }
-
-/// Operands of the guest's flags that are kept beyond a block.
-const KEPT: usize = 64 - FLAG_SLOTS as usize;
 
 impl Lowering<'_> {
     /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
@@ -142,18 +142,49 @@ impl Lowering<'_> {
         // Flags as bits may extend the registers that it looks at.
         let test = if self.reads_flags(&[taken, otherwise]) { self.as_truth(test) } else { test };
         self.values.unlock_since(locks, &[test.a, test.b]);
-        self.leave_flags(&[taken, otherwise]);
-        let test = self.settled(test);
-        self.widen_all();
+        let seen = self.leave_read_flags(&[taken, otherwise]);
         if taken == otherwise {
+            self.note_flags(&seen);
+            self.widen_all();
             return self.jump(taken, next);
         }
-        let here = |t: Target| matches!(t, Target::Block(b) if next == Some(b));
-        if here(taken) {
-            self.jump_if(test.opposite(), otherwise);
-        } else {
-            self.jump_if(test, taken);
-            self.jump(otherwise, next);
+        let test = self.settled(test);
+        let turned = matches!(taken, Target::Block(b) if next == Some(b));
+        let (test, jumped, on) = if turned { (test.opposite(), otherwise, taken) } else { (test, taken, otherwise) };
+        // Who sees the flags notes them.
+        match (seen.contains(&jumped), seen.contains(&on)) {
+            (false, false) => {
+                self.widen_all();
+                self.jump_if(test, jumped, None);
+                self.jump(on, next);
+            }
+            (false, true) => {
+                let note = self.note(&seen);
+                self.widen_all();
+                self.jump_if(test, jumped, None);
+                self.write_note(note);
+                self.jump(on, next);
+            }
+            (true, false) if self.notes_aside(jumped) => {
+                let note = self.note(&seen);
+                self.widen_all();
+                self.jump_if(test, jumped, note);
+                self.jump(on, next);
+            }
+            (true, _) => {
+                self.note_flags(&seen);
+                self.widen_all();
+                self.jump_if(test, jumped, None);
+                self.jump(on, next);
+            }
+        }
+    }
+
+    /// Whether a note for `to` alone is better made on the way there: not where that would be a jump more in a loop.
+    fn notes_aside(&self, to: Target) -> bool {
+        match to {
+            Target::Guest(_) => true,
+            Target::Block(b) => !self.asm.is_bound(self.labels[b.0 as usize]),
         }
     }
 
@@ -162,19 +193,27 @@ impl Lowering<'_> {
         targets.iter().any(|t| matches!(t, Target::Block(b) if !self.read_in[b.0 as usize].is_empty()))
     }
 
-    fn jump_if(&mut self, test: Test, to: Target) {
+    /// Goes to `to` where `test` holds, with `note` on the way.
+    fn jump_if(&mut self, test: Test, to: Target, note: Option<Note>) {
         match to {
-            Target::Block(b) if !self.is_back_edge(b) => {
-                let label = self.labels[b.0 as usize];
-                self.branch_if(test, label);
-            }
             Target::Block(b) => {
-                let label = self.back_edge(b);
+                let label = match note {
+                    Some(note) if note.instructions() > 1 => {
+                        let label = self.asm.label();
+                        self.cold.push(Cold::Note { label, note, to: b });
+                        label
+                    }
+                    note => {
+                        self.write_note(note);
+                        if self.is_back_edge(b) { self.back_edge(b) } else { self.labels[b.0 as usize] }
+                    }
+                };
                 self.branch_if(test, label);
             }
             Target::Guest(pc) => {
                 let over = self.asm.label();
                 self.branch_unless(test, over);
+                self.write_note(note);
                 self.link(pc, false);
                 self.asm.bind(over);
             }
@@ -204,7 +243,7 @@ impl Lowering<'_> {
     }
 
     /// Whether a jump to `b` closes a loop that code of the first tier counts.
-    fn is_back_edge(&self, b: BlockId) -> bool {
+    pub(crate) fn is_back_edge(&self, b: BlockId) -> bool {
         self.tier != Tier::Second && self.asm.is_bound(self.labels[b.0 as usize])
     }
 
@@ -286,17 +325,31 @@ impl Lowering<'_> {
     /// Leaves the guest's flags where code at `targets`, or anywhere if there are none, finds them.
     fn leave_flags(&mut self, targets: &[Target]) {
         let node = self.plan.flags_at(self.at as usize);
-        if self.plan.node(node) == FlagsNode::Entry {
-            return;
+        if targets.is_empty() && self.plan.node(node) != FlagsNode::Entry {
+            let note = self.note(&[]);
+            return self.write_note(note);
         }
-        let (mut read, mut seen) = (FlagSet::empty(), targets.is_empty());
+        let seen = self.leave_read_flags(targets);
+        self.note_flags(&seen);
+    }
+
+    /// Leaves those flags as bits that code at `targets` reads as such. Gives the targets that look for the flags where [`FLAGS`] says.
+    fn leave_read_flags(&mut self, targets: &[Target]) -> Vec<Target> {
+        let node = self.plan.flags_at(self.at as usize);
+        if self.plan.node(node) == FlagsNode::Entry {
+            return Vec::new();
+        }
+        let (mut read, mut seen) = (FlagSet::empty(), Vec::new());
         for target in targets {
-            match target {
+            let is_seen = match target {
                 Target::Block(b) => {
                     read |= self.read_in[b.0 as usize];
-                    seen |= !self.seen_in[b.0 as usize].is_empty();
+                    !self.seen_in[b.0 as usize].is_empty()
                 }
-                Target::Guest(_) => seen = true,
+                Target::Guest(_) => true,
+            };
+            if is_seen {
+                seen.push(*target);
             }
         }
         if !read.is_empty() {
@@ -307,7 +360,8 @@ impl Lowering<'_> {
                 let lazy = self.lazy();
                 self.settle_flags(lazy);
                 self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
-                return self.values.unlock_since(locks, &[]);
+                self.values.unlock_since(locks, &[]);
+                return Vec::new();
             }
             if reads_before {
                 let t = self.temp();
@@ -318,56 +372,7 @@ impl Lowering<'_> {
             }
             self.values.unlock_since(locks, &[]);
         }
-        if seen {
-            self.note_flags();
-        }
-    }
-
-    /// Notes in [`FLAGS`] what the guest's flags are.
-    fn note_flags(&mut self) {
-        let node = self.plan.flags_at(self.at as usize);
-        let recipe = self.values.recipe(&self.plan, node);
-        let mut leaves: Vec<RecipeStep> = Vec::new();
-        for step in &recipe.steps {
-            if matches!(step, RecipeStep::Register(_) | RecipeStep::Slot(_)) && !leaves.contains(step) {
-                leaves.push(*step);
-            }
-        }
-        let reads_before = recipe.reads_before();
-        if leaves.len() > KEPT || (reads_before && !keeps_carry_alone(&recipe)) {
-            let lazy = self.lazy();
-            return self.settle_flags(lazy);
-        }
-        if reads_before {
-            // CF is to be in the state.
-            let (label, back) = (self.asm.label(), self.asm.label());
-            self.asm.i(ANDI, SCRATCH, FLAGS, 1);
-            self.asm.branch(Branch::Eq, SCRATCH, ZERO, label);
-            self.asm.bind(back);
-            self.cold.push(Cold::Settle { label, back });
-        }
-        for (n, leaf) in leaves.iter().enumerate() {
-            let slot = FLAG_SLOTS + n as u8;
-            match *leaf {
-                RecipeStep::Register(r) => self.asm.s(SD, r, STATE, slot_offset(slot)),
-                RecipeStep::Slot(from) => {
-                    self.asm.i(LD, SCRATCH, STATE, slot_offset(from));
-                    self.asm.s(SD, SCRATCH, STATE, slot_offset(slot));
-                }
-                _ => {}
-            }
-        }
-        let kept = |step: &RecipeStep| match leaves.iter().position(|leaf| leaf == step) {
-            Some(n) => RecipeStep::Slot(FLAG_SLOTS + n as u8),
-            None => *step,
-        };
-        let recipe = FlagsRecipe { steps: recipe.steps.iter().map(kept).collect() };
-        let recipe = self.recipes.number(recipe);
-        self.out.flag_sites.push(FlagSite { offset: self.asm.here(), recipe });
-        self.asm.word(auipc(FLAGS, 0));
-        if reads_before {
-            self.asm.i(ADDI, FLAGS, FLAGS, 1);
-        }
+        seen
     }
 
     /// Writes what the blocks left for later.
@@ -428,25 +433,16 @@ impl Lowering<'_> {
                     self.settle_flags(LazyState::default());
                     self.asm.jump(ZERO, back);
                 }
+                Cold::Note { label, note, to } => {
+                    self.asm.bind(label);
+                    self.write_note(Some(note));
+                    let block = self.labels[to.0 as usize];
+                    self.asm.jump(ZERO, block);
+                }
                 Cold::OutOfLine(slow) => self.write_out_of_line(&slow),
             }
             n += 1;
         }
         self.cold.clear();
     }
-}
-
-/// Whether all that `recipe` takes of the flags before is CF.
-fn keeps_carry_alone(recipe: &FlagsRecipe) -> bool {
-    let before = recipe.steps.iter().position(|s| *s == RecipeStep::Before).map(|n| Value(n as u32));
-    let Some(before) = before else { return true };
-    recipe.steps.iter().all(|step| match step {
-        RecipeStep::Op(Op::MergeFlags { set, a, b }) if *b == before => *a != before && set.contains(!FlagSet::CF),
-        RecipeStep::Op(op) => {
-            let mut reads = false;
-            op.values(&mut |v| reads |= v == before);
-            !reads
-        }
-        _ => true,
-    })
 }

@@ -10,6 +10,7 @@
 //! | `table` | from ops to the methods that lower them |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `exits` | how blocks end |
+//! | `notes` | what the guest's flags are where they end |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode` | instructions to words |
@@ -29,6 +30,7 @@ mod float;
 mod lower;
 mod memory;
 mod mul_div;
+mod notes;
 mod shift;
 mod state;
 mod stubs;

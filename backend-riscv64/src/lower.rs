@@ -5,7 +5,7 @@ use hokku_ir::backend::{
 };
 use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
-use hokku_ir::{Block, BlockId, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Region, Target, Type, Value, Width};
+use hokku_ir::{Block, BlockId, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width};
 
 use crate::Features;
 use crate::asm::{Asm, Label};
@@ -70,6 +70,7 @@ pub(crate) struct Lowering<'a> {
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
     hokku_ir::lowering::name_carries(&mut region);
+    hokku_ir::lowering::drop_dead_sets(&mut region);
     let mut evaluated = Vec::new();
     // Each round that finds too few registers adds an op that is evaluated, which takes almost none.
     loop {
@@ -254,7 +255,17 @@ impl<'a> Lowering<'a> {
             // Conditions: zero or one.
             return UpperBits::BOTH;
         }
-        if self.width(root) == w { self.values.upper(root) } else { UpperBits::UNKNOWN }
+        if self.width(root) == w {
+            return self.values.upper(root);
+        }
+        // Of what was extended before it was cut the extension is left.
+        let whole = self.values.upper(root);
+        let known = whole.zero || whole.sign;
+        match self.op_of(root) {
+            Op::ExtendZero { from, .. } if from <= w => UpperBits { zero: known, sign: known && from < w },
+            Op::ExtendSign { from, .. } if from <= w => UpperBits { zero: false, sign: whole.sign },
+            _ => UpperBits::UNKNOWN,
+        }
     }
 
     /// The constant that `v` is, as a signed number, where it fits an immediate.

@@ -4,7 +4,7 @@ use crate::operand::{Cond, Width};
 use crate::ops::Op;
 use crate::region::{Inst, Region, Value};
 
-/// Gives names to the carries that additions and subtractions hand to each other: `condition b`, back as flags by `int_to_flags`. So what one sum's
+/// Gives names to the carries that additions and subtractions hand to each other, or take from the flags before their block: `condition b`, back as flags by `int_to_flags`. So what one sum's
 /// flags are made of need not be kept for the next.
 pub fn name_carries(region: &mut Region) {
     let mut next = region.value_count;
@@ -27,11 +27,11 @@ pub fn name_carries(region: &mut Region) {
                 set_carry(&mut inst.op, *carry);
             }
             out.push(inst);
-            let is_sum = matches!(
+            let has_carry = matches!(
                 inst.op,
-                Op::AddFlags { .. } | Op::SubFlags { .. } | Op::AdcFlags { .. } | Op::SbbFlags { .. }
+                Op::GetFlags {} | Op::AddFlags { .. } | Op::SubFlags { .. } | Op::AdcFlags { .. } | Op::SbbFlags { .. }
             );
-            if is_sum && wanted.contains(&inst.value) {
+            if has_carry && wanted.contains(&inst.value) {
                 let [bit, word, flags] = [Value(next), Value(next + 1), Value(next + 2)];
                 next += 3;
                 out.push(Inst { value: bit, op: Op::Condition { cc: Cond::B, f: inst.value } });

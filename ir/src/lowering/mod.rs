@@ -14,14 +14,17 @@
 //! | `plan` | uses, homes, what is deferred, which flags are the guest's where |
 //! | `values` | where each value is; homes, temporaries, spill slots |
 //! | `carries` | chains of additions |
+//! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
 
 mod carries;
+mod dead_sets;
 mod plan;
 mod recipe;
 mod values;
 
 pub use carries::name_carries;
+pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
 pub use values::{Loc, Moves, SLOTS, UpperBits, Values};
