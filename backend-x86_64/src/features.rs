@@ -15,11 +15,31 @@ macro_rules! features {
             #[cfg(target_arch = "x86_64")]
             pub fn detect() -> Features {
                 let mut found = Features::empty();
-                $(found.set(Features::$NAME, std::is_x86_feature_detected!($text));)*
+                $(found.set(Features::$NAME, detected!($text));)*
                 found
             }
         }
     };
+}
+
+/// Whether the processor that this runs on has the feature: by a question of our own, or by its name.
+#[cfg(target_arch = "x86_64")]
+macro_rules! detected {
+    (($ask:expr)) => {
+        $ask
+    };
+    ($name:tt) => {
+        std::is_x86_feature_detected!($name)
+    };
+}
+
+/// Fast short `rep movsb`. Source: Intel SDM vol. 2A, CPUID, leaf 7: EDX bit 4.
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "newer compilers take the instruction for safe")]
+fn moves_bytes_fast() -> bool {
+    use std::arch::x86_64::{__cpuid_count, __get_cpuid_max};
+    // SAFETY: each processor that has long mode has the instruction.
+    unsafe { __get_cpuid_max(0).0 >= 7 && __cpuid_count(7, 0).edx & 1 << 4 != 0 }
 }
 
 features! {
@@ -63,6 +83,8 @@ features! {
     RDSEED = 18 "rdseed";
     /// `cmpxchg16b`.
     CMPXCHG16B = 19 "cmpxchg16b";
+    /// `rep movsb` is fast for few bytes too.
+    FSRM = 20 (moves_bytes_fast());
 }
 
 impl Features {

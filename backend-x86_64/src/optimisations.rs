@@ -38,6 +38,8 @@ optimisations! {
     MERGED_SCALARS = 8 "merged-scalars";
     /// A guest register that lives in memory is not read again while a temporary still holds it.
     REMEMBERED_REGISTERS = 9 "remembered-registers";
+    /// `rep movsd` and `rep movsq` of less than a page move bytes, where the processor does that faster.
+    BYTE_MOVES = 10 "byte-moves";
 }
 
 impl Default for Optimisations {

@@ -5,10 +5,11 @@ use hokku_ir::backend::{FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
 use hokku_ir::{CpuMode, Gpr, GuestAddr, Rep, Seg, StringOp, Width};
 
-use crate::assign::{R14, RCX, SYSTEM_FLAGS};
+use crate::assign::{R14, R15, RCX, SYSTEM_FLAGS};
 use crate::control::Cold;
 use crate::encode::{Mem, Rm};
 use crate::lower::Lowering;
+use crate::{Features, Optimisations};
 
 /// A string instruction's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,9 @@ impl Lowering<'_> {
         self.asm.jrcxz(forwards);
         self.asm.jmp(backwards);
         self.asm.bind(forwards);
+        if let Some(stub) = self.bytes_stub(op, w, rep).filter(|_| address == self.mode.word()) {
+            self.move_bytes(&code, stub, done);
+        }
         self.run_string(&code, |_| {});
         self.asm.bind(done);
         self.cold.push(Cold::Backwards { label: backwards, forwards, done, string: code });
@@ -93,11 +97,35 @@ impl Lowering<'_> {
         true
     }
 
-    fn run_string(&mut self, code: &Code, after: impl FnOnce(&mut Self)) {
-        if code.repeats {
-            self.asm.mov(Width::W64, RCX, R14);
+    /// The stub that says whether the bytes of `rep movs` may move one by one, where that is worth a question.
+    fn bytes_stub(&self, op: StringOp, w: Width, rep: Rep) -> Option<StubId> {
+        let on = self.optimisations.contains(Optimisations::BYTE_MOVES) && self.features.contains(Features::FSRM);
+        match w {
+            _ if !on || op != StringOp::Movs || rep == Rep::Once => None,
+            Width::W32 => Some(StubId::BytesOfDwords),
+            Width::W64 => Some(StubId::BytesOfQwords),
+            _ => None,
         }
-        let leave = if code.repeats { StubId::LeaveFaultString } else { StubId::LeaveFault };
+    }
+
+    /// `string`, a `rep movs` of larger units, as `rep movsb`, and on to `done`; goes on behind this where `stub` finds that it is not the same.
+    fn move_bytes(&mut self, string: &Code, stub: StubId, done: DynamicLabel) {
+        self.spill_temp(R15);
+        self.forget_copy(R15);
+        self.jump_to_stub(0xe8, stub);
+        let units = self.asm.label();
+        self.asm.jrcxz(units);
+        self.string_site(string, StubId::LeaveFaultBytes);
+        match self.mode {
+            CpuMode::Long64 => self.asm.plain(&[0xf3, 0xa4]),
+            CpuMode::Protected32 => self.asm.plain(&[0xf3, 0x67, 0xa4]),
+        }
+        self.asm.mov(Width::W32, R14, RCX);
+        self.asm.jmp(done);
+        self.asm.bind(units);
+    }
+
+    fn string_site(&mut self, code: &Code, leave: StubId) {
         self.out.faults.push(FaultSite {
             offset: self.asm.offset(),
             pc: code.pc,
@@ -106,6 +134,14 @@ impl Lowering<'_> {
             borrowed: [None; 4],
             lazy: LazyState::default(),
         });
+    }
+
+    fn run_string(&mut self, code: &Code, after: impl FnOnce(&mut Self)) {
+        if code.repeats {
+            self.asm.mov(Width::W64, RCX, R14);
+        }
+        let leave = if code.repeats { StubId::LeaveFaultString } else { StubId::LeaveFault };
+        self.string_site(code, leave);
         self.asm.plain(&code.bytes[..code.len]);
         after(self);
         if code.repeats {

@@ -7,7 +7,7 @@ use hokku_ir::{Cond, CpuMode, FlagSet, Gpr, Width};
 
 use crate::Features;
 use crate::assign::*;
-use crate::encode::{Asm, Mem, Opcode, Rm};
+use crate::encode::{Alu, Asm, Mem, Opcode, Rm, Src};
 
 /// Registers that the System V calling convention leaves to the caller to expect back.
 const CALLEE_SAVED: [u8; 6] = [RBX, RBP, 12, R13, R14, R15];
@@ -18,6 +18,8 @@ pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
     s.enter();
     s.indirect();
     s.check_target();
+    s.bytes_of(StubId::BytesOfDwords, 4);
+    s.bytes_of(StubId::BytesOfQwords, 8);
     s.leave();
     s.callout();
     let code = s.asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the stubs is out of reach: {e}"));
@@ -216,11 +218,74 @@ impl Builder {
         dynasm!(self.asm.buf ; .arch x64 ; hit: ; lea r15, [r15 + 8] ; jmp r15);
     }
 
+    /// rcx = number of bytes in r14 units of `unit` bytes, if moving them from rsi to rdi one by one forwards gives the same as moving units:
+    /// no unit overlaps the place that it goes to, and nothing can fault but the first byte because all of them are in one page. Else, or where
+    /// there are none, zero. Keeps flags; r15 = `unit`.
+    fn bytes_of(&mut self, id: StubId, unit: i32) {
+        self.entry(id);
+        let w = self.mode.word();
+        dynasm!(self.asm.buf ; .arch x64 ; mov r15, rax ; lahf ; seto al);
+        self.asm.mov(w, RCX, RDI);
+        self.asm.alu(Alu::Sub, w, RCX, Src::Reg(RSI));
+        self.asm.alu(Alu::Add, w, RCX, Src::Imm(unit));
+        self.asm.alu(Alu::Cmp, w, RCX, Src::Imm(2 * unit));
+        let no = self.asm.label();
+        self.asm.jcc(Cond::B, no);
+        self.asm.alu(Alu::Cmp, w, R14, Src::Imm(4096 / unit));
+        self.asm.jcc(Cond::A, no);
+        for r in [RSI, RDI] {
+            self.asm.mov(Width::W32, RCX, r);
+            self.asm.alu(Alu::And, Width::W32, RCX, Src::Imm(4095));
+            self.asm.lea(Width::W32, RCX, Mem { scale: unit.trailing_zeros() as u8, ..Mem::sum(RCX, R14, 0) });
+            self.asm.alu(Alu::Cmp, Width::W32, RCX, Src::Imm(4096));
+            self.asm.jcc(Cond::A, no);
+        }
+        dynasm!(self.asm.buf
+            ; .arch x64
+            ; imul ecx, r14d, unit
+            ; back:
+            ; add al, 0x7f
+            ; sahf
+            ; mov rax, r15
+            ; mov r15d, unit
+            ; ret
+        );
+        self.asm.bind(no);
+        dynasm!(self.asm.buf ; .arch x64 ; xor ecx, ecx ; jmp <back);
+    }
+
     fn reason(&mut self, reason: ExitReason) {
         self.asm.op(Opcode::of(0xc7), 0, Mem::state(EXIT_REASON), &(reason as u32).to_le_bytes());
     }
 
     fn leave(&mut self) {
+        self.entry(StubId::LeaveFaultBytes);
+        // Bytes are left in rcx, of units of r15 bytes. A thread that was called may be inside of a unit: that is not moved yet.
+        let w = self.mode.word();
+        self.save(gpr_offset(Gpr::Rax), RAX);
+        dynasm!(self.asm.buf
+            ; .arch x64
+            ; lahf
+            ; seto al
+            ; lea r15d, [r15 - 1]
+            ; mov r14d, ecx
+            ; neg r14d
+            ; and r14d, r15d
+        );
+        self.asm.alu(Alu::Sub, w, RSI, Src::Reg(R14));
+        self.asm.alu(Alu::Sub, w, RDI, Src::Reg(R14));
+        dynasm!(self.asm.buf
+            ; .arch x64
+            ; lea ecx, [rcx + r14]
+            ; shr ecx, 2
+            ; cmp r15d, 7
+            ; jne >dwords
+            ; shr ecx, 1
+            ; dwords:
+            ; add al, 0x7f
+            ; sahf
+        );
+        self.load(RAX, gpr_offset(Gpr::Rax));
         self.entry(StubId::LeaveFaultString);
         // The count is in rcx.
         self.asm.mov(self.mode.word(), R14, RCX);

@@ -99,11 +99,17 @@ pub enum StubId {
     LeaveFault,
     /// The same for a fault in a string instruction, whose count is in another register.
     LeaveFaultString,
+    /// The same where it moves bytes for the guest's larger units. Of x86-64 alone.
+    LeaveFaultBytes,
     /// Where a computed jump goes whose target has no entry in the jump cache: reason `Indirect`.
     JumpMiss,
     /// Called where code of the first tier is entered by computed jumps, before eight bytes: goes on behind them if they are the target, else to
     /// [`StubId::JumpMiss`]. Of x86-64 alone.
     CheckTarget,
+    /// Called before a `rep movsd`: says how many bytes `rep movsb` is to move instead, or zero. Of x86-64 alone.
+    BytesOfDwords,
+    /// The same for a `rep movsq`.
+    BytesOfQwords,
     /// Return address of the empty shadow stack: a `Return` that finds nothing; treats the target as `Indirect`.
     ReturnMiss,
     /// Calls `callout_fn(context, state, site)` with guest state in memory, then goes on in the code or leaves (`Fault`).
@@ -230,7 +236,7 @@ pub struct FaultSite {
     pub offset: u32,
     /// The guest instruction it belongs to.
     pub pc: GuestAddr,
-    /// [`StubId::LeaveFault`] or [`StubId::LeaveFaultString`].
+    /// [`StubId::LeaveFault`], [`StubId::LeaveFaultString`] or [`StubId::LeaveFaultBytes`].
     pub leave: StubId,
     /// What is to be added to the guest's stack pointer (modulo the word) once the thread has left here: code may be late in moving it.
     pub stack_delta: i32,

@@ -46,6 +46,9 @@ const STUBS: &[StubId] = &[
     StubId::Callout,
     StubId::LeaveHot,
     StubId::CheckTarget,
+    StubId::LeaveFaultBytes,
+    StubId::BytesOfDwords,
+    StubId::BytesOfQwords,
 ];
 
 const TRAPS: &[Trap] = &[

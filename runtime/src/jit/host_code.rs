@@ -41,6 +41,8 @@ pub(crate) struct Entrances {
     pub(crate) enter: u64,
     pub(crate) leave_fault: u64,
     pub(crate) leave_fault_string: u64,
+    /// Of back ends that have it.
+    pub(crate) leave_fault_bytes: Option<u64>,
     pub(crate) return_miss: u64,
     pub(crate) jump_miss: u64,
 }
@@ -66,8 +68,11 @@ impl HostCode {
 
     /// Host address of a stub.
     pub(crate) fn stub(&self, id: StubId) -> u64 {
-        let found = self.stubs.iter().find(|(stub, _)| *stub == id);
-        found.unwrap_or_else(|| panic!("the back end has no stub {id:?}")).1
+        self.find(id).unwrap_or_else(|| panic!("the back end has no stub {id:?}"))
+    }
+
+    fn find(&self, id: StubId) -> Option<u64> {
+        self.stubs.iter().find(|(stub, _)| *stub == id).map(|(_, at)| *at)
     }
 
     /// Where threads find the stubs.
@@ -78,6 +83,7 @@ impl HostCode {
             enter: self.stub(StubId::Enter),
             leave_fault: self.stub(StubId::LeaveFault),
             leave_fault_string: self.stub(StubId::LeaveFaultString),
+            leave_fault_bytes: self.find(StubId::LeaveFaultBytes),
             return_miss: self.stub(StubId::ReturnMiss),
             jump_miss: self.stub(StubId::JumpMiss),
         }

@@ -69,9 +69,11 @@ impl Running {
                 for (register, slot) in site.borrowed.into_iter().flatten() {
                     context::set_register(context, register, cpu.host.spill[usize::from(slot)]);
                 }
-                if site.leave == StubId::LeaveFaultString {
-                    stub = entrances.leave_fault_string;
-                }
+                stub = match site.leave {
+                    StubId::LeaveFaultString => entrances.leave_fault_string,
+                    StubId::LeaveFaultBytes => entrances.leave_fault_bytes.unwrap_or(stub),
+                    _ => stub,
+                };
             }
         }
         cpu.host.exit_site = pc;
