@@ -4,4 +4,5 @@
 mod generate;
 mod host;
 mod random;
+mod string_moves;
 mod vectors;
