@@ -2,6 +2,7 @@
 
 use super::EvalFault;
 use super::flags::when;
+use super::host_float::{self, HostFloat};
 use super::int::signed;
 use crate::guest::{CpuState, FlagSet};
 use crate::operand::{FmaOp, FpOp, FpRound, Type, Width};
@@ -10,7 +11,7 @@ use crate::softfloat::{
 };
 
 /// A float that fits a word.
-pub(super) trait Scalar: Format {
+pub(super) trait Scalar: Format + HostFloat {
     /// The value whose bits are the low bits of `v`.
     fn from_word(v: u64) -> Self;
     /// The bits, zero-extended.
@@ -38,6 +39,9 @@ impl Scalar for F64 {
 /// Runs one instruction's arithmetic by `mxcsr`'s modes and accumulates its exception flags; #XM where one is unmasked.
 pub(super) fn under_mxcsr<R>(cpu: &mut CpuState, f: impl FnOnce(&mut FloatEnv) -> R) -> Result<R, EvalFault> {
     let mut env = FloatEnv::from_mxcsr(cpu.mxcsr);
+    // Raised already, and once more changes nothing: see `host_float`.
+    let raised = Exceptions::from_bits_truncate(cpu.mxcsr as u16);
+    env.flags = raised & env.masked & Exceptions::PRECISION;
     let result = f(&mut env);
     let settled = env.settle();
     cpu.mxcsr |= u32::from((settled.flags & Exceptions::ALL).bits());
@@ -45,7 +49,12 @@ pub(super) fn under_mxcsr<R>(cpu: &mut CpuState, f: impl FnOnce(&mut FloatEnv) -
 }
 
 /// `a op b` in one format.
-pub(super) fn arith<F: Format>(op: FpOp, a: F, b: F, env: &mut FloatEnv) -> F {
+#[inline]
+pub(super) fn arith<F: Scalar>(op: FpOp, a: F, b: F, env: &mut FloatEnv) -> F {
+    F::host_arith(op, a, b, env).unwrap_or_else(|| soft_arith(op, a, b, env))
+}
+
+fn soft_arith<F: Format>(op: FpOp, a: F, b: F, env: &mut FloatEnv) -> F {
     match op {
         FpOp::Add => soft::add(a, b, env),
         FpOp::Sub => soft::sub(a, b, env),
@@ -56,8 +65,46 @@ pub(super) fn arith<F: Format>(op: FpOp, a: F, b: F, env: &mut FloatEnv) -> F {
     }
 }
 
+/// The square root of `a`.
+#[inline]
+pub(super) fn sqrt<F: Scalar>(a: F, env: &mut FloatEnv) -> F {
+    F::host_sqrt(a, env).unwrap_or_else(|| soft::sqrt(a, env))
+}
+
+/// `v` as a 32-bit integer.
+#[inline]
+pub(super) fn to_i32<F: Scalar>(v: F, round: FpRound, env: &mut FloatEnv) -> i32 {
+    let host = F::host_to_int(v, Width::W32, round == FpRound::Truncate, env);
+    host.map_or_else(|| soft::to_i32(v, rounding(round, env), env), |v| v as i32)
+}
+
+/// `v` as a 64-bit integer.
+#[inline]
+fn to_i64<F: Scalar>(v: F, round: FpRound, env: &mut FloatEnv) -> i64 {
+    let host = F::host_to_int(v, Width::W64, round == FpRound::Truncate, env);
+    host.unwrap_or_else(|| soft::to_i64(v, rounding(round, env), env))
+}
+
+/// The integer `v` as a float.
+#[inline]
+pub(super) fn of_int<F: Scalar>(v: i64, env: &mut FloatEnv) -> F {
+    F::host_from_int(v, env).unwrap_or_else(|| soft::from_i64(v, env))
+}
+
+/// `v` as a double.
+#[inline]
+pub(super) fn widen(v: F32, env: &mut FloatEnv) -> F64 {
+    host_float::widen(v).unwrap_or_else(|| soft::convert(v, env))
+}
+
+/// `v` as a single.
+#[inline]
+pub(super) fn narrow(v: F64, env: &mut FloatEnv) -> F32 {
+    host_float::narrow(v, env).unwrap_or_else(|| soft::convert(v, env))
+}
+
 /// The rounding mode that `round` means under `env`.
-pub(super) fn rounding(round: FpRound, env: &FloatEnv) -> Rounding {
+fn rounding(round: FpRound, env: &FloatEnv) -> Rounding {
     match round {
         FpRound::Current => env.rounding,
         FpRound::Truncate => Rounding::Zero,
@@ -123,8 +170,8 @@ pub(super) fn scalar_arith(cpu: &mut CpuState, op: FpOp, ty: Type, a: u64, b: u6
 /// `fp_sqrt`.
 pub(super) fn scalar_sqrt(cpu: &mut CpuState, ty: Type, a: u64) -> Result<u64, EvalFault> {
     under_mxcsr(cpu, |env| match ty {
-        Type::F32 => soft::sqrt(F32::from_word(a), env).word(),
-        _ => soft::sqrt(F64::from_word(a), env).word(),
+        Type::F32 => sqrt(F32::from_word(a), env).word(),
+        _ => sqrt(F64::from_word(a), env).word(),
     })
 }
 
@@ -146,6 +193,9 @@ pub(super) fn compare_flags(
 ) -> Result<FlagSet, EvalFault> {
     fn of<F: Scalar>(signalling: bool, a: u64, b: u64, env: &mut FloatEnv) -> Relation {
         let (a, b) = (F::from_word(a), F::from_word(b));
+        if let Some(relation) = F::host_compare(a, b) {
+            return relation;
+        }
         if signalling { soft::compare_signaling(a, b, env) } else { soft::compare_quiet(a, b, env) }
     }
     let relation = under_mxcsr(cpu, |env| match ty {
@@ -172,10 +222,9 @@ pub(super) fn compare_mask(cpu: &mut CpuState, ty: Type, imm: u8, a: u64, b: u64
 /// `fp_to_int`.
 pub(super) fn to_int(cpu: &mut CpuState, ty: Type, w: Width, round: FpRound, v: u64) -> Result<u64, EvalFault> {
     fn of<F: Scalar>(w: Width, round: FpRound, v: u64, env: &mut FloatEnv) -> u64 {
-        let (v, rounding) = (F::from_word(v), rounding(round, env));
         match w {
-            Width::W64 => soft::to_i64(v, rounding, env) as u64,
-            _ => soft::to_i32(v, rounding, env) as u32 as u64,
+            Width::W64 => to_i64(F::from_word(v), round, env) as u64,
+            _ => to_i32(F::from_word(v), round, env) as u32 as u64,
         }
     }
     under_mxcsr(cpu, |env| match ty {
@@ -188,16 +237,16 @@ pub(super) fn to_int(cpu: &mut CpuState, ty: Type, w: Width, round: FpRound, v: 
 pub(super) fn from_int(cpu: &mut CpuState, w: Width, ty: Type, v: u64) -> Result<u64, EvalFault> {
     let v = signed(w, v);
     under_mxcsr(cpu, |env| match ty {
-        Type::F32 => soft::from_i64::<F32>(v, env).word(),
-        _ => soft::from_i64::<F64>(v, env).word(),
+        Type::F32 => of_int::<F32>(v, env).word(),
+        _ => of_int::<F64>(v, env).word(),
     })
 }
 
 /// `fp_convert`.
 pub(super) fn convert(cpu: &mut CpuState, from: Type, to: Type, v: u64) -> Result<u64, EvalFault> {
     under_mxcsr(cpu, |env| match (from, to) {
-        (Type::F32, Type::F64) => soft::convert::<F32, F64>(F32::from_word(v), env).word(),
-        (Type::F64, Type::F32) => soft::convert::<F64, F32>(F64::from_word(v), env).word(),
+        (Type::F32, Type::F64) => widen(F32::from_word(v), env).word(),
+        (Type::F64, Type::F32) => narrow(F64::from_word(v), env).word(),
         _ => v,
     })
 }

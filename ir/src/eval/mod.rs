@@ -18,6 +18,7 @@ mod dispatch_rest;
 mod flags;
 mod flat;
 mod fp;
+mod host_float;
 mod image;
 mod int;
 mod memory;

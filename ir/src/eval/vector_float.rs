@@ -1,11 +1,11 @@
 //! Vector floating point and conversions: the scalars' arithmetic, lane by lane, with one set of exception flags.
 
-use super::fp::{Scalar, arith, fma, integral, mask_where, rounding, rounding_of_mode, under_mxcsr};
+use super::fp::{self, Scalar, arith, fma, integral, mask_where, rounding_of_mode, under_mxcsr};
 use super::vector_permute::{dwords, of_dwords};
 use super::{EvalFault, Val};
 use crate::guest::CpuState;
 use crate::operand::{FmaOp, FpOp, FpRound, Type, VecBin, VecUn};
-use crate::softfloat::{self as soft, F16, F32, F64, FloatEnv, Format, Predicate};
+use crate::softfloat::{self as soft, F16, F32, F64, FloatEnv, Predicate};
 
 /// Number of 32-bit lanes in `ty`.
 fn dword_count(ty: Type) -> usize {
@@ -84,25 +84,25 @@ fn add_sub(cpu: &mut CpuState, op: VecBin, ty: Type, a: Val, b: Val) -> Result<V
 /// The float ones among `vec_unary`; the others are [`super::vector_sums::unary`]'s and [`super::crypto`]'s.
 pub(super) fn unary(cpu: &mut CpuState, op: VecUn, ty: Type, a: Val) -> Result<Val, EvalFault> {
     use VecUn as V;
-    let to_i32 = |v: u32, round, env: &mut FloatEnv| soft::to_i32(F32(v), rounding(round, env), env) as u32;
-    let wide_to_i32 = |v: u64, round, env: &mut FloatEnv| soft::to_i32(F64(v), rounding(round, env), env) as u32;
+    let to_i32 = |v: u32, round, env: &mut FloatEnv| fp::to_i32(F32(v), round, env) as u32;
+    let wide_to_i32 = |v: u64, round, env: &mut FloatEnv| fp::to_i32(F64(v), round, env) as u32;
     let low_lane = |f: fn(F32) -> F32| Val([a.0[0] >> 32 << 32 | f(F32(a.0[0] as u32)).word(), a.0[1], a.0[2], a.0[3]]);
     under_mxcsr(cpu, |env| match op {
-        V::SqrtPs => by_dwords(ty, a, a, |x, _| soft::sqrt(F32(x), env).0),
-        V::SqrtPd => by_qwords(ty, a, a, |x, _| soft::sqrt(F64(x), env).0),
+        V::SqrtPs => by_dwords(ty, a, a, |x, _| fp::sqrt(F32(x), env).0),
+        V::SqrtPd => by_qwords(ty, a, a, |x, _| fp::sqrt(F64(x), env).0),
         V::RcpPs => by_dwords(ty, a, a, |x, _| soft::reciprocal_estimate(F32(x)).0),
         V::RsqrtPs => by_dwords(ty, a, a, |x, _| soft::reciprocal_root_estimate(F32(x)).0),
         V::RcpSs => low_lane(soft::reciprocal_estimate),
         V::RsqrtSs => low_lane(soft::reciprocal_root_estimate),
-        V::CvtDq2Ps => by_dwords(ty, a, a, |x, _| soft::from_i32::<F32>(x as i32, env).0),
+        V::CvtDq2Ps => by_dwords(ty, a, a, |x, _| fp::of_int::<F32>((x as i32).into(), env).0),
         V::CvtPs2Dq => by_dwords(ty, a, a, |x, _| to_i32(x, FpRound::Current, env)),
         V::CvttPs2Dq => by_dwords(ty, a, a, |x, _| to_i32(x, FpRound::Truncate, env)),
-        V::CvtDq2Pd => widen(ty, a, |x| soft::from_i32::<F64>(x as i32, env).0),
+        V::CvtDq2Pd => widen(ty, a, |x| fp::of_int::<F64>((x as i32).into(), env).0),
         V::CvtPd2Dq => narrow(ty, a, |x| wide_to_i32(x, FpRound::Current, env)),
         V::CvttPd2Dq => narrow(ty, a, |x| wide_to_i32(x, FpRound::Truncate, env)),
-        V::CvtPs2Pd => widen(ty, a, |x| soft::convert::<F32, F64>(F32(x), env).0),
+        V::CvtPs2Pd => widen(ty, a, |x| fp::widen(F32(x), env).0),
         V::CvtPh2Ps => by_halves(ty, a, |x| soft::from_half(F16(x), env).0),
-        _ => narrow(ty, a, |x| soft::convert::<F64, F32>(F64(x), env).0),
+        _ => narrow(ty, a, |x| fp::narrow(F64(x), env).0),
     })
 }
 
@@ -224,15 +224,15 @@ pub(super) fn compare(cpu: &mut CpuState, lane: Type, imm: u8, ty: Type, a: Val,
 pub(super) fn from_mmx_ints(cpu: &mut CpuState, to: Type, v: u64) -> Result<Val, EvalFault> {
     let v = Val::int(v);
     under_mxcsr(cpu, |env| match to {
-        Type::V64 => by_dwords(to, v, v, |x, _| soft::from_i32::<F32>(x as i32, env).0),
-        _ => widen(to, v, |x| soft::from_i32::<F64>(x as i32, env).0),
+        Type::V64 => by_dwords(to, v, v, |x, _| fp::of_int::<F32>((x as i32).into(), env).0),
+        _ => widen(to, v, |x| fp::of_int::<F64>((x as i32).into(), env).0),
     })
 }
 
 /// `vec_to_mmx_ints`.
 pub(super) fn to_mmx_ints(cpu: &mut CpuState, from: Type, round: FpRound, v: Val) -> Result<u64, EvalFault> {
-    fn int<F: Format>(v: F, round: FpRound, env: &mut FloatEnv) -> u32 {
-        soft::to_i32(v, rounding(round, env), env) as u32
+    fn int<F: Scalar>(v: F, round: FpRound, env: &mut FloatEnv) -> u32 {
+        fp::to_i32(v, round, env) as u32
     }
     let ints = under_mxcsr(cpu, |env| match from {
         Type::V64 => by_dwords(from, v, v, |x, _| int(F32(x), round, env)),
