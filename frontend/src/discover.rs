@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
-use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, Num, Target, Trap};
+use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, MAX_VALUES, Num, Target, Trap};
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
 use crate::decode::{CodeSource, Decoded, Reader};
@@ -75,6 +75,9 @@ pub(crate) struct Found {
     pub(crate) leaders: BTreeSet<GuestAddr>,
 }
 
+/// Values at which a region ends: few enough that passes may add to those that the last instruction brings before the evaluator's table is full.
+const MOST_VALUES: u32 = MAX_VALUES / 2;
+
 /// Translates the instructions of the region at `key.pc`, nearest first.
 pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Found {
     let limits = if key.single_step { &Limits::single_step() } else { limits };
@@ -87,7 +90,8 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) ->
     while let Some(leader) = queue.pop_front() {
         let mut at = leader;
         loop {
-            if pieces.len() >= limits.max_instructions.max(1) && !places.contains_key(&at) {
+            let full = pieces.len() >= limits.max_instructions.max(1) || emitter.value_count() >= MOST_VALUES;
+            if full && !places.contains_key(&at) {
                 break;
             }
             let Entry::Vacant(place) = places.entry(at) else {

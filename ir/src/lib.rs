@@ -37,4 +37,4 @@ pub use guest::{CpuState, FlagSet, Gpr, GuestAddr, Seg};
 pub use key::{BlockKey, CpuMode, X87Arithmetic};
 pub use operand::*;
 pub use ops::{Builder, Effects, Op};
-pub use region::{Block, BlockId, Inst, Region, Value};
+pub use region::{Block, BlockId, Inst, MAX_VALUES, Region, Value};

@@ -33,6 +33,9 @@ pub struct Block {
     pub exit: Exit,
 }
 
+/// The most values that a region that is evaluated may have: numbers of 16 bits.
+pub const MAX_VALUES: u32 = 1 << 16;
+
 /// Blocks connected by direct jumps: the unit of translation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {

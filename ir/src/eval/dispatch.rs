@@ -4,7 +4,8 @@
 
 use super::dispatch_rest::{self, effect, wide};
 use super::memory::{Memory, effective};
-use super::{EvalFault, Machine, Val, flags, int, shift, state};
+use super::values::Values;
+use super::{EvalFault, Machine, flags, int, shift, state};
 use crate::guest::FlagSet;
 use crate::operand::Type;
 use crate::ops::Op;
@@ -15,13 +16,13 @@ use crate::region::Value;
 pub(super) fn step<M: Memory + ?Sized>(
     op: &Op,
     dst: Value,
-    values: &mut [Val],
+    values: &mut impl Values,
     m: &mut Machine<'_, M>,
 ) -> Result<(), EvalFault> {
-    let wide = |v: Value| values[v.0 as usize];
-    let int = |v: Value| values[v.0 as usize].low();
-    let count = |v: Value| values[v.0 as usize].low() as u32 & 63;
-    let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v.0 as usize].low() as u32);
+    let wide = |v: Value| values[v];
+    let int = |v: Value| values[v].low();
+    let count = |v: Value| values[v].low() as u32 & 63;
+    let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v].low() as u32);
     let bits = |f: FlagSet| u64::from(f.bits());
 
     let result: u64 = match *op {
@@ -90,6 +91,6 @@ pub(super) fn step<M: Memory + ?Sized>(
         }
         _ => return dispatch_rest::step(op, dst, values, m),
     };
-    values[dst.0 as usize].0[0] = result;
+    values[dst].0[0] = result;
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use super::memory::Memory;
 use super::string::StringInsn;
+use super::values::Values;
 use super::vector_memory::Gather;
 use super::vector_string::Comparison;
 use super::{
-    EvalFault, Machine, Val, bcd, bits, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
+    EvalFault, Machine, bcd, bits, crypto, flags, fp, int, shift, state, vector, vector_float, vector_permute,
     vector_sums, x87,
 };
 use crate::exit::Trap;
@@ -25,7 +26,7 @@ macro_rules! effect {
 /// Stores `$wide` as the op's result.
 macro_rules! wide {
     ($values:ident[$dst:ident] = $wide:expr) => {{
-        $values[$dst.0 as usize] = $wide;
+        $values[$dst] = $wide;
         return Ok(());
     }};
 }
@@ -37,14 +38,14 @@ pub(super) use {effect, wide};
 pub(super) fn step<M: Memory + ?Sized>(
     op: &Op,
     dst: Value,
-    values: &mut [Val],
+    values: &mut impl Values,
     m: &mut Machine<'_, M>,
 ) -> Result<(), EvalFault> {
-    let wide = |v: Value| values[v.0 as usize];
-    let int = |v: Value| values[v.0 as usize].low();
-    let count = |v: Value| values[v.0 as usize].low() as u32 & 63;
-    let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v.0 as usize].low() as u32);
-    let carry = |v: Value| values[v.0 as usize].low() & 1;
+    let wide = |v: Value| values[v];
+    let int = |v: Value| values[v].low();
+    let count = |v: Value| values[v].low() as u32 & 63;
+    let flag_set = |v: Value| FlagSet::from_bits_truncate(values[v].low() as u32);
+    let carry = |v: Value| values[v].low() & 1;
     let bits = |f: FlagSet| u64::from(f.bits());
 
     let compare = |control: Num, explicit: Flag, a, a_len, b, b_len| {
@@ -324,6 +325,6 @@ pub(super) fn step<M: Memory + ?Sized>(
         | Op::Load { .. }
         | Op::Store { .. } => unreachable!("evaluated by dispatch::step"),
     };
-    values[dst.0 as usize].0[0] = result;
+    values[dst].0[0] = result;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Guest memory as the evaluator sees it, and the ops on it.
 
+use super::values::Values;
 use super::{EvalFault, Machine, Val};
 use crate::guest::{Gpr, GuestAddr};
 use crate::key::CpuMode;
@@ -109,13 +110,13 @@ pub(super) fn combine(op: AtomicOp, w: Width, old: u64, v: u64) -> u64 {
 
 /// The address without segment base: zero-extended from the address width.
 #[inline(always)]
-pub(super) fn effective(at: &Addr, values: &[Val]) -> u64 {
+pub(super) fn effective(at: &Addr, values: &impl Values) -> u64 {
     let mut sum = at.disp as u64;
     if let Some(base) = at.base {
-        sum = sum.wrapping_add(values[base.0 as usize].low());
+        sum = sum.wrapping_add(values[base].low());
     }
     if let Some(index) = at.index {
-        sum = sum.wrapping_add(values[index.0 as usize].low() << at.scale);
+        sum = sum.wrapping_add(values[index].low() << at.scale);
     }
     sum & at.width.mask()
 }
@@ -123,7 +124,7 @@ pub(super) fn effective(at: &Addr, values: &[Val]) -> u64 {
 impl<M: Memory + ?Sized> Machine<'_, M> {
     /// The linear address that `at` means.
     #[inline(always)]
-    pub(super) fn linear(&self, at: &Addr, values: &[Val]) -> GuestAddr {
+    pub(super) fn linear(&self, at: &Addr, values: &impl Values) -> GuestAddr {
         let offset = effective(at, values);
         match at.seg {
             None => GuestAddr(offset),

@@ -28,6 +28,7 @@ mod string;
 mod system;
 #[cfg(test)]
 mod testing;
+mod values;
 mod vector;
 mod vector_float;
 mod vector_memory;
@@ -42,6 +43,8 @@ mod xsave;
 
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
+use values::{Operands, Table};
+
 pub use system::{FixedSystem, SystemModel};
 pub use x87::X87Code;
 
@@ -49,7 +52,7 @@ use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};
 use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::Op;
-use crate::region::{BlockId, Region, Value};
+use crate::region::{BlockId, MAX_VALUES, Region, Value};
 use crate::softfloat::Exceptions;
 
 /// A value of any type: 256 bits, low word first.
@@ -166,7 +169,7 @@ pub struct Machine<'a, M: Memory + ?Sized> {
 /// Runs regions; keeps its table of values from run to run.
 #[derive(Debug, Default)]
 pub struct Evaluator {
-    values: Vec<Val>,
+    values: Table,
 }
 
 impl Evaluator {
@@ -179,6 +182,9 @@ impl Evaluator {
     ///
     /// `go_on` is called with the next block's address between two blocks (not before the first, so that each run gets ahead);
     /// where it says no, the run ends there.
+    ///
+    /// # Panics
+    /// Where the region has more than [`MAX_VALUES`] values.
     pub fn run<M: Memory + ?Sized>(
         &mut self,
         region: &Region,
@@ -188,9 +194,7 @@ impl Evaluator {
         system: &dyn SystemModel,
         mut go_on: impl FnMut(GuestAddr) -> bool,
     ) -> Flow {
-        if self.values.len() < region.value_count as usize {
-            self.values.resize(region.value_count as usize, Val::default());
-        }
+        assert!(region.value_count <= MAX_VALUES, "a region has at most {MAX_VALUES} values");
         let mode = region.key.mode;
         let (x87, pc) = (region.key.x87, region.block(start).pc);
         let mut machine = Machine { cpu, memory, system, mode, x87, pc };
@@ -226,11 +230,11 @@ impl Evaluator {
     ) -> Result<Next, EvalFault> {
         let block = region.block(id);
         machine.pc = block.pc;
-        let values = &mut self.values[..];
+        let mut values = self.values.open();
         for inst in &block.insts {
-            dispatch::step(&inst.op, inst.value, values, machine)?;
+            dispatch::step(&inst.op, inst.value, &mut values, machine)?;
         }
-        let int = |v: Value| values[v.0 as usize].low();
+        let int = |v: Value| values[v].low();
         let address = |v: Value| {
             let to = GuestAddr(int(v) & machine.mode.word().mask());
             if machine.mode == CpuMode::Long64 && !to.is_canonical() {
@@ -273,10 +277,10 @@ pub fn run_region<M: Memory + ?Sized>(
 ///
 /// Integer operands need not be zero-extended. At most [`MAX_ARGS`] operands.
 pub fn eval_op<M: Memory + ?Sized>(op: &Op, args: &[Val], machine: &mut Machine<'_, M>) -> Result<Val, EvalFault> {
-    let mut values = [Val::default(); MAX_ARGS + 1];
-    values[..args.len()].copy_from_slice(args);
+    let mut values = Operands::default();
+    values.0[..args.len()].copy_from_slice(args);
     dispatch::step(op, Value(MAX_ARGS as u32), &mut values, machine)?;
-    Ok(values[MAX_ARGS])
+    Ok(values.0[MAX_ARGS])
 }
 
 /// The most value operands that an op has.

@@ -1,6 +1,7 @@
 //! Vector loads and stores of some lanes alone: by a mask, or gathered from many places.
 
 use super::memory::{Memory, bytes, effective, words};
+use super::values::Values;
 use super::vector::{lane, put};
 use super::{EvalFault, Machine, Val};
 use crate::guest::GuestAddr;
@@ -50,7 +51,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
     }
 
     /// `gather`.
-    pub(super) fn gather(&mut self, g: &Gather, at: &Addr, values: &[Val]) -> Result<(), EvalFault> {
+    pub(super) fn gather(&mut self, g: &Gather, at: &Addr, values: &impl Values) -> Result<(), EvalFault> {
         let register = |n: u8| usize::from(n & 15);
         let base = effective(at, values);
         let indices = bytes(Val(self.cpu.vector[register(g.indices)]));

@@ -2,9 +2,10 @@
 
 use super::memory::{Memory, effective};
 use super::state::enter_mmx;
+use super::values::Values;
 use super::x87::{Insn, StackFault, Unit, arith};
 use super::x87_double as double;
-use super::{EvalFault, Machine, Val};
+use super::{EvalFault, Machine};
 use crate::guest::GuestAddr;
 use crate::operand::{Addr, Width, X87Format, X87Op};
 use crate::softfloat::{self as soft, F32, F64, F80, FloatEnv, Format, Relation, Rounding};
@@ -34,7 +35,7 @@ impl<'a, M: Memory + ?Sized> Machine<'a, M> {
     }
 
     /// The memory operand at `at`.
-    pub(super) fn x87_operand(&self, format: X87Format, at: &Addr, values: &[Val]) -> Operand {
+    pub(super) fn x87_operand(&self, format: X87Format, at: &Addr, values: &impl Values) -> Operand {
         Operand { format, at: self.linear(at, values), offset: effective(at, values) }
     }
 
