@@ -5,7 +5,7 @@ use hokku_ir::lowering::{UpperBits, count_is_known};
 use hokku_ir::{Effects, Gpr, Op, Type, Value};
 
 use crate::access::Piece;
-use crate::assign::{CALLOUT_RESULT, SCRATCH, STATE, ZERO, callout_arg_offset};
+use crate::assign::{CALLOUT_RESULT, SCRATCH, STATE, ZERO, callout_arg_offset, vector_slot_offset};
 use crate::lower::Lowering;
 
 impl Lowering<'_> {
@@ -24,7 +24,7 @@ impl Lowering<'_> {
                 let t = self.vec_temp();
                 for half in 0..2 {
                     self.asm.load(Piece::Q, t, STATE, CALLOUT_RESULT + 16 * half);
-                    self.asm.store(Piece::Q, t, STATE, crate::assign::vector_slot_offset(slot) + 16 * half);
+                    self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16 * half);
                 }
                 self.vectors.in_slot(dst, slot);
             }
@@ -102,8 +102,9 @@ impl Lowering<'_> {
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc, lazy });
     }
 
-    /// Evaluates the op at hand, which does not touch state but mxcsr and whose operands are in registers or constants, without moving any value.
-    pub(crate) fn call_out_of_line(&mut self) {
+    /// Evaluates the op at hand, which does not touch state but mxcsr and whose operands are in registers, slots or constants, without moving any
+    /// value. A result of 256 bits goes to `slot`.
+    pub(crate) fn call_out_of_line(&mut self, slot: Option<u8>) {
         let mut op = self.block.insts[self.at as usize].op;
         let mut operands = Vec::new();
         op.map_values(&mut |v| {
@@ -112,11 +113,14 @@ impl Lowering<'_> {
         });
         let kept: Vec<u8> = self.vectors.in_use().collect();
         for r in &kept {
-            self.asm.store(Piece::Q, *r, STATE, crate::assign::vector_slot_offset(*r));
+            self.asm.store(Piece::Q, *r, STATE, vector_slot_offset(*r));
         }
         for (n, v) in operands.iter().enumerate() {
             let to = callout_arg_offset(n);
-            if self.plan.info(*v).op.result_type().width().is_none() {
+            let ty = self.plan.info(*v).op.result_type();
+            if ty == Type::V256 {
+                continue;
+            } else if ty.width().is_none() {
                 let r = self.vec_reg(*v);
                 self.asm.store(Piece::Q, r, STATE, to);
             } else if let Some(n) = self.constant_of(*v) {
@@ -127,11 +131,27 @@ impl Lowering<'_> {
                 self.asm.store(Piece::X, r, STATE, to);
             }
         }
+        // All temporaries are saved by now.
+        const FREE: u8 = 31;
+        for (n, v) in operands.iter().enumerate() {
+            if self.plan.info(*v).op.result_type() == Type::V256 {
+                for half in 0..2 {
+                    self.load_half(FREE, *v, half);
+                    self.asm.store(Piece::Q, FREE, STATE, callout_arg_offset(n) + 16 * i32::from(half));
+                }
+            }
+        }
         let lazy = self.lazy();
         self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
+        if let Some(slot) = slot {
+            for half in 0..2 {
+                self.asm.load(Piece::Q, FREE, STATE, CALLOUT_RESULT + 16 * i32::from(half));
+                self.store_half(FREE, slot, half);
+            }
+        }
         for r in &kept {
-            self.asm.load(Piece::Q, *r, STATE, crate::assign::vector_slot_offset(*r));
+            self.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
         }
     }
 

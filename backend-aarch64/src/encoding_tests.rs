@@ -6,6 +6,7 @@ use crate::access::{Lse, Piece, Place};
 use crate::asm::{Asm, Cc, Size};
 use crate::immediate::bitmask;
 use crate::integer::{Extend, Logic, Shift, Sum};
+use crate::simd::{Crypto, One, Same};
 
 /// Compares each call on [`Asm`] with the line of assembly behind it.
 macro_rules! check {
@@ -150,6 +151,68 @@ fn other_instructions() {
     let words: Vec<u32> = asm.finish().chunks(4).map(word).collect();
     assert_eq!(words[..6], [0xd53b_4201, 0xd51b_4201, 0xd53b_4401, 0xd51b_4401, 0xd53b_4421, 0xd51b_4421]);
     assert_eq!(words[6..], [0xd500_401f, 0xba1f_8462, 0xd95f_8041, 0x9900_4041]);
+}
+
+#[test]
+fn vector_instructions() {
+    check! {
+        same(Same::ADD, true, 3, 1, 2, 3) => { add v1.d2, v2.d2, v3.d2 }
+        same(Same::EOR, true, 1, 1, 2, 3) => { bsl v1.b16, v2.b16, v3.b16 }
+        same(Same::SSHL, true, 2, 1, 2, 3) => { sshl v1.s4, v2.s4, v3.s4 }
+        same(Same::USHL, true, 3, 1, 2, 3) => { ushl v1.d2, v2.d2, v3.d2 }
+        same(Same::CMHI, true, 3, 1, 2, 3) => { cmhi v1.d2, v2.d2, v3.d2 }
+        same(Same::CMTST, true, 0, 1, 2, 3) => { cmtst v1.b16, v2.b16, v3.b16 }
+        same(Same::FADD, true, 1, 1, 2, 3) => { fadd v1.d2, v2.d2, v3.d2 }
+        same(Same::FSUB, true, 2, 1, 2, 3) => { fsub v1.s4, v2.s4, v3.s4 }
+        same(Same::FMUL, true, 0, 1, 2, 3) => { fmul v1.s4, v2.s4, v3.s4 }
+        same(Same::FDIV, true, 1, 1, 2, 3) => { fdiv v1.d2, v2.d2, v3.d2 }
+        same(Same::FMLA, true, 1, 1, 2, 3) => { fmla v1.d2, v2.d2, v3.d2 }
+        same(Same::FMLS, true, 2, 1, 2, 3) => { fmls v1.s4, v2.s4, v3.s4 }
+        same(Same::FCMEQ, true, 1, 1, 2, 3) => { fcmeq v1.d2, v2.d2, v3.d2 }
+        same(Same::FCMGE, true, 0, 1, 2, 3) => { fcmge v1.s4, v2.s4, v3.s4 }
+        same(Same::FCMGT, true, 3, 1, 2, 3) => { fcmgt v1.d2, v2.d2, v3.d2 }
+        same_scalar(Same::FCMGT, 3, 1, 2, 3) => { fcmgt d1, d2, d3 }
+        same_scalar(Same::FCMGE, 0, 1, 2, 3) => { fcmge s1, s2, s3 }
+        same_scalar(Same::FCMEQ, 1, 1, 2, 3) => { fcmeq d1, d2, d3 }
+        one(One::ABS, true, 2, 1, 2) => { abs v1.s4, v2.s4 }
+        one(One::NEG, true, 3, 1, 2) => { neg v1.d2, v2.d2 }
+        one(One::NOT, true, 0, 1, 2) => { not v1.b16, v2.b16 }
+        one(One::CMLT, true, 2, 1, 2) => { cmlt v1.s4, v2.s4, 0 }
+        one(One::SADDLP, true, 1, 1, 2) => { saddlp v1.s4, v2.h8 }
+        one(One::FRINTN, true, 1, 1, 2) => { frintn v1.d2, v2.d2 }
+        one(One::FRINTM, true, 0, 1, 2) => { frintm v1.s4, v2.s4 }
+        one(One::FRINTP, true, 3, 1, 2) => { frintp v1.d2, v2.d2 }
+        one(One::FRINTZ, true, 2, 1, 2) => { frintz v1.s4, v2.s4 }
+        one(One::FRINTX, true, 1, 1, 2) => { frintx v1.d2, v2.d2 }
+        one(One::FRINTI, true, 2, 1, 2) => { frinti v1.s4, v2.s4 }
+        one(One::FCVTZS, true, 3, 1, 2) => { fcvtzs v1.d2, v2.d2 }
+        one(One::SCVTF, true, 0, 1, 2) => { scvtf v1.s4, v2.s4 }
+        one(One::FSQRT, true, 3, 1, 2) => { fsqrt v1.d2, v2.d2 }
+        one(One::FNEG, true, 2, 1, 2) => { fneg v1.s4, v2.s4 }
+        one(One::FCVTL, true, 1, 1, 2) => { fcvtl2 v1.d2, v2.s4 }
+        one(One::FCVTN, false, 1, 1, 2) => { fcvtn v1.s2, v2.d2 }
+        fp_integral(2, true, 1, 2) => { frintm d1, d2 }
+        fp_integral(6, false, 1, 2) => { frintx s1, s2 }
+        fp_multiply_add((false, false), true, 1, [2, 3, 4]) => { fmadd d1, d2, d3, d4 }
+        fp_multiply_add((true, false), false, 1, [2, 3, 4]) => { fmsub s1, s2, s3, s4 }
+        fp_multiply_add((true, true), true, 1, [2, 3, 4]) => { fnmadd d1, d2, d3, d4 }
+        fp_multiply_add((false, true), true, 1, [2, 3, 4]) => { fnmsub d1, d2, d3, d4 }
+        extend_lanes(true, false, 0, 1, 2) => { sxtl v1.h8, v2.b8 }
+        extend_lanes(false, true, 2, 1, 2) => { uxtl2 v1.d2, v2.s4 }
+        round_words(true, 1, 2, 15) => { rshrn2 v1.h8, v2.s4, 15 }
+        table_bytes(1, 2, 3) => { tbl v1.b16, {v2.b16}, v3.b16 }
+        fill_bytes(1, 0x8f) => { movi v1.b16, 0x8f }
+        broadcast_gpr(2, 1, 2) => { dup v1.s4, w2 }
+        broadcast_gpr(3, 1, 2) => { dup v1.d2, x2 }
+        greatest_pairs(1, 2, 3) => { umaxp v1.s4, v2.s4, v3.s4 }
+        crypto(Crypto::Aese, 1, 2) => { aese v1.b16, v2.b16 }
+        crypto(Crypto::Aesd, 1, 2) => { aesd v1.b16, v2.b16 }
+        crypto(Crypto::Aesmc, 1, 2) => { aesmc v1.b16, v2.b16 }
+        crypto(Crypto::Aesimc, 1, 2) => { aesimc v1.b16, v2.b16 }
+        crypto(Crypto::Sha256su0, 1, 2) => { sha256su0 v1.s4, v2.s4 }
+        sha256su1(1, 2, 3) => { sha256su1 v1.s4, v2.s4, v3.s4 }
+        carryless(true, 1, 2, 3) => { pmull2 v1.q1, v2.d2, v3.d2 }
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::conditions::{ALL, Sense};
 use crate::immediate::bitmask;
 use crate::integer::{Logic, Shift};
 use crate::lower::Lowering;
+use crate::vector_values::VecLoc;
 
 /// Float instructions of two operands by their opcode. Source: Arm ARM, C4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Lowering<'_> {
     /// `fp_arith`.
     pub(crate) fn float_arith(&mut self, dst: Value, op: FpOp, ty: Type, a: Value, b: Value) {
         let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
-        let d = self.vec_dest(dst);
+        let d = self.float_dest(dst);
         let is_double = double(ty);
         let float = match op {
             FpOp::Add => Float::Add,
@@ -56,40 +57,35 @@ impl Lowering<'_> {
                 self.asm.fp_compare(true, is_double, ra, rb);
                 self.compared = None;
                 self.asm.fp_select(is_double, d, ra, rb, if op == FpOp::Min { Cc::Mi } else { Cc::Gt });
-                let slow = self.check_exceptions();
-                return self.slow_float(slow, d);
+                return self.settle(dst);
             }
         };
         self.asm.fp_two(float, is_double, d, ra, rb);
-        let slow = self.check_exceptions();
-        self.slow_float(slow, d);
+        self.settle(dst);
     }
 
     /// `fp_sqrt`.
     pub(crate) fn float_sqrt(&mut self, dst: Value, ty: Type, a: Value) {
         let ra = self.vec_reg(a);
-        let d = self.vec_dest(dst);
+        let d = self.float_dest(dst);
         self.asm.fp_sqrt(double(ty), d, ra);
-        let slow = self.check_exceptions();
-        self.slow_float(slow, d);
+        self.settle(dst);
     }
 
     /// `fp_convert`.
     pub(crate) fn float_convert(&mut self, dst: Value, from: Type, v: Value) {
         let r = self.vec_reg(v);
-        let d = self.vec_dest(dst);
+        let d = self.float_dest(dst);
         self.asm.fp_convert(double(from), d, r);
-        let slow = self.check_exceptions();
-        self.slow_float(slow, d);
+        self.settle(dst);
     }
 
     /// `int_to_fp`.
     pub(crate) fn int_to_float(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
         let r = self.reg(v);
-        let d = self.vec_dest(dst);
+        let d = self.float_dest(dst);
         self.asm.int_to_fp(Size::of(w), double(ty), d, r);
-        let slow = self.check_exceptions();
-        self.slow_float(slow, d);
+        self.settle(dst);
     }
 
     /// `fp_to_int`.
@@ -98,7 +94,10 @@ impl Lowering<'_> {
         let t = self.vec_temp();
         let size = Size::of(w);
         let mut from = r;
+        let mut before = None;
         if round == FpRound::Current {
+            // What does not fit 32 bits is not inexact as well.
+            before = (double(ty) && w == Width::W32).then(|| self.note_exceptions());
             self.asm.fp_round(double(ty), t, r);
             from = t;
         }
@@ -107,7 +106,10 @@ impl Lowering<'_> {
         self.compared = None;
         let done = self.asm.label();
         self.outline(slow, |l| {
-            l.call_out_of_line();
+            if let Some(before) = before {
+                l.asm.write_fpsr(before);
+            }
+            l.call_out_of_line(None);
             l.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
             l.asm.b(done);
         });
@@ -133,7 +135,7 @@ impl Lowering<'_> {
         self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
         let done = self.asm.label();
         self.outline(slow, |l| {
-            l.call_out_of_line();
+            l.call_out_of_line(None);
             l.asm.load(Piece::X, d, STATE, CALLOUT_RESULT);
             // NZCV of the same flags: less N, equal Z and C, greater C, unordered C and V.
             let bit = |n: u32| bitmask(Size::W, 1 << n).unwrap_or(0);
@@ -157,14 +159,43 @@ impl Lowering<'_> {
         self.compared(dst, Sense::Float, ALL);
     }
 
-    /// The runtime's way, at `slow`, to a result in `d`.
-    fn slow_float(&mut self, slow: Label, d: u8) {
-        // That does not keep NZCV.
+    /// What FPSR is, in a register for [`Self::settle_from`].
+    pub(crate) fn note_exceptions(&mut self) -> u8 {
+        let t = self.temp();
+        self.asm.read_fpsr(t);
+        t
+    }
+
+    /// A register for the result `v`: none of the guest's, so that the operands and the guest's state are as they were if the result does not stand.
+    pub(crate) fn float_dest(&mut self, v: Value) -> u8 {
+        let r = self.vec_temp();
+        self.own_vec(r, v);
+        r
+    }
+
+    /// The result `dst` of the op at hand stands, or the runtime computes it. That does not keep NZCV.
+    pub(crate) fn settle(&mut self, dst: Value) {
+        self.settle_from(dst, None);
+    }
+
+    /// As [`Self::settle`]; `before` holds what FPSR was, of which the runtime's way is to know.
+    pub(crate) fn settle_from(&mut self, dst: Value, before: Option<u8>) {
+        let slow = self.check_exceptions();
         self.compared = None;
         let done = self.asm.label();
+        let place = self.vectors.loc(dst);
         self.outline(slow, |l| {
-            l.call_out_of_line();
-            l.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT);
+            if let Some(before) = before {
+                l.asm.write_fpsr(before);
+            }
+            match place {
+                VecLoc::Slot(slot) => l.call_out_of_line(Some(slot)),
+                VecLoc::Temp(d) | VecLoc::Home(d) => {
+                    l.call_out_of_line(None);
+                    l.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT);
+                }
+                VecLoc::Nowhere => {}
+            }
             l.asm.b(done);
         });
         self.asm.bind(done);

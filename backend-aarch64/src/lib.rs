@@ -9,7 +9,8 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
-//! | `arith` `memory` `state` `float` `vector` `control` `callout` | lowering, by kind of op |
+//! | `arith` `memory` `state` `float` `packed_float` `vector` `wide` `control` `callout` | lowering, by kind of op |
+//! | `lanes`, `shuffles` | vector operations on registers |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
 //! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).
@@ -29,14 +30,18 @@ mod flags;
 mod float;
 mod immediate;
 mod integer;
+mod lanes;
 mod lower;
 mod memory;
+mod packed_float;
+mod shuffles;
 mod simd;
 mod state;
 mod stubs;
 mod table;
 mod vector;
 mod vector_values;
+mod wide;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};

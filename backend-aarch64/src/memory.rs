@@ -329,7 +329,7 @@ impl Lowering<'_> {
         self.fault_site();
         self.asm.store(Piece::Q, q, base, 0);
         self.outline(slow, |l| {
-            l.call_out_of_line();
+            l.call_out_of_line(None);
             l.asm.b(done);
         });
         self.asm.bind(done);

@@ -65,8 +65,63 @@ impl Same {
     pub(crate) const UABD: Same = Same(1, 0xe);
     /// Size 0: and; 1: bic; 2: orr; 3: orn.
     pub(crate) const LOGIC: Same = Same(0, 3);
-    /// Size 0: eor.
+    /// Size 0: eor; 1: bsl; 2: bit; 3: bif.
     pub(crate) const EOR: Same = Same(1, 3);
+    /// Each lane of `n` shifted by the low byte of `m`'s, to the left, or where that is negative to the right.
+    pub(crate) const SSHL: Same = Same(0, 8);
+    pub(crate) const USHL: Same = Same(1, 8);
+    pub(crate) const CMHI: Same = Same(1, 6);
+    pub(crate) const CMTST: Same = Same(0, 0x11);
+    /// Floats: size 0 or 1 for singles or doubles.
+    pub(crate) const FADD: Same = Same(0, 0x1a);
+    pub(crate) const FMUL: Same = Same(1, 0x1b);
+    pub(crate) const FDIV: Same = Same(1, 0x1f);
+    pub(crate) const FMLA: Same = Same(0, 0x19);
+    pub(crate) const FCMEQ: Same = Same(0, 0x1c);
+    pub(crate) const FCMGE: Same = Same(1, 0x1c);
+    /// Floats: size 2 or 3 for singles or doubles. The first two have the opcodes of `FADD` and `FMLA`.
+    pub(crate) const FSUB: Same = Same(0, 0x1a);
+    pub(crate) const FMLS: Same = Same(0, 0x19);
+    pub(crate) const FCMGT: Same = Same(1, 0x1c);
+}
+
+/// Lane-by-lane instructions of one vector: the U bit and the opcode. The size is apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct One(pub(crate) u32, pub(crate) u32);
+
+impl One {
+    pub(crate) const ABS: One = One(0, 0xb);
+    pub(crate) const NEG: One = One(1, 0xb);
+    /// Size 0.
+    pub(crate) const NOT: One = One(1, 5);
+    /// Lanes below zero.
+    pub(crate) const CMLT: One = One(0, 0xa);
+    pub(crate) const SADDLP: One = One(0, 2);
+    /// Floats: size 0 or 1 for singles or doubles.
+    pub(crate) const FRINTN: One = One(0, 0x18);
+    pub(crate) const FRINTM: One = One(0, 0x19);
+    pub(crate) const FRINTX: One = One(1, 0x19);
+    pub(crate) const SCVTF: One = One(0, 0x1d);
+    /// Floats: size 2 or 3 for singles or doubles.
+    pub(crate) const FRINTP: One = One(0, 0x18);
+    pub(crate) const FRINTZ: One = One(0, 0x19);
+    pub(crate) const FRINTI: One = One(1, 0x19);
+    pub(crate) const FCVTZS: One = One(0, 0x1b);
+    pub(crate) const FSQRT: One = One(1, 0x1f);
+    pub(crate) const FNEG: One = One(1, 0xf);
+    /// The two low singles to doubles (size 1); two doubles to singles in the low half, zeros above (size 1).
+    pub(crate) const FCVTL: One = One(0, 0x17);
+    pub(crate) const FCVTN: One = One(0, 0x16);
+}
+
+/// Instructions of the cryptographic extensions by their words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crypto {
+    Aese = 0x4e28_4800,
+    Aesd = 0x4e28_5800,
+    Aesmc = 0x4e28_6800,
+    Aesimc = 0x4e28_7800,
+    Sha256su0 = 0x5e28_2800,
 }
 
 /// Permutations of two vectors by their opcode.
@@ -85,6 +140,64 @@ impl Asm {
     pub(crate) fn same(&mut self, op: Same, q: bool, log2: u8, d: u8, n: u8, m: u8) {
         let word = 0x0e20_0400 | u32::from(q) << 30 | op.0 << 29 | u32::from(log2) << 22 | op.1 << 11;
         self.word(word | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// An instruction of one vector; `size` is the logarithm of the lanes' bytes, or as the instruction has it.
+    pub(crate) fn one(&mut self, op: One, q: bool, size: u8, d: u8, n: u8) {
+        let word = 0x0e20_0800 | u32::from(q) << 30 | op.0 << 29 | u32::from(size) << 22 | op.1 << 12;
+        self.word(word | r(n, 5) | r(d, 0));
+    }
+
+    /// As [`Asm::same`] on one lane of 4 (`log2` 2) or 8 bytes: floats, whose `size` is as there.
+    pub(crate) fn same_scalar(&mut self, op: Same, size: u8, d: u8, n: u8, m: u8) {
+        let word = 0x5e20_0400 | op.0 << 29 | u32::from(size) << 22 | op.1 << 11;
+        self.word(word | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `sxtl` (`uxtl`) of the low lanes of 2^`log2` bytes, or of the high ones.
+    pub(crate) fn extend_lanes(&mut self, signed: bool, high: bool, log2: u8, d: u8, n: u8) {
+        let word = 0x0f00_a400 | u32::from(high) << 30 | u32::from(!signed) << 29 | 8 << log2 << 16;
+        self.word(word | r(n, 5) | r(d, 0));
+    }
+
+    /// `rshrn d, n, #by` to lanes of 16 bits, to the low half or, keeping that, the high one: the low bits of the shifted and rounded words.
+    pub(crate) fn round_words(&mut self, high: bool, d: u8, n: u8, by: u32) {
+        self.word(0x0f00_8c00 | u32::from(high) << 30 | (32 - by) << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `tbl d, {n}, m`: bytes of `n` by those of `m`, zero for those from 16 on.
+    pub(crate) fn table_bytes(&mut self, d: u8, n: u8, m: u8) {
+        self.word(0x4e00_0000 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `movi d.16b, #byte`.
+    pub(crate) fn fill_bytes(&mut self, d: u8, byte: u8) {
+        self.word(0x4f00_e400 | u32::from(byte >> 5) << 16 | u32::from(byte & 31) << 5 | r(d, 0));
+    }
+
+    /// `dup d.t, n`: the low 2^`log2` bytes of a general register in each lane.
+    pub(crate) fn broadcast_gpr(&mut self, log2: u8, d: u8, n: u8) {
+        self.word(0x4e00_0c00 | 1 << log2 << 16 | r(n, 5) | r(d, 0));
+    }
+
+    /// `umaxp d.4s, n.4s, m.4s`.
+    pub(crate) fn greatest_pairs(&mut self, d: u8, n: u8, m: u8) {
+        self.word(0x6ea0_a400 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// An instruction of the cryptographic extensions that works on `d` and `n`, by its word.
+    pub(crate) fn crypto(&mut self, op: Crypto, d: u8, n: u8) {
+        self.word(op as u32 | r(n, 5) | r(d, 0));
+    }
+
+    /// `sha256su1 d, n, m`.
+    pub(crate) fn sha256su1(&mut self, d: u8, n: u8, m: u8) {
+        self.word(0x5e00_6000 | r(m, 16) | r(n, 5) | r(d, 0));
+    }
+
+    /// `pmull d.1q, n.1d, m.1d`, or of the high halves.
+    pub(crate) fn carryless(&mut self, high: bool, d: u8, n: u8, m: u8) {
+        self.word(0x0ee0_e000 | u32::from(high) << 30 | r(m, 16) | r(n, 5) | r(d, 0));
     }
 
     /// `zip1 d, n, m` and kin.
@@ -178,6 +291,18 @@ impl Asm {
     /// `frintx d, n`: to an integral value by the current rounding.
     pub(crate) fn fp_round(&mut self, double: bool, d: u8, n: u8) {
         self.word(0x1e27_4000 | u32::from(double) << 22 | r(n, 5) | r(d, 0));
+    }
+
+    /// `frinti` and kin by opcode bits 17:15: 0 `frintn`, 1 `frintp`, 2 `frintm`, 3 `frintz`, 6 `frintx`, 7 `frinti`.
+    pub(crate) fn fp_integral(&mut self, op: u32, double: bool, d: u8, n: u8) {
+        self.word(0x1e24_4000 | u32::from(double) << 22 | op << 15 | r(n, 5) | r(d, 0));
+    }
+
+    /// `fmadd d, n, m, a`: a + n * m; negating the product and the addend.
+    pub(crate) fn fp_multiply_add(&mut self, (product, addend): (bool, bool), double: bool, d: u8, [n, m, a]: [u8; 3]) {
+        // o1 negates the addend and the product, o0 the product once more.
+        let word = 0x1f00_0000 | u32::from(double) << 22 | u32::from(addend) << 21 | u32::from(product != addend) << 15;
+        self.word(word | r(m, 16) | r(a, 10) | r(n, 5) | r(d, 0));
     }
 
     /// `fcvt`: a double (`from_double`) to a single, or back.

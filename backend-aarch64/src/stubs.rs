@@ -91,23 +91,30 @@ impl Builder {
         self.asm.lsr(Size::W, u, m, 14);
         self.asm.bfi(Size::W, t, u, 22, 1);
         self.asm.write_fpcr(t);
-        // All six masks set, FTZ (bit 15) and DAZ (bit 6) not.
-        self.asm.constant(t, 0x9fc0);
-        self.asm.logic(Logic::And, Size::W, t, t, m);
-        self.asm.constant(m, 0x1f80);
-        self.asm.add(Sum::Subs, Size::W, 31, t, m);
+        self.compare_mode(t, m);
         self.asm.cset(t, crate::asm::Cc::Ne);
         self.asm.lsl(Size::W, t, t, 27);
         self.asm.write_fpsr(t);
         self.asm.load(Piece::X, u, STATE, REGISTERS);
     }
 
-    /// Adds the inexact exception in FPSR to mxcsr.
+    /// Compares what mxcsr, in `m`, asks for with what programs have: all six masks set, FTZ (bit 15) and DAZ (bit 6) not. `t` and `m` change.
+    fn compare_mode(&mut self, t: u8, m: u8) {
+        self.asm.constant(t, 0x9fc0);
+        self.asm.logic(Logic::And, Size::W, t, t, m);
+        self.asm.constant(m, 0x1f80);
+        self.asm.add(Sum::Subs, Size::W, 31, t, m);
+    }
+
+    /// Adds the inexact exception in FPSR to mxcsr; not where all operations go to the runtime, which knows better.
     fn save_float_exceptions(&mut self) {
         let (f, m) = (SCRATCH, TARGET);
+        self.asm.load(Piece::W, m, STATE, MXCSR);
+        self.compare_mode(f, m);
         self.asm.read_fpsr(f);
         self.asm.load(Piece::W, m, STATE, MXCSR);
         self.asm.ubfx(Size::W, f, f, 4, 1);
+        self.asm.csel(Size::W, f, f, ZERO, crate::asm::Cc::Eq);
         self.asm.logic_shifted(Logic::Orr, Size::W, m, m, f, Shift::Lsl, 5);
         self.asm.store(Piece::W, m, STATE, MXCSR);
     }

@@ -323,8 +323,10 @@ impl Lower for Lowering<'_> {
     fn fp_compare_flags(&mut self, dst: Value, ty: Type, signalling: Flag, a: Value, b: Value) {
         self.float_compare(dst, ty, signalling.0, a, b);
     }
-    fn fp_compare_mask(&mut self, dst: Value, _: Type, _: Num, _: Value, _: Value) {
-        self.rest(dst);
+    fn fp_compare_mask(&mut self, dst: Value, ty: Type, predicate: Num, a: Value, b: Value) {
+        if !self.float_compare_mask(dst, ty, predicate.0, a, b) {
+            self.rest(dst);
+        }
     }
     fn fp_to_int(&mut self, dst: Value, ty: Type, w: Width, round: FpRound, v: Value) {
         self.float_to_int(dst, ty, w, round, v);
@@ -335,25 +337,31 @@ impl Lower for Lowering<'_> {
     fn fp_convert(&mut self, dst: Value, from: Type, _: Type, v: Value) {
         self.float_convert(dst, from, v);
     }
-    fn fp_integral(&mut self, dst: Value, _: Type, _: Num, _: Value) {
-        self.rest(dst);
+    fn fp_integral(&mut self, dst: Value, ty: Type, mode: Num, v: Value) {
+        if !self.float_integral(dst, ty, mode.0, v) {
+            self.rest(dst);
+        }
     }
-    fn fp_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn fp_fma(&mut self, dst: Value, op: FmaOp, ty: Type, a: Value, b: Value, c: Value) {
+        self.float_multiply_add(dst, op, ty, [a, b, c]);
     }
     fn vec_binary(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) {
         if !self.vector_binary(dst, op, ty, a, b) {
             self.rest(dst);
         }
     }
-    fn vec_unary(&mut self, dst: Value, _: VecUn, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_unary(&mut self, dst: Value, op: VecUn, ty: Type, a: Value) {
+        if !self.vector_unary(dst, op, ty, a) {
+            self.rest(dst);
+        }
     }
-    fn vec_ternary(&mut self, dst: Value, _: VecTer, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_ternary(&mut self, dst: Value, op: VecTer, ty: Type, a: Value, b: Value, c: Value) {
+        if !self.vector_ternary(dst, op, ty, [a, b, c]) {
+            self.rest(dst);
+        }
     }
-    fn vec_fma(&mut self, dst: Value, _: FmaOp, _: Type, _: Type, _: Value, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_fma(&mut self, dst: Value, op: FmaOp, lane: Type, ty: Type, a: Value, b: Value, c: Value) {
+        self.packed_multiply_add(dst, op, lane, ty, [a, b, c]);
     }
     fn vec_from_mmx_ints(&mut self, dst: Value, _: Type, _: Value) {
         self.rest(dst);
@@ -364,8 +372,10 @@ impl Lower for Lowering<'_> {
     fn vec_to_half(&mut self, dst: Value, _: Num, _: Type, _: Value) {
         self.rest(dst);
     }
-    fn vec_shift(&mut self, dst: Value, _: VecShift, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_shift(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Value) {
+        if !self.vector_shift_by_value(dst, op, ty, a, n) {
+            self.rest(dst);
+        }
     }
     fn vec_shift_imm(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Num) {
         if !self.vector_shift(dst, op, ty, a, n.0) {
@@ -377,20 +387,28 @@ impl Lower for Lowering<'_> {
             self.rest(dst);
         }
     }
-    fn vec_imm(&mut self, dst: Value, _: VecImm, _: Type, _: Value, _: Value, _: Num) {
-        self.rest(dst);
+    fn vec_imm(&mut self, dst: Value, op: VecImm, ty: Type, a: Value, b: Value, imm: Num) {
+        if !self.vector_imm(dst, op, ty, a, b, imm.0) {
+            self.rest(dst);
+        }
     }
-    fn vec_compare(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_compare(&mut self, dst: Value, lane: Type, predicate: Num, ty: Type, a: Value, b: Value) {
+        if !self.packed_compare(dst, lane, predicate.0, ty, a, b) {
+            self.rest(dst);
+        }
     }
-    fn vec_integral(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value) {
-        self.rest(dst);
+    fn vec_integral(&mut self, dst: Value, lane: Type, mode: Num, ty: Type, a: Value) {
+        if !self.packed_integral(dst, lane, mode.0, ty, a) {
+            self.rest(dst);
+        }
     }
     fn vec_dot(&mut self, dst: Value, _: Type, _: Num, _: Type, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn vec_test_flags(&mut self, dst: Value, _: VecTest, _: Type, _: Value, _: Value) {
-        self.rest(dst);
+    fn vec_test_flags(&mut self, dst: Value, op: VecTest, ty: Type, a: Value, b: Value) {
+        if !self.vector_test(dst, op, ty, a, b) {
+            self.rest(dst);
+        }
     }
     fn vec_mask(&mut self, dst: Value, op: MaskOp, ty: Type, a: Value) {
         if !self.vector_mask(dst, op, ty, a) {
@@ -413,40 +431,40 @@ impl Lower for Lowering<'_> {
         self.vector_merge_low(dst, ty, a, low);
     }
     fn vec_zero_extend(&mut self, dst: Value, from: Type, ty: Type, v: Value) {
-        match (ty, from) {
-            (Type::V128, Type::F32 | Type::F64 | Type::V64) => self.vector_zero_extend(dst, from, v),
-            _ => self.rest(dst),
+        match ty {
+            Type::V128 => self.vector_zero_extend(dst, from, v),
+            _ => self.wide_zero_extend(dst, from, v),
         }
     }
     fn vec_broadcast(&mut self, dst: Value, w: Width, ty: Type, a: Value) {
-        if ty != Type::V128 {
-            return self.rest(dst);
+        match ty {
+            Type::V256 => self.wide_broadcast(dst, w, a),
+            _ => self.vector_broadcast(dst, w, a),
         }
-        let r = self.vec_reg(a);
-        let d = self.vec_dest(dst);
-        self.asm.broadcast_lane(w as u8, d, r, 0);
     }
     fn vec_half(&mut self, dst: Value, ty: Type, high: Flag, a: Value) {
         match ty {
-            Type::V128 => self.vector_half(dst, high.0, a),
-            _ => self.rest(dst),
+            Type::V256 => self.wide_half(dst, high.0, a),
+            _ => self.vector_half(dst, high.0, a),
         }
     }
     fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
         match ty {
-            Type::V128 => self.vector_join(dst, low, high),
-            _ => self.rest(dst),
+            Type::V256 => self.wide_join(dst, low, high),
+            _ => self.vector_join(dst, low, high),
         }
     }
     fn vec_const(&mut self, dst: Value, ty: Type, bit: Flag) {
-        if ty == Type::V256 {
-            return self.rest(dst);
+        match ty {
+            Type::V256 => self.wide_const(dst, bit.0),
+            _ => {
+                let d = self.vec_dest(dst);
+                self.asm.vec_fill(d, bit.0);
+            }
         }
-        let d = self.vec_dest(dst);
-        self.asm.vec_fill(d, bit.0);
     }
-    fn zero_vectors(&mut self, dst: Value, _: Flag) {
-        self.rest(dst);
+    fn zero_vectors(&mut self, _: Value, all: Flag) {
+        self.clear_vectors(all.0);
     }
     fn vec_string_index(&mut self, dst: Value, _: Num, _: Flag, _: Value, _: Value, _: Value, _: Value) {
         self.rest(dst);

@@ -1,13 +1,16 @@
-//! Vectors: lanes, shuffles, conversions.
+//! Vectors: lanes, shuffles, tests; on 128 bits at a time.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{MaskOp, Type, Value, VecBin, VecShift, VecShuffle, Width};
+use hokku_ir::{MaskOp, Type, Value, VecBin, VecImm, VecShift, VecShuffle, VecTer, VecTest, VecUn, Width};
 
-use crate::asm::Size;
-use crate::assign::SCRATCH;
-use crate::integer::{Logic, Shift};
+use crate::Features;
+use crate::asm::{Asm, Cc, Size};
+use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::integer::{Logic, Shift, Sum};
+use crate::lanes::{self, Regs};
 use crate::lower::Lowering;
-use crate::simd::{Permute, Same};
+use crate::shuffles::half_immediate;
+use crate::simd::{One, Permute, Same};
 
 impl Lowering<'_> {
     /// `bitcast`: the same bits as another type.
@@ -39,182 +42,184 @@ impl Lowering<'_> {
     }
 }
 
-/// Operations that are one instruction: what it is, the logarithm of the lanes' bytes, and whether the operands are exchanged.
-fn one_instruction(op: VecBin) -> Option<(Same, u8, bool)> {
-    use VecBin::*;
-    let same = match op {
-        PaddB => (Same::ADD, 0),
-        PaddW => (Same::ADD, 1),
-        PaddD => (Same::ADD, 2),
-        PaddQ => (Same::ADD, 3),
-        PsubB => (Same::SUB, 0),
-        PsubW => (Same::SUB, 1),
-        PsubD => (Same::SUB, 2),
-        PsubQ => (Same::SUB, 3),
-        PaddsB => (Same::SQADD, 0),
-        PaddsW => (Same::SQADD, 1),
-        PaddusB => (Same::UQADD, 0),
-        PaddusW => (Same::UQADD, 1),
-        PsubsB => (Same::SQSUB, 0),
-        PsubsW => (Same::SQSUB, 1),
-        PsubusB => (Same::UQSUB, 0),
-        PsubusW => (Same::UQSUB, 1),
-        PmullW => (Same::MUL, 1),
-        PmullD => (Same::MUL, 2),
-        PavgB => (Same::URHADD, 0),
-        PavgW => (Same::URHADD, 1),
-        PminuB => (Same::UMIN, 0),
-        PminuW => (Same::UMIN, 1),
-        PminuD => (Same::UMIN, 2),
-        PminsB => (Same::SMIN, 0),
-        PminsW => (Same::SMIN, 1),
-        PminsD => (Same::SMIN, 2),
-        PmaxuB => (Same::UMAX, 0),
-        PmaxuW => (Same::UMAX, 1),
-        PmaxuD => (Same::UMAX, 2),
-        PmaxsB => (Same::SMAX, 0),
-        PmaxsW => (Same::SMAX, 1),
-        PmaxsD => (Same::SMAX, 2),
-        PcmpeqB => (Same::CMEQ, 0),
-        PcmpeqW => (Same::CMEQ, 1),
-        PcmpeqD => (Same::CMEQ, 2),
-        PcmpgtB => (Same::CMGT, 0),
-        PcmpgtW => (Same::CMGT, 1),
-        PcmpgtD => (Same::CMGT, 2),
-        Pand => (Same::LOGIC, 0),
-        Por => (Same::LOGIC, 2),
-        Pxor => (Same::EOR, 0),
-        Pandn => return Some((Same::LOGIC, 1, true)),
-        _ => return None,
-    };
-    Some((same.0, same.1, false))
-}
-
-/// Operations on 128 bits that interleave lanes: which way, of what lanes, and whether the operands are exchanged.
-fn interleaving(op: VecBin) -> Option<(Permute, u8, bool)> {
-    use VecBin::*;
-    Some(match op {
-        PunpcklBw => (Permute::Zip1, 0, false),
-        PunpcklWd => (Permute::Zip1, 1, false),
-        PunpcklDq => (Permute::Zip1, 2, false),
-        PunpcklQdq | MovLhps => (Permute::Zip1, 3, false),
-        PunpckhBw => (Permute::Zip2, 0, false),
-        PunpckhWd => (Permute::Zip2, 1, false),
-        PunpckhDq => (Permute::Zip2, 2, false),
-        PunpckhQdq => (Permute::Zip2, 3, false),
-        MovHlps => (Permute::Zip2, 3, true),
-        _ => return None,
-    })
-}
-
 impl Lowering<'_> {
+    /// `f`, which gives its destination, operands, and two registers that are free, on 128 bits of three operands; on each half of a V256. The
+    /// destination may be an operand's register.
+    fn by_halves(
+        &mut self,
+        dst: Value,
+        ty: Type,
+        operands: [Value; 3],
+        f: impl Fn(&mut Asm, u8, u8, [u8; 3], [u8; 2]),
+    ) {
+        if ty != Type::V256 {
+            let operands = operands.map(|v| self.vec_reg(v));
+            let free = [self.vec_temp(), self.vec_temp()];
+            let d = self.vec_dest(dst);
+            return f(&mut self.asm, 0, d, operands, free);
+        }
+        self.slot_halves(dst, operands, f);
+    }
+
+    fn slot_halves(&mut self, dst: Value, operands: [Value; 3], f: impl Fn(&mut Asm, u8, u8, [u8; 3], [u8; 2])) {
+        let slot = self.vectors.take_slot();
+        let registers = operands.map(|_| self.vec_temp());
+        let (d, free) = (self.vec_temp(), [self.vec_temp(), self.vec_temp()]);
+        for half in 0..2 {
+            for (n, v) in operands.iter().enumerate() {
+                if !operands[..n].contains(v) {
+                    self.load_half(registers[n], *v, half);
+                }
+            }
+            let first = |n: usize| registers[operands.iter().position(|v| *v == operands[n]).unwrap_or(n)];
+            f(&mut self.asm, half, d, [first(0), first(1), first(2)], free);
+            self.store_half(d, slot, half);
+        }
+        self.vectors.in_slot(dst, slot);
+    }
+
+    /// As [`Self::by_halves`] for operations on floats; the destination is no operand's register.
+    pub(crate) fn float_halves(
+        &mut self,
+        dst: Value,
+        ty: Type,
+        operands: [Value; 3],
+        f: impl Fn(&mut Asm, u8, [u8; 3], [u8; 2]),
+    ) {
+        self.float_halves_from(dst, ty, operands, None, f);
+    }
+
+    /// As [`Self::float_halves`], with [`Self::settle_from`].
+    pub(crate) fn float_halves_from(
+        &mut self,
+        dst: Value,
+        ty: Type,
+        operands: [Value; 3],
+        before: Option<u8>,
+        f: impl Fn(&mut Asm, u8, [u8; 3], [u8; 2]),
+    ) {
+        if ty == Type::V256 {
+            self.slot_halves(dst, operands, |asm, _, d, operands, free| f(asm, d, operands, free));
+        } else {
+            let operands = operands.map(|v| self.vec_reg(v));
+            let free = [self.vec_temp(), self.vec_temp()];
+            let d = self.float_dest(dst);
+            f(&mut self.asm, d, operands, free);
+        }
+        self.settle_from(dst, before);
+    }
+
     /// `vec_binary`. False where the runtime must do it.
     pub(crate) fn vector_binary(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) -> bool {
-        let q = ty == Type::V128;
-        if let Some((same, log2, exchanged)) = one_instruction(op).filter(|_| q || ty == Type::V64) {
+        if op.is_float() {
+            return self.packed_arith(dst, op, ty, a, b);
+        }
+        if ty == Type::V64 {
             // Lanes of 64 bits are too wide for half a register.
-            if !q && log2 == 3 {
-                return false;
-            }
+            let Some((same, log2, exchanged)) = lanes::one_instruction(op).filter(|i| i.1 < 3) else { return false };
             let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
             let (n, m) = if exchanged { (rb, ra) } else { (ra, rb) };
             let d = self.vec_dest(dst);
-            self.asm.same(same, q, log2, d, n, m);
+            self.asm.same(same, false, log2, d, n, m);
             return true;
         }
-        if !q {
+        if !lanes::binary_is_native(op, self.features) {
             return false;
         }
-        if let Some((permute, log2, exchanged)) = interleaving(op) {
-            let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
-            let (n, m) = if exchanged { (rb, ra) } else { (ra, rb) };
-            let d = self.vec_dest(dst);
-            self.asm.permute(permute, log2, d, n, m);
+        self.by_halves(dst, ty, [a, b, b], |asm, _, d, [a, b, _], [t, u]| {
+            asm.vector_binary(op, Regs { d, a, b, t, u });
+        });
+        true
+    }
+
+    /// `vec_unary`. False where the runtime must do it.
+    pub(crate) fn vector_unary(&mut self, dst: Value, op: VecUn, ty: Type, a: Value) -> bool {
+        if ty == Type::V64 || !lanes::unary_is_native(op, self.features) {
+            return self.packed_convert(dst, op, ty, a);
+        }
+        let widens = lanes::widening(op).filter(|_| ty == Type::V256);
+        let Some((_, from, to)) = widens else {
+            self.by_halves(dst, ty, [a, a, a], |asm, _, d, [a, _, _], _| asm.vector_unary(op, d, a));
             return true;
-        }
-        use VecBin::*;
-        if !matches!(op, PmulhW | PmulhuW | PmuludQ | PmaddWd | PsadBw | PacksswB | PackssdW | PackuswB | PackusDw) {
+        };
+        let ra = self.vec_reg(a);
+        let (t, d) = (self.vec_temp(), self.vec_temp());
+        let slot = self.vectors.take_slot();
+        self.asm.vector_unary(op, d, ra);
+        self.store_half(d, slot, 0);
+        self.asm.extract_bytes(t, ra, ra, 16 >> (to - from));
+        self.asm.vector_unary(op, d, t);
+        self.store_half(d, slot, 1);
+        self.vectors.in_slot(dst, slot);
+        true
+    }
+
+    /// `vec_ternary`. False where the runtime must do it.
+    pub(crate) fn vector_ternary(&mut self, dst: Value, op: VecTer, ty: Type, abc: [Value; 3]) -> bool {
+        let log2 = match op {
+            VecTer::BlendvB => 0,
+            VecTer::BlendvPs => 2,
+            VecTer::BlendvPd => 3,
+            VecTer::Sha256Rnds2 => return false,
+        };
+        self.by_halves(dst, ty, abc, |asm, _, d, [a, b, c], [t, _]| {
+            asm.one(One::CMLT, true, log2, t, c);
+            asm.same(Same::EOR, true, 1, t, b, a);
+            asm.vec_mov(d, t);
+        });
+        true
+    }
+
+    /// `vec_imm`. False where the runtime must do it.
+    pub(crate) fn vector_imm(&mut self, dst: Value, op: VecImm, ty: Type, a: Value, b: Value, imm: u8) -> bool {
+        if op != VecImm::PclmulQdq || ty != Type::V128 || !self.features.contains(Features::PMULL) {
             return false;
         }
-        let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
-        let (t, u) = (self.vec_temp(), self.vec_temp());
-        let d = self.vec_dest(dst);
-        match op {
-            PmulhW | PmulhuW => {
-                let signed = op == PmulhW;
-                self.asm.multiply_long(signed, false, 1, t, ra, rb);
-                self.asm.multiply_long(signed, true, 1, u, ra, rb);
-                self.asm.permute(Permute::Uzp2, 1, d, t, u);
+        self.by_halves(dst, ty, [a, b, b], |asm, _, d, [a, b, _], [t, _]| {
+            let (high_a, high_b) = (imm & 1 != 0, imm & 16 != 0);
+            if high_a == high_b {
+                asm.carryless(high_a, d, a, b);
+            } else {
+                asm.broadcast_lane(3, t, b, u8::from(high_b));
+                asm.carryless(high_a, d, a, t);
             }
-            PmuludQ => {
-                self.asm.cut_lanes(2, t, ra);
-                self.asm.cut_lanes(2, u, rb);
-                self.asm.multiply_long(false, false, 2, d, t, u);
-            }
-            PmaddWd => {
-                self.asm.multiply_long(true, false, 1, t, ra, rb);
-                self.asm.multiply_long(true, true, 1, u, ra, rb);
-                self.asm.same(Same::ADDP, true, 2, d, t, u);
-            }
-            PsadBw => {
-                self.asm.same(Same::UABD, true, 0, t, ra, rb);
-                for log2 in 0..2 {
-                    self.asm.add_long_pairs(log2, t, t);
-                }
-                self.asm.add_long_pairs(2, d, t);
-            }
-            _ => {
-                let (unsigned, log2) = match op {
-                    PacksswB => (false, 0),
-                    PackssdW => (false, 1),
-                    PackuswB => (true, 0),
-                    _ => (true, 1),
-                };
-                self.asm.narrow(unsigned, false, log2, t, ra);
-                self.asm.narrow(unsigned, true, log2, t, rb);
-                self.asm.vec_mov(d, t);
-            }
-        }
+        });
         true
     }
 
     /// `vec_shift_imm`. False where the runtime must do it.
     pub(crate) fn vector_shift(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: u8) -> bool {
-        if ty != Type::V128 {
+        if ty == Type::V64 {
             return false;
         }
-        let n = u32::from(n);
-        let ra = self.vec_reg(a);
-        if matches!(op, VecShift::PsllDq | VecShift::PsrlDq) {
-            let zero = self.vec_temp();
-            self.asm.vec_fill(zero, false);
-            let d = self.vec_dest(dst);
-            match (n, op) {
-                (0, _) => self.asm.vec_mov(d, ra),
-                (16.., _) => self.asm.vec_mov(d, zero),
-                (_, VecShift::PsllDq) => self.asm.extract_bytes(d, zero, ra, 16 - n as u8),
-                _ => self.asm.extract_bytes(d, ra, zero, n as u8),
-            }
-            return true;
+        self.by_halves(dst, ty, [a, a, a], |asm, _, d, [a, _, _], [t, _]| {
+            asm.vector_shift_by(op, d, a, n.into(), t);
+        });
+        true
+    }
+
+    /// `vec_shift`. False where the runtime must do it.
+    pub(crate) fn vector_shift_by_value(&mut self, dst: Value, op: VecShift, ty: Type, a: Value, n: Value) -> bool {
+        if ty == Type::V64 || matches!(op, VecShift::PsllDq | VecShift::PsrlDq) {
+            return false;
         }
-        let bits = match op {
-            VecShift::PsllW | VecShift::PsrlW | VecShift::PsraW => 16,
-            VecShift::PsllD | VecShift::PsrlD | VecShift::PsraD => 32,
-            _ => 64,
-        };
+        let bits = lanes::lane_bits(op);
+        let rn = self.vec_reg(n);
+        let count = self.vec_temp();
+        self.asm.lane_to_gpr(3, SCRATCH, rn, 0);
+        self.asm.constant(TARGET, bits.into());
+        self.asm.add(Sum::Subs, Size::X, ZERO, SCRATCH, TARGET);
+        self.compared = None;
+        self.asm.csel(Size::X, SCRATCH, SCRATCH, TARGET, Cc::Lo);
+        let log2 = (bits / 8).trailing_zeros() as u8;
+        self.asm.broadcast_gpr(log2, count, SCRATCH);
+        if !matches!(op, VecShift::PsllW | VecShift::PsllD | VecShift::PsllQ) {
+            self.asm.one(One::NEG, true, log2, count, count);
+        }
         let signed = matches!(op, VecShift::PsraW | VecShift::PsraD);
-        let left = matches!(op, VecShift::PsllW | VecShift::PsllD | VecShift::PsllQ);
-        let d = self.vec_dest(dst);
-        if n == 0 {
-            self.asm.vec_mov(d, ra);
-        } else if n >= bits && !signed {
-            self.asm.vec_fill(d, false);
-        } else if left {
-            self.asm.shift_left(true, bits, d, ra, n);
-        } else {
-            // By all bits, a lane becomes its sign.
-            self.asm.shift_right(signed, true, bits, d, ra, n.min(bits));
-        }
+        self.by_halves(dst, ty, [a, a, a], |asm, _, d, [a, _, _], _| {
+            asm.same(if signed { Same::SSHL } else { Same::USHL }, true, log2, d, a, count);
+        });
         true
     }
 
@@ -227,85 +232,116 @@ impl Lowering<'_> {
         (a, b): (Value, Value),
         imm: u8,
     ) -> bool {
-        use VecShuffle::*;
-        if ty != Type::V128 || !matches!(op, PshufD | PshufLw | PshufHw | ShufPs | ShufPd | Palignr) {
-            return false;
+        match op {
+            _ if ty == Type::V64 => return false,
+            VecShuffle::Perm2F128 => self.permute_halves(dst, a, b, imm),
+            VecShuffle::PermQ => self.permute_quarters(dst, b, imm),
+            _ => self.by_halves(dst, ty, [a, b, b], |asm, half, d, [a, b, _], [t, u]| {
+                asm.vector_shuffle(op, Regs { d, a, b, t, u }, half_immediate(op, imm, half));
+            }),
         }
-        let rb = self.vec_reg(b);
-        let ra = if matches!(op, PshufD | PshufLw | PshufHw) { rb } else { self.vec_reg(a) };
-        let two = |n: u8| imm >> (2 * n) & 3;
-        match (op, imm) {
-            (Palignr, 0..=15) => {
-                let d = self.vec_dest(dst);
-                self.asm.extract_bytes(d, rb, ra, imm);
-                return true;
+        true
+    }
+
+    fn permute_halves(&mut self, dst: Value, a: Value, b: Value, imm: u8) {
+        let slot = self.vectors.take_slot();
+        let d = self.vec_temp();
+        for half in 0..2 {
+            let control = imm >> (4 * half);
+            match control & 8 {
+                0 => self.load_half(d, if control & 2 == 0 { a } else { b }, control & 1),
+                _ => self.asm.vec_fill(d, false),
             }
-            (Palignr, _) => return false,
-            (ShufPd, _) if imm & 3 != 2 => {
-                let d = self.vec_dest(dst);
-                match imm & 3 {
-                    0 => self.asm.permute(Permute::Zip1, 3, d, ra, rb),
-                    1 => self.asm.extract_bytes(d, ra, rb, 8),
-                    _ => self.asm.permute(Permute::Zip2, 3, d, ra, rb),
+            self.store_half(d, slot, half);
+        }
+        self.vectors.in_slot(dst, slot);
+    }
+
+    fn permute_quarters(&mut self, dst: Value, b: Value, imm: u8) {
+        let slot = self.vectors.take_slot();
+        let from = [self.vec_temp(), self.vec_temp()];
+        let d = self.vec_temp();
+        (0..2).for_each(|half| self.load_half(from[usize::from(half)], b, half));
+        for half in 0..2 {
+            let lane = |n: u8| imm >> (2 * (2 * half + n)) & 3;
+            for n in 0..2 {
+                self.asm.vec_insert(3, d, n, from[usize::from(lane(n) >> 1)], lane(n) & 1);
+            }
+            self.store_half(d, slot, half);
+        }
+        self.vectors.in_slot(dst, slot);
+    }
+
+    /// `vec_test_flags`: flags at their EFLAGS places. False where the runtime must do it.
+    pub(crate) fn vector_test(&mut self, dst: Value, op: VecTest, ty: Type, a: Value, b: Value) -> bool {
+        let [x, y, both, only_b] = [self.vec_temp(), self.vec_temp(), self.vec_temp(), self.vec_temp()];
+        let halves = if ty == Type::V256 { 2 } else { 1 };
+        for half in 0..halves {
+            let (ra, rb) = match ty {
+                Type::V256 => {
+                    self.load_half(x, a, half);
+                    self.load_half(y, b, half);
+                    (x, y)
                 }
-                return true;
-            }
-            (PshufD | ShufPs, _) => {
-                let d = self.vec_dest(dst);
-                let whole = op == PshufD;
-                match imm {
-                    0x44 => self.asm.permute(Permute::Zip1, 3, d, ra, rb),
-                    0xee => self.asm.permute(Permute::Zip2, 3, d, ra, rb),
-                    0x88 => self.asm.permute(Permute::Uzp1, 2, d, ra, rb),
-                    0xdd => self.asm.permute(Permute::Uzp2, 2, d, ra, rb),
-                    0x4e => self.asm.extract_bytes(d, ra, rb, 8),
-                    0xb1 if whole => self.asm.swap_words(d, ra),
-                    0x50 if whole => self.asm.permute(Permute::Zip1, 2, d, ra, ra),
-                    0xfa if whole => self.asm.permute(Permute::Zip2, 2, d, ra, ra),
-                    0xa0 if whole => self.asm.permute(Permute::Trn1, 2, d, ra, ra),
-                    0xf5 if whole => self.asm.permute(Permute::Trn2, 2, d, ra, ra),
-                    0x00 | 0x55 | 0xaa | 0xff if whole => self.asm.broadcast_lane(2, d, ra, imm & 3),
-                    _ => {
-                        let t = self.vec_temp();
-                        self.asm.broadcast_lane(2, t, ra, two(0));
-                        for n in 1..4 {
-                            self.asm.vec_insert(2, t, n, if n < 2 { ra } else { rb }, two(n));
-                        }
-                        self.asm.vec_mov(d, t);
-                    }
-                }
-            }
-            (ShufPd, _) => {
-                // The low half of one, the high half of the other.
+                _ => (self.vec_reg(a), self.vec_reg(b)),
+            };
+            if half == 0 {
+                self.asm.same(Same::LOGIC, true, 0, both, ra, rb);
+                self.asm.same(Same::LOGIC, true, 1, only_b, rb, ra);
+            } else {
                 let t = self.vec_temp();
-                let d = self.vec_dest(dst);
-                self.asm.vec_mov(t, rb);
-                self.asm.vec_insert(3, t, 0, ra, 0);
-                self.asm.vec_mov(d, t);
-            }
-            _ => {
-                let first = if op == PshufHw { 4 } else { 0 };
-                let t = self.vec_temp();
-                let d = self.vec_dest(dst);
-                self.asm.vec_mov(t, rb);
-                for n in 0..4 {
-                    if two(n) != n {
-                        self.asm.vec_insert(1, t, first + n, rb, first + two(n));
-                    }
-                }
-                self.asm.vec_mov(d, t);
+                self.asm.same(Same::LOGIC, true, 0, t, ra, rb);
+                self.asm.same(Same::LOGIC, true, 2, both, both, t);
+                self.asm.same(Same::LOGIC, true, 1, t, rb, ra);
+                self.asm.same(Same::LOGIC, true, 2, only_b, only_b, t);
             }
         }
+        let d = self.dest(dst);
+        for r in [both, only_b] {
+            match op {
+                VecTest::Ptest => {}
+                VecTest::VtestPs => self.asm.one(One::CMLT, true, 2, r, r),
+                VecTest::VtestPd => self.asm.one(One::CMLT, true, 3, r, r),
+            }
+        }
+        // Both halves of each word to a doubleword, then to one bit.
+        self.asm.greatest_pairs(both, both, only_b);
+        self.asm.lane_to_gpr(3, SCRATCH, both, 0);
+        self.asm.lane_to_gpr(3, TARGET, both, 1);
+        self.asm.add(Sum::Subs, Size::X, ZERO, SCRATCH, ZERO);
+        self.asm.cset(SCRATCH, Cc::Eq);
+        self.asm.add(Sum::Subs, Size::X, ZERO, TARGET, ZERO);
+        self.asm.cset(d, Cc::Eq);
+        self.compared = None;
+        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 6);
+        self.define(dst, UpperBits::ZERO);
         true
     }
 
     /// `vec_mask`. False where the runtime must do it.
     pub(crate) fn vector_mask(&mut self, dst: Value, op: MaskOp, ty: Type, a: Value) -> bool {
-        if ty != Type::V128 {
+        if ty == Type::V64 {
             return false;
         }
-        let ra = self.vec_reg(a);
         let t = self.vec_temp();
+        if ty == Type::V256 {
+            let (r, d) = (self.vec_temp(), self.dest(dst));
+            self.load_half(r, a, 0);
+            let width = self.half_mask(op, r, t, d);
+            self.load_half(r, a, 1);
+            self.half_mask(op, r, t, TARGET);
+            self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, width);
+        } else {
+            let ra = self.vec_reg(a);
+            let d = self.dest(dst);
+            self.half_mask(op, ra, t, d);
+        }
+        self.define(dst, UpperBits::ZERO);
+        true
+    }
+
+    /// The mask of the 128 bits in `ra`; gives how many bits it has.
+    fn half_mask(&mut self, op: MaskOp, ra: u8, t: u8, d: u8) -> u8 {
         // The top bits of each half come together at its start.
         let bits = match op {
             MaskOp::Pmovmskb => {
@@ -325,12 +361,10 @@ impl Lowering<'_> {
                 1
             }
         };
-        let d = self.dest(dst);
         self.asm.lane_to_gpr(0, SCRATCH, t, 8);
         self.asm.lane_to_gpr(0, d, t, 0);
         self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, bits);
-        self.define(dst, UpperBits::ZERO);
-        true
+        2 * bits
     }
 
     /// `vec_extract`.
@@ -365,6 +399,13 @@ impl Lowering<'_> {
         let r = self.vec_reg(v);
         let d = self.vec_dest(dst);
         self.asm.fp_mov(if from == Type::F32 { 2 } else { 3 }, d, r);
+    }
+
+    /// `vec_broadcast` to 128 bits.
+    pub(crate) fn vector_broadcast(&mut self, dst: Value, w: Width, a: Value) {
+        let r = self.vec_reg(a);
+        let d = self.vec_dest(dst);
+        self.asm.broadcast_lane(w as u8, d, r, 0);
     }
 
     /// `vec_half` of 128 bits.

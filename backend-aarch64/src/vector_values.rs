@@ -172,7 +172,12 @@ impl Lowering<'_> {
         }
     }
 
-    fn own_vec(&mut self, reg: u8, v: Value) {
+    /// Stores half `half` of a V256 to spill slot `slot`.
+    pub(crate) fn store_half(&mut self, from: u8, slot: u8, half: u8) {
+        self.asm.store(Piece::Q, from, STATE, vector_slot_offset(slot) + 16 * i32::from(half));
+    }
+
+    pub(crate) fn own_vec(&mut self, reg: u8, v: Value) {
         self.vectors.owner[reg as usize] = Some(v);
         self.vectors.locs[v.0 as usize] = VecLoc::Temp(reg);
     }
