@@ -141,7 +141,8 @@ impl Lowering<'_> {
                 }
             }
         }
-        let lazy = self.lazy();
+        let may_fault = op.effects().contains(Effects::may_fault);
+        let lazy = if may_fault { self.lazy() } else { LazyState::default() };
         self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
         if let Some(slot) = slot {

@@ -230,7 +230,15 @@ impl Lowering<'_> {
                 self.store_half(d, slot, half);
             }
             self.vectors.in_slot(dst, slot);
-            self.settle(dst);
+            if op != CvtDq2Pd {
+                self.settle(dst);
+            }
+        } else if op == CvtDq2Pd {
+            // Always exact.
+            let r = self.vec_reg(a);
+            let t = self.vec_temp();
+            let d = self.vec_dest(dst);
+            self.asm.convert_lanes(op, false, d, r, t);
         } else {
             self.float_halves_from(dst, ty, [a, a, a], before, |asm, d, [a, _, _], [t, _]| {
                 asm.convert_lanes(op, false, d, a, t);
