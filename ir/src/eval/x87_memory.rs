@@ -214,6 +214,7 @@ fn indefinite(format: X87Format) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Val;
     use super::super::testing::Case;
     use super::*;
     use crate::guest::X87;
