@@ -240,6 +240,10 @@ pub struct HostArea {
     pub spill: [u64; 64],
     /// The same for vectors, of back ends that keep them apart.
     pub vector_spill: [[u64; 4]; 32],
+    /// Host address of the word that is not zero while the thread is called: the runtime's.
+    pub attention: u64,
+    /// Host addresses of [`crate::eval::X87_ROUTINES`].
+    pub x87_routines: [u64; crate::eval::X87_ROUTINES.len()],
 }
 
 /// Number of entries in a jump cache. The slot of address `a` is `a & 0xffff`: so that a host can index with a 16-bit zero extension,
@@ -313,6 +317,8 @@ impl CpuState {
                 vector_spill: [[0; 4]; 32],
                 registers: [0; 32],
                 flag_site: 0,
+                attention: 0,
+                x87_routines: crate::eval::X87_ROUTINES.map(|routine| routine as usize as u64),
             },
         }
     }

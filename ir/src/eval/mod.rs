@@ -38,6 +38,9 @@ mod vector_sums;
 mod x87;
 mod x87_double;
 mod x87_memory;
+mod x87_routines;
+#[cfg(test)]
+mod x87_routines_tests;
 mod x87_unary;
 mod xsave;
 
@@ -47,6 +50,8 @@ use values::{Operands, Table};
 
 pub use system::{FixedSystem, SystemModel};
 pub use x87::X87Code;
+pub(crate) use x87_routines::{FIRST, SECOND, TRUNCATE};
+pub use x87_routines::{X87_ROUTINES, X87Answer, X87How, X87Routine, X87RoutineId};
 
 use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};

@@ -16,15 +16,18 @@
 //! | `carries` | chains of additions |
 //! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
+//! | `x87` | x87 ops as calls of routines |
 
 mod carries;
 mod dead_sets;
 mod plan;
 mod recipe;
 mod values;
+mod x87;
 
 pub use carries::name_carries;
 pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
 pub use values::{Loc, Moves, SLOTS, UpperBits, Values};
+pub use x87::{X87Access, X87Call, x87_call};
