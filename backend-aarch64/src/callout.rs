@@ -12,7 +12,12 @@ impl Lowering<'_> {
     /// Lowers `op`, whose result is `dst`, by a callout.
     pub(crate) fn callout(&mut self, dst: Value, op: Op) {
         self.call_out(op);
-        match op.result_type() {
+        self.take_result(dst, op.result_type());
+    }
+
+    /// The result of a callout for the op at hand becomes `dst`.
+    pub(crate) fn take_result(&mut self, dst: Value, ty: Type) {
+        match ty {
             Type::Void => {}
             ty if ty.width().is_some() || ty == Type::Flags => {
                 let d = self.dest(dst);

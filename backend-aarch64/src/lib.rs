@@ -9,7 +9,7 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
-//! | `arith` `memory` `state` `float` `packed_float` `vector` `wide` `control` `callout` | lowering, by kind of op |
+//! | `arith` `memory` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
@@ -42,6 +42,7 @@ mod table;
 mod vector;
 mod vector_values;
 mod wide;
+mod x87;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
@@ -78,8 +79,9 @@ impl Backend for Aarch64 {
         true
     }
 
-    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
-        wanted
+    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
+        // The routines for exact values are faster than the evaluator with doubles.
+        X87Arithmetic::Exact
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

@@ -9,6 +9,7 @@ use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::immediate::bitmask;
 use crate::integer::{Extend, Logic, Shift, Sum};
+use crate::x87;
 
 /// The registers that a function must leave as they are, in pairs.
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
@@ -18,12 +19,13 @@ const FRAME: i32 = 6 * 16 + 4 * 16;
 /// Builds the stubs for `mode`.
 pub(crate) fn stubs(mode: CpuMode) -> Stubs {
     let mut asm = Asm::new();
-    let (leave, indirect, out) = (asm.label(), asm.label(), asm.label());
-    let mut s = Builder { asm, mode, leave, indirect, out, entries: Vec::new() };
+    let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
+    let mut s = Builder { asm, mode, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
     s.computed_jumps();
     s.leaves();
     s.callout();
+    s.x87();
     Stubs { code: s.asm.finish(), entries: s.entries }
 }
 
@@ -35,6 +37,7 @@ struct Builder {
     indirect: Label,
     /// Returns to the dispatcher; the guest's registers are saved.
     out: Label,
+    callout: Label,
     entries: Vec<(StubId, u32)>,
 }
 
@@ -234,6 +237,8 @@ impl Builder {
     /// Called from region code, whose return address names the callout.
     fn callout(&mut self) {
         self.entry(StubId::Callout);
+        let callout = self.callout;
+        self.asm.bind(callout);
         self.save(EXIT_SITE, LINK);
         self.save_registers();
         self.save_guest();
@@ -249,6 +254,37 @@ impl Builder {
         self.load_guest();
         self.load(LINK, EXIT_SITE);
         self.asm.ret();
+    }
+}
+
+impl Builder {
+    /// Called from region code as [`crate::x87`] says. Temporaries stay as they are, but for [`x87::WORD`].
+    fn x87(&mut self) {
+        self.entry(StubId::X87);
+        self.gprs(false);
+        self.vectors(false);
+        self.save(EXIT_SITE, LINK);
+        self.asm.mov(Size::X, 0, STATE);
+        self.asm.mov(Size::X, 1, x87::WORD);
+        self.asm.mov(Size::X, 2, x87::PC);
+        self.asm.mov(Size::X, 3, x87::BITS);
+        self.asm.mov(Size::X, 4, x87::UPPER);
+        self.asm.lsr(Size::W, 9, x87::WORD, 16);
+        self.asm.add_shifted(Sum::Add, Size::X, 9, STATE, 9, Shift::Lsl, 3);
+        self.asm.load(Piece::X, 9, 9, X87_ROUTINES);
+        self.load(SCRATCH, X87_CALL);
+        self.asm.blr(SCRATCH);
+        self.asm.mov(Size::X, x87::WORD, 0);
+        self.vectors(true);
+        self.gprs(true);
+        self.load(LINK, EXIT_SITE);
+        let rest = self.asm.label();
+        self.asm.cbz(Size::X, x87::WORD, rest);
+        self.asm.ret();
+        self.asm.bind(rest);
+        self.save(callout_arg_offset(0), x87::ADDRESS);
+        let callout = self.callout;
+        self.asm.b(callout);
     }
 }
 
@@ -273,6 +309,7 @@ mod tests {
                 StubId::JumpMiss,
                 StubId::ReturnMiss,
                 StubId::Callout,
+                StubId::X87,
             ] {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }

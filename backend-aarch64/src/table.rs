@@ -476,58 +476,58 @@ impl Lower for Lowering<'_> {
         self.rest(dst);
     }
     fn x87_load(&mut self, dst: Value, _: X87Format, _: Addr) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_store(&mut self, dst: Value, _: X87Format, _: Flag, _: Flag, _: Addr) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_push(&mut self, dst: Value, _: Num) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_push_const(&mut self, dst: Value, _: X87Const) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_copy(&mut self, dst: Value, _: Num, _: Flag) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_exchange(&mut self, dst: Value, _: Num) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_arith(&mut self, dst: Value, _: X87Op, _: Num, _: Num, _: Flag) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_arith_mem(&mut self, dst: Value, _: X87Op, _: X87Format, _: Addr) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_compare(&mut self, dst: Value, _: Num, _: Flag, _: Num) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_compare_mem(&mut self, dst: Value, _: X87Format, _: Flag, _: Addr) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_compare_flags(&mut self, dst: Value, _: Num, _: Flag, _: Flag) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_unary(&mut self, dst: Value, _: X87Unary) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_cmov(&mut self, dst: Value, _: Value, _: Num) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_free(&mut self, dst: Value, _: Num, _: Flag) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_control(&mut self, dst: Value, _: X87Control) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn x87_get_status(&mut self, dst: Value) {
-        self.rest(dst);
+        self.x87_word(dst, crate::assign::X87_STATUS);
     }
     fn x87_get_control(&mut self, dst: Value) {
-        self.rest(dst);
+        self.x87_word(dst, crate::assign::X87_CONTROL);
     }
     fn x87_set_control(&mut self, dst: Value, _: Value) {
-        self.rest(dst);
+        self.x87(dst);
     }
     fn state_image(&mut self, dst: Value, _: StateImage, _: StateDirection, _: Flag, _: Addr) {
         self.rest(dst);

@@ -31,7 +31,7 @@ pub(crate) struct OutOfLine {
 }
 
 /// `op` with its operands numbered.
-fn numbered(mut op: Op) -> Op {
+pub(crate) fn numbered(mut op: Op) -> Op {
     let mut n = 0;
     op.map_values(&mut |_| {
         n += 1;
@@ -74,7 +74,7 @@ impl Lowering<'_> {
         self.take_result(dst, op.result_type());
     }
 
-    fn take_result(&mut self, dst: Value, ty: Type) {
+    pub(crate) fn take_result(&mut self, dst: Value, ty: Type) {
         let info = self.plan.info(dst);
         let is_needed = info.uses > 0 || info.last_flags > info.def;
         match ty {

@@ -11,6 +11,7 @@
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
+//! | `x87` | x87 ops, as calls of routines |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode` | instructions to words |
@@ -36,6 +37,7 @@ mod state;
 mod stubs;
 mod table;
 mod vector_moves;
+mod x87;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
@@ -79,8 +81,9 @@ impl Backend for Riscv64 {
         !self.features.contains(Features::ZTSO)
     }
 
-    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
-        wanted
+    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
+        // The routines for exact values are faster than the evaluator with doubles.
+        X87Arithmetic::Exact
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

@@ -7,6 +7,7 @@ use hokku_ir::{CpuMode, Gpr};
 use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
+use crate::x87;
 
 /// The registers that a function must leave as they are.
 const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -20,12 +21,13 @@ const READ_FCSR: u32 = 0x0030_2073;
 /// Builds the stubs for `mode`.
 pub(crate) fn stubs(mode: CpuMode) -> Stubs {
     let mut asm = Asm::new();
-    let (leave, indirect, out) = (asm.label(), asm.label(), asm.label());
-    let mut s = Builder { asm, mode, leave, indirect, out, entries: Vec::new() };
+    let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
+    let mut s = Builder { asm, mode, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
     s.computed_jumps();
     s.leaves();
     s.callout();
+    s.x87();
     let finished = s.asm.finish();
     let entries = s.entries.into_iter().map(|(id, at)| (id, finished.offset(at))).collect();
     Stubs { code: finished.code, entries }
@@ -39,6 +41,7 @@ struct Builder {
     indirect: Label,
     /// Returns to the dispatcher; the guest's registers are saved.
     out: Label,
+    callout: Label,
     entries: Vec<(StubId, u32)>,
 }
 
@@ -206,6 +209,8 @@ impl Builder {
     /// Called from region code, whose return address names the callout. Keeps temporaries.
     fn callout(&mut self) {
         self.entry(StubId::Callout);
+        let callout = self.callout;
+        self.asm.bind(callout);
         self.save(EXIT_SITE, RA);
         self.save_registers();
         self.save_guest();
@@ -222,6 +227,46 @@ impl Builder {
         }
         self.load(RA, EXIT_SITE);
         self.asm.i(JALR, ZERO, RA, 0);
+    }
+}
+
+impl Builder {
+    /// Called from region code as [`crate::x87`] says.
+    fn x87(&mut self) {
+        self.entry(StubId::X87);
+        // The guest's registers among those that a function may change.
+        for g in &Gpr::ALL[..8] {
+            self.save(gpr_offset(*g), home(*g));
+        }
+        self.save(EXIT_SITE, RA);
+        self.save(register_offset(x87::ADDRESS), x87::ADDRESS);
+        // What is far away in the state.
+        const FAR: i32 = 2047;
+        self.asm.i(ADDI, SCRATCH, STATE, FAR);
+        self.asm.i(SRLI, RA, x87::WORD, 16);
+        self.asm.i(SLLI, RA, RA, 3);
+        self.asm.r(ADD, RA, RA, SCRATCH);
+        self.asm.mv(10, STATE);
+        self.asm.mv(11, x87::WORD);
+        self.asm.mv(12, x87::PC);
+        self.asm.mv(13, x87::BITS);
+        self.asm.mv(14, x87::UPPER);
+        self.asm.i(LD, x87::PC, RA, X87_ROUTINES - FAR);
+        self.asm.i(LD, SCRATCH, SCRATCH, X87_CALL - FAR);
+        self.asm.i(JALR, RA, SCRATCH, 0);
+        self.asm.i(SLTIU, x87::WORD, 10, 1);
+        for g in &Gpr::ALL[..8] {
+            self.load(home(*g), gpr_offset(*g));
+        }
+        self.load(RA, EXIT_SITE);
+        self.load(x87::ADDRESS, register_offset(x87::ADDRESS));
+        let rest = self.asm.label();
+        self.asm.branch(Branch::Ne, x87::WORD, ZERO, rest);
+        self.asm.i(JALR, ZERO, RA, 0);
+        self.asm.bind(rest);
+        self.save(callout_arg_offset(0), x87::ADDRESS);
+        let callout = self.callout;
+        self.asm.jump(ZERO, callout);
     }
 }
 
@@ -255,6 +300,7 @@ mod tests {
                 StubId::JumpMiss,
                 StubId::ReturnMiss,
                 StubId::Callout,
+                StubId::X87,
             ] {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }

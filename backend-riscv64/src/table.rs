@@ -122,7 +122,12 @@ impl Lowering<'_> {
                 self.asm.branch(Branch::Ne, t, n, slow.label);
                 self.out_of_line_ends(slow, None);
             }
-            _ => self.callout(dst, op),
+            Op::X87GetStatus {} => self.x87_word(dst, X87_STATUS),
+            Op::X87GetControl {} => self.x87_word(dst, X87_CONTROL),
+            _ => match hokku_ir::lowering::x87_call(&op) {
+                Some(call) => self.x87_call(dst, op, &call),
+                None => self.callout(dst, op),
+            },
         }
     }
 }

@@ -114,6 +114,9 @@ pub enum StubId {
     ReturnMiss,
     /// Calls `callout_fn(context, state, site)` with guest state in memory, then goes on in the code or leaves (`Fault`).
     Callout,
+    /// Calls one of [`crate::eval::X87_ROUTINES`]; what that does not do is a callout, which the same return address names. Of hosts without an
+    /// x87 unit.
+    X87,
 }
 
 /// Shared code and where its pieces start.

@@ -242,6 +242,8 @@ pub struct HostArea {
     pub vector_spill: [[u64; 4]; 32],
     /// Host address of the word that is not zero while the thread is called: the runtime's.
     pub attention: u64,
+    /// Host address of the code that calls an x87 routine, and looks at that word before it returns: the runtime's.
+    pub x87_call: u64,
     /// Host addresses of [`crate::eval::X87_ROUTINES`].
     pub x87_routines: [u64; crate::eval::X87_ROUTINES.len()],
 }
@@ -318,6 +320,7 @@ impl CpuState {
                 registers: [0; 32],
                 flag_site: 0,
                 attention: 0,
+                x87_call: 0,
                 x87_routines: crate::eval::X87_ROUTINES.map(|routine| routine as usize as u64),
             },
         }

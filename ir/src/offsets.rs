@@ -34,9 +34,11 @@ offsets! {
     CALLOUT_RESULT = host.callout_result;
     FLAG_SITE = host.flag_site;
     REGISTERS = host.registers;
+    X87_CALL = host.x87_call;
     X87_ROUTINES = host.x87_routines;
     X87_STATUS = x87.status;
     X87_CONTROL = x87.control;
+    X87_TAGS = x87.tags;
     X87_INSTRUCTION = x87.instruction;
 }
 

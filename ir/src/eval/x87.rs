@@ -389,6 +389,10 @@ pub struct X87Code {
 impl X87Code {
     /// Of the instruction whose bytes `byte` gives by their numbers; all zero where it is no x87 instruction.
     pub fn decode(mode: CpuMode, byte: impl Fn(u64) -> u8) -> X87Code {
+        X87Code::find(mode, byte).unwrap_or_default()
+    }
+
+    fn find(mode: CpuMode, byte: impl Fn(u64) -> u8) -> Option<X87Code> {
         /// The most bytes of an instruction before the last of an x87 opcode.
         const LONGEST: u64 = 13;
         let mut segment = None;
@@ -397,7 +401,7 @@ impl X87Code {
                 escape @ 0xd8..=0xdf => {
                     let second = byte(n + 1);
                     let opcode = u16::from(escape & 7) << 8 | u16::from(second);
-                    return X87Code { opcode, segment: segment.filter(|_| second < 0xc0) };
+                    return Some(X87Code { opcode, segment: segment.filter(|_| second < 0xc0) });
                 }
                 0x64 => segment = Some(Seg::Fs),
                 0x65 => segment = Some(Seg::Gs),
@@ -407,7 +411,16 @@ impl X87Code {
                 _ => break,
             }
         }
-        X87Code::default()
+        None
+    }
+
+    /// Whether the instruction at `pc` is an x87 instruction with a memory operand that raises pending exceptions before it reaches memory: all but
+    /// `fnstenv`, `fnstcw`, `fnsave` and `fnstsw`.
+    pub fn waits<M: Memory + ?Sized>(memory: &M, mode: CpuMode, pc: GuestAddr) -> bool {
+        let code = X87Code::find(mode, |n| memory.read_u8(pc.offset(n)).unwrap_or(0));
+        code.is_some_and(|code| {
+            code.opcode & 0xc0 != 0xc0 && !matches!(code.opcode >> 3 & 0xe7, 0x26 | 0x27 | 0xa6 | 0xa7)
+        })
     }
 
     /// Of the instruction at `pc`; all zero where its bytes are not there any more.

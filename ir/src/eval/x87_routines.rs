@@ -315,11 +315,7 @@ fn arith(
 
 /// `x87_compare` and `x87_compare_mem`: ST(0) with `b`.
 #[inline(always)]
-fn compare(
-    cpu: &mut CpuState,
-    (how, pc): (X87How, u64),
-    b: impl FnOnce(&Unit<'_>) -> Option<Ordinary>,
-) -> Option<()> {
+fn compare(cpu: &mut CpuState, (how, pc): (X87How, u64), b: impl FnOnce(&Unit<'_>) -> Option<Ordinary>) -> Option<()> {
     let mut unit = Unit::start(&mut cpu.x87)?;
     let relation = unit.ordinary(0)?.relate(b(&unit)?);
     unit.pop(how.pops());
@@ -327,6 +323,8 @@ fn compare(
 }
 
 routines! {
+    /// Nothing: what code asks for that knows that it needs the evaluator.
+    Refuse = |_cpu, _how, _pc, _bits, _upper| None;
     /// `x87_load` of a double.
     LoadDouble = |cpu, _how, pc, bits, _upper| load::<Double>(cpu, pc, bits);
     /// `x87_load` of a single.

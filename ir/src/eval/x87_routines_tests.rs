@@ -4,9 +4,7 @@ use super::testing::Case;
 use super::{Val, X87_ROUTINES};
 use crate::guest::{F80, GuestAddr};
 use crate::lowering::{X87Access, x87_call};
-use crate::operand::{
-    Addr, Flag, Num, Width, X87Const, X87Control, X87Format, X87Op, X87Unary,
-};
+use crate::operand::{Addr, Flag, Num, Width, X87Const, X87Control, X87Format, X87Op, X87Unary};
 use crate::ops::Op;
 use crate::region::Value;
 
@@ -176,7 +174,7 @@ fn routines_do_what_the_evaluator_does() {
             continue;
         }
         done += 1;
-        let before = case.cpu.x87.clone();
+        let before = case.cpu.x87;
         let argument = if matches!(call.access, X87Access::Value(_)) { bits } else { AREA };
         let result = case.eval(op, &[Val::int(argument)]).unwrap_or_else(|fault| panic!("{op:?}: {fault:?}"));
         let mut expected = bytes;

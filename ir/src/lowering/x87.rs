@@ -32,6 +32,9 @@ pub struct X87Call {
 }
 
 impl X87Call {
+    /// The word of a call that is left to the evaluator.
+    pub const REFUSED: u32 = (Id::Refuse as u32) << 16;
+
     /// What stubs look at: the routine's number above 16 bits of what it is to do.
     pub fn word(&self) -> u32 {
         (self.routine as u32) << 16 | self.how.0 as u32
@@ -120,9 +123,7 @@ pub fn x87_call(op: &Op) -> Option<X87Call> {
         Op::X87UnaryOp { op: X87Unary::Fabs } => plain(Id::Magnitude, st(0)),
         Op::X87UnaryOp { op: X87Unary::Fxam } => plain(Id::Examine, st(0)),
         Op::X87UnaryOp { op: X87Unary::Ftst } => with(Some(Id::CompareInteger), st(0), X87Access::Zero),
-        Op::X87UnaryOp { op: op @ (X87Unary::Fsqrt | X87Unary::Frndint) } => {
-            plain(Id::Unary, st(0).variant(op as u8))
-        }
+        Op::X87UnaryOp { op: op @ (X87Unary::Fsqrt | X87Unary::Frndint) } => plain(Id::Unary, st(0).variant(op as u8)),
         Op::X87Cmov { c, st: i } => with(Some(Id::ConditionalCopy), st(i.0), X87Access::Value(c)),
         Op::X87Free { st: i, pop } => plain(Id::Free, X87How::new(i.0, 0, pop.0.into())),
         Op::X87ControlOp { op: X87Control::Wait } => plain(Id::Wait, st(0)),

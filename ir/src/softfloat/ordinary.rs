@@ -31,7 +31,8 @@ impl<T> Rounded<T> {
     }
 
     fn new(value: T, inexact: bool, up: bool) -> Self {
-        let flags = u16::from(inexact) * Exceptions::PRECISION.bits() | u16::from(up) * Exceptions::ROUNDED_UP.bits();
+        let bit = |flag: Exceptions, is_set| u16::from(is_set) * flag.bits();
+        let flags = bit(Exceptions::PRECISION, inexact) | bit(Exceptions::ROUNDED_UP, up);
         Rounded { value, flags: Exceptions::from_bits_retain(flags) }
     }
 }
@@ -120,7 +121,13 @@ impl Ordinary {
         if a.negative == b.negative {
             let (sum, carry) = a.significand.overflowing_add(high);
             if carry {
-                return round(a.negative, a.exponent + 1, sum >> 1 | 1 << 63, sum << 63 | low >> 1 | low & 1, precision);
+                return round(
+                    a.negative,
+                    a.exponent + 1,
+                    sum >> 1 | 1 << 63,
+                    sum << 63 | low >> 1 | low & 1,
+                    precision,
+                );
             }
             return round(a.negative, a.exponent, sum, low, precision);
         }
@@ -232,7 +239,8 @@ impl Ordinary {
         let (kept, rest, half) = (self.significand >> drop, self.significand << (64 - drop), 1 << 63);
         let up = rest > half || rest == half && kept & 1 != 0;
         // A carry out of the significand goes to the exponent.
-        let bits = ((exponent as u64) << (63 - drop)).wrapping_add(kept - (1 << (63 - drop))).wrapping_add(u64::from(up));
+        let bits =
+            ((exponent as u64) << (63 - drop)).wrapping_add(kept - (1 << (63 - drop))).wrapping_add(u64::from(up));
         let fits = (1..=largest).contains(&exponent) && bits >> (63 - drop) <= largest as u64;
         fits.then(|| Rounded::new(bits, rest != 0, up))
     }

@@ -49,6 +49,7 @@ const STUBS: &[StubId] = &[
     StubId::LeaveFaultBytes,
     StubId::BytesOfDwords,
     StubId::BytesOfQwords,
+    StubId::X87,
 ];
 
 const TRAPS: &[Trap] = &[

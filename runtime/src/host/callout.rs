@@ -13,6 +13,11 @@ pub(crate) fn entry() -> u64 {
     arch::callout_entry()
 }
 
+/// The host address of what calls x87 routines; zero where translated code has no need of them.
+pub(crate) fn x87_entry() -> u64 {
+    arch::x87_entry()
+}
+
 /// What a callout gives, in the two registers of such results.
 #[repr(C)]
 pub(super) struct Answer {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use hokku_ir::backend::{Callout, LazyState, Stop, StopKind};
-use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind};
+use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind, X87Code};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::softfloat::Exceptions;
 use hokku_ir::{BlockKey, Gpr, GuestAddr};
@@ -226,6 +226,8 @@ impl Thread {
         area.shadow_top = jit.memory.shadow_top();
         area.shadow_sp = jit.shadow_sp.get();
         area.callout_fn = crate::host::callout::entry();
+        area.x87_call = crate::host::callout::x87_entry();
+        area.attention = std::ptr::from_ref(jit.flag()).addr() as u64;
         area.callout_context = std::ptr::from_ref(&**jit).addr() as u64;
         let at = GuestAddr(self.cpu.rip);
         if !jit.host.run(&mut self.cpu, code, &self.shared) {
@@ -283,6 +285,15 @@ impl Thread {
         if page(address) == page(start) || !is_writable { start } else { page(address) * PAGE_SIZE }
     }
 
+    /// The x87 exceptions that the waiting x87 instruction at `at`, if it is one, delivers instead of its fault: translated code does not look
+    /// for them before it reaches memory.
+    fn pending_before_memory(&self, at: GuestAddr) -> Option<Exceptions> {
+        let x87 = &self.cpu.x87;
+        let pending = Exceptions::from_bits_truncate(x87.status & !x87.control) & Exceptions::ALL;
+        let is_pending = self.cpu.host.x87_in_host == 0 && x87.status & 1 << 7 != 0;
+        (is_pending && X87Code::waits(&self.team.memory, self.team.mode, at)).then_some(pending)
+    }
+
     /// What the fault handler found, in the evaluator's words. `rip` is the instruction.
     fn native_fault(&self, fault: Option<NativeFault>, behind: u64) -> Flow {
         let at = GuestAddr(self.cpu.rip);
@@ -291,6 +302,9 @@ impl Thread {
                 // 32-bit code may have gone over an end of the 4 GiB.
                 let mask = self.team.mode.word().mask();
                 let address = self.first_inaccessible(address & mask, address.wrapping_sub(behind) & mask);
+                if let Some(pending) = self.pending_before_memory(at) {
+                    return Flow::Fault { at, fault: EvalFault::X87Float(pending) };
+                }
                 let mapped = !bus && self.team.memory.protection(GuestAddr(address)).is_some();
                 let kind = if mapped { MemoryFaultKind::Protected } else { MemoryFaultKind::Unmapped };
                 EvalFault::Memory(MemoryFault { at: GuestAddr(address), write, kind })

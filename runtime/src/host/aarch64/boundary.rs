@@ -51,11 +51,20 @@ global_asm!(
     ".hidden hokku_callout_called",
     "hokku_callout_called:",
     "    brk #0",
+    // From a stub: x9 = an x87 routine, its arguments in x0 to x4. It gives whether it is done in x0, and the flag in x1.
+    ".globl hokku_x87",
+    ".hidden hokku_x87",
+    "hokku_x87:",
+    "    stp x29, x30, [sp, #-16]!",
+    "    blr x9",
+    "    ldp x29, x30, [sp], #16",
+    "    b hokku_callout_look",
 );
 
 unsafe extern "C" {
     fn hokku_enter(flag: *const AtomicU32, stub: u64, state: *mut CpuState, code: u64, called: *mut u32);
     fn hokku_callout();
+    fn hokku_x87();
     static hokku_enter_look: u8;
     static hokku_enter_jump: u8;
     static hokku_enter_called: u8;
@@ -82,6 +91,11 @@ pub(crate) unsafe fn enter(flag: &AtomicU32, stub: u64, state: *mut CpuState, co
 /// Host address of the routine that translated code calls for a callout.
 pub(crate) fn callout_entry() -> u64 {
     hokku_callout as *const () as u64
+}
+
+/// Host address of the routine that calls x87 routines for translated code.
+pub(crate) fn x87_entry() -> u64 {
+    hokku_x87 as *const () as u64
 }
 
 /// Where a thread goes on that is at `pc`, between its look at the flag and its entry to translated code, and is called.

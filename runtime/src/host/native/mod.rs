@@ -10,7 +10,7 @@ pub(crate) mod guest_access;
 #[cfg(any(target_arch = "riscv64", target_arch = "aarch64"))]
 pub(in crate::host) mod out_of_line;
 
-pub(crate) use super::processor::boundary::callout_entry;
+pub(crate) use super::processor::boundary::{callout_entry, x87_entry};
 pub(crate) use super::processor::{CODE_TEST, backend, clock, flush_instruction_cache, x87};
 
 /// The interrupt signal has come.

@@ -26,3 +26,8 @@ pub(crate) const CODE_TEST: Option<[[u8; 8]; 2]> = None;
 pub(crate) fn callout_entry() -> u64 {
     0
 }
+
+/// Nor call routines.
+pub(crate) fn x87_entry() -> u64 {
+    0
+}

@@ -52,11 +52,22 @@ global_asm!(
     ".hidden hokku_callout_called",
     "hokku_callout_called:",
     "    ebreak",
+    // From a stub: t1 = an x87 routine, its arguments in a0 to a4. It gives whether it is done in a0, and the flag in a1.
+    ".globl hokku_x87",
+    ".hidden hokku_x87",
+    "hokku_x87:",
+    "    addi sp, sp, -16",
+    "    sd ra, 8(sp)",
+    "    jalr t1",
+    "    ld ra, 8(sp)",
+    "    addi sp, sp, 16",
+    "    j hokku_callout_look",
 );
 
 unsafe extern "C" {
     fn hokku_enter(flag: *const AtomicU32, stub: u64, state: *mut CpuState, code: u64, called: *mut u32);
     fn hokku_callout();
+    fn hokku_x87();
     static hokku_enter_look: u8;
     static hokku_enter_jump: u8;
     static hokku_enter_called: u8;
@@ -83,6 +94,11 @@ pub(crate) unsafe fn enter(flag: &AtomicU32, stub: u64, state: *mut CpuState, co
 /// Host address of the routine that translated code calls for a callout.
 pub(crate) fn callout_entry() -> u64 {
     hokku_callout as *const () as u64
+}
+
+/// Host address of the routine that calls x87 routines for translated code.
+pub(crate) fn x87_entry() -> u64 {
+    hokku_x87 as *const () as u64
 }
 
 /// Where a thread goes on that is at `pc`, between its look at the flag and its entry to translated code, and is called.

@@ -26,3 +26,8 @@ pub(crate) unsafe fn enter(flag: &AtomicU32, stub: u64, state: *mut CpuState, co
 pub(crate) fn callout_entry() -> u64 {
     callout::hokku_on_callout as *const () as u64
 }
+
+/// None: the host's own unit does it.
+pub(crate) fn x87_entry() -> u64 {
+    0
+}

@@ -1,0 +1,135 @@
+//! x87 ops: calls of the routines in [`hokku_ir::eval::X87_ROUTINES`] by way of a stub; loads and stores of their operands.
+//!
+//! The stub takes its operands in the temporaries named here and changes all of them but [`ADDRESS`]. What a routine leaves to the evaluator, the stub
+//! has done by a callout, for which the code has noted the op: with the address as its only operand. Then [`WORD`] is not zero.
+
+use hokku_ir::backend::{Callout, StubId};
+use hokku_ir::lowering::{UpperBits, X87Access, X87Call};
+use hokku_ir::{Addr, Op, Type, Value, X87Format};
+
+use crate::assign::*;
+use crate::callout::numbered;
+use crate::encode::*;
+use crate::lower::Lowering;
+
+/// What is to be done: [`X87Call::word`].
+pub(crate) const WORD: Reg = 5;
+/// The guest instruction's address.
+pub(crate) const PC: Reg = 6;
+/// The operand's bits.
+pub(crate) const BITS: Reg = 7;
+/// Those of an extended operand above 64.
+pub(crate) const UPPER: Reg = 29;
+/// The operand's address, or the operand that is an integer.
+pub(crate) const ADDRESS: Reg = 28;
+/// Changed by the stub too.
+const CHANGED: Reg = 30;
+
+/// The load that extends an operand's first 64 bits as routines expect it.
+fn load_of(format: X87Format) -> I {
+    match format {
+        X87Format::F32 => LWU,
+        X87Format::I16 => LH,
+        X87Format::I32 => LW,
+        _ => LD,
+    }
+}
+
+fn store_of(format: X87Format) -> I {
+    match format {
+        X87Format::I16 => SH,
+        X87Format::F32 | X87Format::I32 => SW,
+        _ => SD,
+    }
+}
+
+impl Lowering<'_> {
+    /// `x87_get_status`, `x87_get_control`.
+    pub(crate) fn x87_word(&mut self, dst: Value, offset: i32) {
+        let d = self.result(dst);
+        self.asm.i(LHU, d, STATE, offset);
+        self.done(dst, UpperBits::ZERO);
+    }
+
+    /// Lowers `op` by `call`.
+    pub(crate) fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
+        self.spill_floats();
+        self.values.take(ADDRESS, &mut self.asm);
+        let locks = self.values.locks();
+        let mut evaluated = numbered(op);
+        match call.access {
+            X87Access::Load(_, at) | X87Access::Store(_, at) => {
+                let (base, offset) = self.sum(&at);
+                self.asm.i(ADDI, ADDRESS, base, offset);
+                let at = Addr::at(Value(0), self.mode.word());
+                match &mut evaluated {
+                    Op::X87Load { at: a, .. }
+                    | Op::X87Store { at: a, .. }
+                    | Op::X87ArithMem { at: a, .. }
+                    | Op::X87CompareMem { at: a, .. } => *a = at,
+                    _ => {}
+                }
+            }
+            X87Access::Value(v) => {
+                let r = self.zero_extended(v);
+                self.asm.mv(ADDRESS, r);
+            }
+            X87Access::None | X87Access::Zero => {}
+        }
+        self.values.unlock_since(locks, &[]);
+        for r in [WORD, PC, BITS, UPPER, CHANGED] {
+            self.values.take(r, &mut self.asm);
+        }
+        let lazy = self.lazy();
+        match call.access {
+            X87Access::Load(format, _) => {
+                self.may_fault(lazy);
+                self.asm.i(load_of(format), BITS, ADDRESS, 0);
+                if format == X87Format::F80 {
+                    self.may_fault(lazy);
+                    self.asm.i(LHU, UPPER, ADDRESS, 8);
+                }
+            }
+            X87Access::Value(_) => self.asm.mv(BITS, ADDRESS),
+            X87Access::Zero => self.asm.mv(BITS, ZERO),
+            X87Access::Store(..) | X87Access::None => {}
+        }
+        self.asm.li(WORD, call.word().into());
+        if let X87Access::Store(X87Format::F80, _) = call.access {
+            // Where the second of two pages cannot be written, nothing is: that is for the evaluator.
+            let one_page = self.asm.label();
+            self.asm.i(SLLI, BITS, ADDRESS, 52);
+            self.asm.i(SRLI, BITS, BITS, 52);
+            self.asm.i(ADDI, BITS, BITS, -2048);
+            self.asm.i(ADDI, BITS, BITS, -(4096 - 10 - 2048));
+            self.asm.branch(Branch::Ge, ZERO, BITS, one_page);
+            self.asm.li(WORD, X87Call::REFUSED.into());
+            self.asm.bind(one_page);
+        }
+        self.asm.li(PC, self.pc.0 as i64);
+        self.jump_to_stub(RA, StubId::X87);
+        self.out.callouts.push(Callout { offset: self.asm.here(), op: evaluated, pc: self.pc, lazy });
+        if let X87Access::Store(format, _) = call.access {
+            let over = self.asm.label();
+            self.asm.branch(Branch::Ne, WORD, ZERO, over);
+            self.asm.i(LD, BITS, STATE, CALLOUT_RESULT);
+            self.may_fault(lazy);
+            self.asm.s(store_of(format), BITS, ADDRESS, 0);
+            if format == X87Format::F80 {
+                self.asm.i(LHU, BITS, STATE, CALLOUT_RESULT + 8);
+                self.may_fault(lazy);
+                self.asm.s(SH, BITS, ADDRESS, 8);
+            }
+            self.asm.i(LHU, BITS, STATE, CALLOUT_RESULT + 16);
+            self.asm.s(SH, BITS, STATE, X87_STATUS);
+            self.asm.i(LBU, BITS, STATE, CALLOUT_RESULT + 24);
+            self.asm.s(SB, BITS, STATE, X87_TAGS);
+            self.asm.li(PC, self.pc.0 as i64);
+            self.asm.s(SD, PC, STATE, X87_INSTRUCTION);
+            self.asm.bind(over);
+        }
+        if op.result_type() != Type::Void {
+            self.take_result(dst, op.result_type());
+        }
+    }
+}
