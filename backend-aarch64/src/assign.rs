@@ -22,7 +22,9 @@ pub(crate) const STATE: u8 = 19;
 pub(crate) const SHADOW: u8 = 20;
 /// What [`hokku_ir::guest::HostArea::flag_site`] holds while the thread is outside.
 pub(crate) const FLAG_SITE: u8 = 26;
-/// The link register.
+/// A temporary in which no computed jump's target is.
+pub(crate) const INDEX: u8 = 29;
+/// The link register. Where a computed jump goes it tells where that came from.
 pub(crate) const LINK: u8 = 30;
 /// Zero, or the stack pointer.
 pub(crate) const ZERO: u8 = 31;

@@ -1,8 +1,8 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use hokku_ir::backend::{FlagSite, HotExit, Link, ReturnPad, Stop, StopKind, StubId, Tier};
+use hokku_ir::backend::{FaultSite, FlagSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
 use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, RecipeStep};
-use hokku_ir::{BlockId, Exit, GuestAddr, Op, Target, Trap, Value, Width};
+use hokku_ir::{BlockId, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::access::{Piece, Place};
 use crate::asm::{Label, Size};
@@ -21,7 +21,7 @@ pub(crate) enum Cold {
     /// To a shared stub.
     Stub { label: Label, stub: StubId },
     /// A return to another place than the expected one: that in the register.
-    ReturnMiss { label: Label, target: u8 },
+    ReturnMiss { label: Label, target: u8, at: GuestAddr },
     /// Leaves at guest instruction `at` because its code has changed.
     Stale { label: Label, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
@@ -69,6 +69,10 @@ impl Lowering<'_> {
             }
             Exit::Indirect { target } => {
                 self.target(target);
+                self.tell_transfer(self.pc);
+                if self.mode == CpuMode::Long64 {
+                    self.link_from_here();
+                }
                 self.computed_jump();
             }
             Exit::Dispatch { target } => {
@@ -84,6 +88,7 @@ impl Lowering<'_> {
                 self.target(target);
                 let pad = self.push_return(ret);
                 let over = self.asm.label();
+                self.tell_transfer(self.pc);
                 // The host's prediction of returns wants a `bl`.
                 self.asm.bl(over);
                 self.return_pad(pad, ret, ret_block, None);
@@ -163,11 +168,26 @@ impl Lowering<'_> {
         self.zero_extend_to(TARGET, r, w);
     }
 
+    /// What follows is the computed jump of the guest instruction at `pc`: the runtime asks where the target is no address.
+    fn tell_transfer(&mut self, pc: GuestAddr) {
+        if self.mode == CpuMode::Long64 && self.out.faults.last().is_none_or(|f| f.pc != pc) {
+            let (offset, leave, lazy) = (self.asm.offset(), StubId::LeaveFault, LazyState::default());
+            self.out.faults.push(FaultSite { offset, pc, leave, stack_delta: 0, borrowed: [None; 4], lazy });
+        }
+    }
+
+    /// [`LINK`] = the host address behind this instruction.
+    fn link_from_here(&mut self) {
+        let behind = self.asm.label();
+        self.asm.adr(LINK, behind);
+        self.asm.bind(behind);
+    }
+
     /// Goes where the jump cache says for the guest address in [`TARGET`]; the code there checks that it is the right one.
     fn computed_jump(&mut self) {
         self.asm.load(Piece::X, SCRATCH, STATE, JUMP_CACHE);
-        self.asm.ubfx(Size::W, LINK, TARGET, 0, 16);
-        let place = Place::Index { base: SCRATCH, index: LINK, extend: Extend::Uxtx, shifted: true };
+        self.asm.ubfx(Size::W, INDEX, TARGET, 0, 16);
+        let place = Place::Index { base: SCRATCH, index: INDEX, extend: Extend::Uxtx, shifted: true };
         self.asm.access(true, Piece::X, SCRATCH, place);
         self.asm.br(SCRATCH);
     }
@@ -220,7 +240,7 @@ impl Lowering<'_> {
         self.asm.pop_pair(Piece::X, SCRATCH, LINK, SHADOW, 16);
         self.asm.logic(Logic::Eor, Size::X, SCRATCH, SCRATCH, r);
         let miss = self.asm.label();
-        self.cold.push(Cold::ReturnMiss { label: miss, target: r });
+        self.cold.push(Cold::ReturnMiss { label: miss, target: r, at: self.pc });
         self.asm.cbnz(Size::X, SCRATCH, miss);
         self.asm.ret();
     }
@@ -396,8 +416,10 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     self.branch_to_stub(stub, false);
                 }
-                Cold::ReturnMiss { label, target } => {
+                Cold::ReturnMiss { label, target, at } => {
                     self.asm.bind(label);
+                    self.tell_transfer(at);
+                    self.link_from_here();
                     self.asm.mov(Size::X, TARGET, target);
                     self.branch_to_stub(StubId::ReturnMiss, false);
                 }

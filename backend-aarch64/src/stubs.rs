@@ -181,13 +181,13 @@ impl Builder {
         self.entry(StubId::Indirect);
         self.asm.bind(indirect);
         self.load(SCRATCH, JUMP_CACHE);
-        // The link register is free here.
-        self.and_bits(LINK, TARGET, 0xffff);
-        let place = Place::Index { base: SCRATCH, index: LINK, extend: Extend::Uxtx, shifted: true };
+        self.and_bits(INDEX, TARGET, 0xffff);
+        let place = Place::Index { base: SCRATCH, index: INDEX, extend: Extend::Uxtx, shifted: true };
         self.asm.access(true, Piece::X, SCRATCH, place);
         self.asm.br(SCRATCH);
         self.entry(StubId::JumpMiss);
         self.save(RIP, TARGET);
+        self.save(EXIT_SITE, LINK);
         self.reason(ExitReason::Indirect);
         let leave = self.leave;
         self.asm.b(leave);

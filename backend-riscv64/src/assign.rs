@@ -26,6 +26,8 @@ pub(crate) const SHADOW: Reg = 9;
 pub(crate) const FLAGS: Reg = 26;
 /// Flags before the block, as bits.
 pub(crate) const OLDER: Reg = 27;
+/// Where a computed jump that is no call came from: the host address behind it.
+pub(crate) const JUMPED: Reg = 29;
 pub(crate) const TARGET: Reg = 30;
 pub(crate) const SCRATCH: Reg = 31;
 

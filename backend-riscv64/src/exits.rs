@@ -1,8 +1,8 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line code of unlinked ones.
 
-use hokku_ir::backend::{FarJump, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
+use hokku_ir::backend::{FarJump, FaultSite, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
 use hokku_ir::lowering::FlagsNode;
-use hokku_ir::{BlockId, Exit, FlagSet, GuestAddr, Target, Value};
+use hokku_ir::{BlockId, CpuMode, Exit, FlagSet, GuestAddr, Target, Value};
 
 use crate::asm::Label;
 use crate::assign::*;
@@ -25,7 +25,7 @@ pub(crate) enum Cold {
     /// A computed jump that came to another block than its target.
     Missed { label: Label },
     /// A return to another place than the latest call's.
-    Mismatch { label: Label },
+    Mismatch { label: Label, at: GuestAddr },
     /// The guest's flags are brought to the state.
     Settle { label: Label, back: Label },
     /// A way that notes the flags on its way to block `to`.
@@ -48,8 +48,10 @@ impl Lowering<'_> {
                 self.target(target);
                 self.leave_flags(&[]);
                 self.widen_all();
+                self.tell_transfer(self.pc);
                 computed_jump(&mut self.asm);
-                self.asm.i(JALR, ZERO, SCRATCH, 0);
+                // To a processor that is no call.
+                self.asm.i(JALR, JUMPED, SCRATCH, 0);
             }
             Exit::Dispatch { target } => {
                 self.target(target);
@@ -75,6 +77,7 @@ impl Lowering<'_> {
                 self.target(target);
                 self.leave_flags(&[]);
                 self.widen_all();
+                self.tell_transfer(self.pc);
                 computed_jump(&mut self.asm);
                 // Nothing lives in this temporary any more.
                 self.asm.mv(5, SCRATCH);
@@ -93,7 +96,7 @@ impl Lowering<'_> {
                 self.asm.branch(Branch::Ne, SCRATCH, TARGET, mismatch);
                 self.asm.i(ADDI, SHADOW, SHADOW, 16);
                 self.asm.i(JALR, ZERO, RA, RETURN_DISTANCE);
-                self.cold.push(Cold::Mismatch { label: mismatch });
+                self.cold.push(Cold::Mismatch { label: mismatch, at: self.pc });
             }
             Exit::Syscall { kind, at, next } => self.stop(StopKind::Syscall(kind), at, next),
             Exit::Trap { trap, at, next } => self.stop(StopKind::Trap(trap), at, next),
@@ -106,6 +109,14 @@ impl Lowering<'_> {
         if r != TARGET {
             self.values.take(TARGET, &mut self.asm);
             self.asm.mv(TARGET, r);
+        }
+    }
+
+    /// What follows is the computed jump of the guest instruction at `pc`: the runtime asks where the target is no address.
+    fn tell_transfer(&mut self, pc: GuestAddr) {
+        if self.mode == CpuMode::Long64 && self.out.faults.last().is_none_or(|f| f.pc != pc) {
+            let (offset, leave, lazy) = (self.asm.here(), StubId::LeaveFault, LazyState::default());
+            self.out.faults.push(FaultSite { offset, pc, leave, stack_delta: 0, borrowed: [None; 4], lazy });
         }
     }
 
@@ -424,9 +435,10 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     self.jump_to_stub(ZERO, StubId::JumpMiss);
                 }
-                Cold::Mismatch { label } => {
+                Cold::Mismatch { label, at } => {
                     self.asm.bind(label);
-                    self.jump_to_stub(ZERO, StubId::ReturnMiss);
+                    self.tell_transfer(at);
+                    self.jump_to_stub(JUMPED, StubId::ReturnMiss);
                 }
                 Cold::Settle { label, back } => {
                     self.asm.bind(label);

@@ -165,6 +165,13 @@ impl Builder {
         self.asm.i(JALR, ZERO, SCRATCH, 0);
         self.entry(StubId::JumpMiss);
         self.save(RIP, TARGET);
+        // The return address of a call, or else what the jump has left.
+        self.load(SCRATCH, JUMP_CACHE);
+        let call = self.asm.label();
+        self.asm.branch(Branch::Ne, RA, SCRATCH, call);
+        self.asm.mv(RA, JUMPED);
+        self.asm.bind(call);
+        self.save(EXIT_SITE, RA);
         self.reason(ExitReason::Indirect);
         let leave = self.leave;
         self.asm.jump(ZERO, leave);

@@ -53,6 +53,7 @@ impl Lowering<'_> {
             Exit::Indirect { target } => {
                 self.target_to_rcx(target);
                 self.before_fault_if_live();
+                self.record_transfer();
                 self.computed_jump(false);
             }
             Exit::Dispatch { target } => {
@@ -72,12 +73,14 @@ impl Lowering<'_> {
             Exit::IndirectCall { target, ret, ret_block } => {
                 self.target_to_rcx(target);
                 self.before_fault_if_live();
+                self.record_transfer();
                 self.computed_jump(true);
                 self.return_pad(ret, ret_block, next);
             }
             Exit::Return { target } => {
                 self.target_to_rcx(target);
                 self.before_fault_if_live();
+                self.record_transfer();
                 self.asm.plain(&[0xc3]);
             }
             Exit::Syscall { kind, at, next } => self.stop(StopKind::Syscall(kind), at, next),
@@ -108,6 +111,20 @@ impl Lowering<'_> {
             self.load_reg(RCX, s, w);
         }
         self.consume(target);
+    }
+
+    /// Before a computed jump of 64-bit code, whose target may be no address: `exit_site` tells the place, for [`StubId::JumpMiss`].
+    fn record_transfer(&mut self) {
+        if self.mode == CpuMode::Protected32 {
+            return;
+        }
+        let told = self.out.faults.last().is_some_and(|f| f.pc == self.pc);
+        if !told && self.asm.guest_accesses.is_empty() {
+            self.asm.guest_accesses.push((self.asm.offset(), 0));
+        }
+        self.asm.op(Opcode::of(0xc7), 0, Mem::state(EXIT_SITE), &[0; 4]);
+        let offset = self.asm.offset() - 4;
+        self.out.relocations.push(Relocation { offset, stub: StubId::JumpMiss });
     }
 
     pub(crate) fn jump_to_stub(&mut self, opcode: u8, stub: StubId) {

@@ -185,8 +185,18 @@ impl Builder {
             self.keep_target(true);
         }
         self.save(RIP, RCX);
+        if self.mode == CpuMode::Long64 {
+            self.name_transfer();
+        }
         self.reason(ExitReason::Indirect);
         dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);
+    }
+
+    /// `exit_site` = the end of the instruction that wrote its lower half: the distance from there to [`StubId::JumpMiss`]. Keeps flags.
+    fn name_transfer(&mut self) {
+        self.asm.op(Opcode::of(0x63).wide(true), RCX, Mem::state(EXIT_SITE), &[]);
+        dynasm!(self.asm.buf ; .arch x64 ; not rcx ; lea r15, [->jump_miss] ; lea rcx, [r15 + rcx + 1]);
+        self.save(EXIT_SITE, RCX);
     }
 
     /// Goes on behind the eight bytes after the call if they are the target of the computed jump. Keeps flags.

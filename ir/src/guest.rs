@@ -187,7 +187,8 @@ pub const MXCSR_START: u32 = 0x1f80;
 pub enum ExitReason {
     /// An unlinked direct jump or call: `exit_site` is the host address of its exit stub, which the runtime knows.
     Link = 0,
-    /// A computed jump whose target is not in the jump cache: `rip` is the target.
+    /// A computed jump whose target is not in the jump cache: `rip` is the target. Where that is no address in 64-bit code, `exit_site` is the host address
+    /// behind a host instruction of the guest's jump, and [`crate::backend::Compiled::faults`] tells the guest instruction.
     Indirect = 1,
     /// `exit_site` is the host address of the stub of a syscall exit.
     Syscall = 2,

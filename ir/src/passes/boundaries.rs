@@ -1,11 +1,19 @@
+use crate::exit::Exit;
+use crate::key::CpuMode;
 use crate::ops::{Effects, Op};
 use crate::region::Region;
 
 /// Removes the boundaries, but for each block's first, of instructions in which nothing can happen that tells its address: for evaluation alone. Guest state is as exact at
 /// every fault as before, but what counts instructions must have done so.
 pub fn unneeded_boundaries(region: &mut Region) {
+    let is_long = region.key.mode == CpuMode::Long64;
     for block in &mut region.blocks {
-        let mut is_needed = false;
+        // The target may be no address.
+        let is_computed = matches!(
+            block.exit,
+            Exit::Indirect { .. } | Exit::Dispatch { .. } | Exit::IndirectCall { .. } | Exit::Return { .. }
+        );
+        let mut is_needed = is_long && is_computed;
         let mut needed: Vec<bool> = Vec::with_capacity(block.insts.len());
         for inst in block.insts.iter().rev() {
             let is_boundary = matches!(inst.op, Op::Insn { .. });
@@ -44,5 +52,12 @@ mod tests {
                 "jump b0"
             ]
         );
+    }
+
+    #[test]
+    fn computed_jumps_keep_theirs() {
+        let code = "%1 = get_gpr rax, w64\ninsn 0x1000, #1\nset_gpr rcx, w64, %1\ninsn 0x1001, #1\nindirect %1";
+        let left = ["%1 = get_gpr rax, w64", "set_gpr rcx, w64, %1", "insn 0x1001, #1", "indirect %1"];
+        assert_eq!(after(unneeded_boundaries, code), left);
     }
 }

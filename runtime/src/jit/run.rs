@@ -10,7 +10,7 @@ use hokku_ir::backend::{Callout, LazyState, Stop, StopKind};
 use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind, X87Code};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::softfloat::Exceptions;
-use hokku_ir::{BlockKey, Gpr, GuestAddr};
+use hokku_ir::{BlockKey, CpuMode, Gpr, GuestAddr};
 
 use super::callout::{self, CalloutFault};
 use super::linking::LinkRef;
@@ -256,6 +256,9 @@ impl Thread {
         }
         if reason == ExitReason::Indirect as u32 {
             Stats::add(&stats.indirect_exits, 1);
+            if let Some(at) = self.transfer_to_no_address(site) {
+                return Left::Flow(Flow::Fault { at, fault: EvalFault::Target });
+            }
             return Left::To { target: GuestAddr(self.cpu.rip), link: None };
         }
         jit.flush_counts();
@@ -275,6 +278,15 @@ impl Thread {
         let Some(stop) = tables.stop_at(site) else { panic!("nothing stops at host address {site:#x}") };
         jit.remember_stop(site, stop);
         Left::Flow(stop_flow(&stop))
+    }
+
+    /// The guest instruction of the computed jump at host address `site` if its target is no address.
+    fn transfer_to_no_address(&self, site: u64) -> Option<GuestAddr> {
+        if self.team.mode != CpuMode::Long64 || GuestAddr(self.cpu.rip).is_canonical() {
+            return None;
+        }
+        let inside = site.checked_sub(1)?;
+        self.team.code.lock().code_at(inside)?.guest_instruction(inside)
     }
 
     /// The first byte that cannot be written of an access that starts at `start` and has failed at `address` already.

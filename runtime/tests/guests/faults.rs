@@ -1,7 +1,7 @@
 //! Exceptions: each is reported at its instruction, with the state before it.
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
-use hokku_ir::{CpuMode, Gpr, GuestAddr};
+use hokku_ir::{CpuMode, FlagSet, Gpr, GuestAddr};
 use hokku_runtime::{Access, FaultCause, FaultKind, MemoryFault};
 
 use crate::system::{CODE, DATA, Event, Guest, OnFault, assemble32, assemble64, call, on_engines};
@@ -127,6 +127,52 @@ fn a_non_canonical_address_is_a_protection_fault() {
         let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
         assert_eq!(guest.run().fault().0.kind, FaultKind::Protection);
     });
+}
+
+/// A jump, call or return to an address that is not canonical faults itself: with its stack pointer, and the flags from before.
+#[test]
+fn a_transfer_to_a_non_canonical_address_is_a_protection_fault_there() {
+    const NOWHERE: u64 = 0x1234_8000_0000_0000;
+    let transfers: [(&str, &[u8]); 6] = [
+        ("jmp rax", &[0xff, 0xe0]),
+        ("jmp [rbx]", &[0xff, 0x23]),
+        ("call rax", &[0xff, 0xd0]),
+        ("call [rbx]", &[0xff, 0x13]),
+        ("ret", &[0xc3]),
+        ("ret 16", &[0xc2, 0x10, 0]),
+    ];
+    for (name, bytes) in transfers {
+        let mut at = CODE.0;
+        let code = assemble64(|a| {
+            guest64!(a
+                ; mov ebx, DATA.0 as i32 + 0x100
+                ; mov rax, QWORD NOWHERE as i64
+                ; mov [rbx], rax
+                // A first call of the function is in order, so that it is the jump's target alone that is wrong.
+                ; mov ecx, 2
+                ; call >function
+                ; mov ecx, 1
+                ; call >function
+                ; function:
+                ; cmp ecx, 2
+                ; je >back
+                ; mov rsp, rbx
+                ; cmp ecx, 5
+            );
+            at += a.offset().0 as u64;
+            a.extend(bytes);
+            guest64!(a ; back: ; ret);
+        });
+        on_engines(|engine| {
+            let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+            let ended = guest.run();
+            let (fault, rip) = ended.fault();
+            assert_eq!((&fault.kind, fault.at.0, rip), (&FaultKind::Protection, at, at), "{name}");
+            assert_eq!(ended.cpu.get(Gpr::Rsp), DATA.0 + 0x100, "{name}");
+            let flags = FlagSet::from_bits_truncate(ended.cpu.status_flags);
+            assert!(flags.contains(FlagSet::CF) && !flags.contains(FlagSet::ZF), "{name}: {flags:?}");
+        });
+    }
 }
 
 #[test]
