@@ -30,6 +30,7 @@ pub mod team;
 pub mod thread;
 mod tiering;
 mod translator;
+mod wire;
 mod world;
 
 pub use debug::{Watch, WatchHit};

@@ -1,14 +1,15 @@
 //! One region as bytes: its guest code, what was made of it, and what the runtime must know of that.
 //!
-//! Numbers are [`wire`](super::wire) numbers; guest addresses are distances, each from the one before, the first from the region's own. Host
+//! Numbers are [`wire`](crate::wire) numbers; guest addresses are distances, each from the one before, the first from the region's own. Host
 //! code is position-independent but for the relocations that are kept with it.
 
 use hokku_ir::backend::*;
 use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, SyscallKind, Trap, text};
 
-use super::wire::{Source, put, put_signed};
 use crate::code_cache::Outline;
+use crate::jit::fault_table::{Coder, put_lazy, take_lazy};
+use crate::wire::{Source, put, put_signed};
 
 /// A region that is to be kept.
 pub(super) struct Kept<'a> {
@@ -138,17 +139,8 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         near.put(&mut to, *next);
     }
     put(&mut to, faults.len() as u64);
-    let mut last = 0;
-    for FaultSite { offset, pc, leave, stack_delta, borrowed, lazy } in faults {
-        put_signed(&mut to, i64::from(*offset) - last);
-        last = i64::from(*offset);
-        near.put(&mut to, *pc);
-        let lent = borrowed.iter().flatten();
-        to.push(number_of(STUBS, leave)? << 4 | lent.clone().count() as u8);
-        put_signed(&mut to, (*stack_delta).into());
-        lent.for_each(|(register, slot)| to.extend_from_slice(&[*register, *slot]));
-        put_lazy(&mut to, *lazy);
-    }
+    let mut coder = Coder::default();
+    faults.iter().for_each(|site| coder.put(&mut to, site));
     put(&mut to, callouts.len() as u64);
     for Callout { offset, op, pc, lazy } in callouts {
         put(&mut to, (*offset).into());
@@ -188,17 +180,6 @@ fn put_op(to: &mut Vec<u8>, op: &Op) {
 fn take_op(from: &mut Source<'_>) -> Option<Op> {
     let len = from.count()?;
     text::parse::op_alone(std::str::from_utf8(from.bytes(len)?).ok()?).ok()
-}
-
-fn put_lazy(to: &mut Vec<u8>, lazy: LazyState) {
-    put(to, lazy.flags.map_or(0, |n| u64::from(n) + 1));
-    put(to, lazy.narrow.into());
-    to.push(lazy.behind);
-}
-
-fn take_lazy(from: &mut Source<'_>) -> Option<LazyState> {
-    let flags = from.word()?.checked_sub(1);
-    Some(LazyState { flags, narrow: from.number()?.try_into().ok()?, behind: from.byte()? })
 }
 
 fn put_step(to: &mut Vec<u8>, step: &RecipeStep) {
@@ -294,19 +275,8 @@ impl Opened<'_> {
             let (stub, kind) = (from.word()?, read_stop_kind(from)?);
             Some(Stop { stub, kind, at: near.take(from)?, next: near.take(from)? })
         })?;
-        let mut offset = 0_u32;
-        let faults = list(&mut from, |from| {
-            offset = offset.wrapping_add_signed(from.signed()?.try_into().ok()?);
-            let pc = near.take(from)?;
-            let packed = from.byte()?;
-            let leave = *STUBS.get(usize::from(packed >> 4))?;
-            let stack_delta = from.signed()?.try_into().ok()?;
-            let mut borrowed = [None; 4];
-            for lent in borrowed.get_mut(..usize::from(packed & 15))? {
-                *lent = Some((from.byte()?, from.byte()?));
-            }
-            Some(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy: take_lazy(from)? })
-        })?;
+        let mut coder = Coder::default();
+        let faults = list(&mut from, |from| coder.take(from))?;
         let callouts = list(&mut from, |from| {
             let (offset, pc) = (from.word()?, near.take(from)?);
             Some(Callout { offset, op: take_op(from)?, pc, lazy: take_lazy(from)? })

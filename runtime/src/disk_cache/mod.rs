@@ -13,7 +13,6 @@ mod entry;
 mod folder;
 mod image;
 mod segment;
-mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use hokku_ir::GuestAddr;
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, Link, Stop, Tier};
 use hokku_ir::lowering::FlagsRecipe;
 
+use super::fault_table::FaultTable;
 use super::host_code::Jump;
 use crate::code_cache::RegionId;
 
@@ -40,7 +41,7 @@ pub(crate) struct JitCode {
     pub(crate) incoming: Vec<(RegionId, usize)>,
     hot_exits: Vec<HotExit>,
     stops: Vec<Stop>,
-    faults: Vec<FaultSite>,
+    faults: FaultTable,
     callouts: Vec<Callout>,
     flag_sites: Vec<FlagSite>,
     recipes: Vec<FlagsRecipe>,
@@ -81,7 +82,7 @@ impl JitCode {
             incoming: Vec::new(),
             hot_exits,
             stops,
-            faults,
+            faults: FaultTable::new(&faults),
             callouts,
             flag_sites,
             recipes,
@@ -96,7 +97,7 @@ impl JitCode {
             + size_of_val(&*self.links)
             + size_of_val(&*self.hot_exits)
             + size_of_val(&*self.stops)
-            + size_of_val(&*self.faults)
+            + self.faults.len()
             + size_of_val(&*self.callouts)
             + size_of_val(&*self.flag_sites)
             + self.recipes.iter().map(|r| size_of_val(&*r.steps)).sum::<usize>()
@@ -133,14 +134,12 @@ impl JitCode {
 
     /// The faulting instruction at host address `pc`.
     pub(crate) fn fault(&self, pc: u64) -> Option<FaultSite> {
-        let i = self.faults.binary_search_by_key(&(pc - self.start), |f| u64::from(f.offset)).ok()?;
-        Some(self.faults[i])
+        self.faults.at(pc - self.start)
     }
 
     /// The guest instruction of the last faulting instruction at or before host address `pc`.
     pub(crate) fn guest_instruction(&self, pc: u64) -> Option<GuestAddr> {
-        let after = self.faults.partition_point(|f| u64::from(f.offset) <= pc - self.start);
-        Some(self.faults[after.checked_sub(1)?].pc)
+        Some(self.faults.last_until(pc - self.start)?.pc)
     }
 
     /// The guest address of the block that starts at host address `pc`.

@@ -2,6 +2,7 @@
 
 mod callout;
 mod code;
+pub(crate) mod fault_table;
 mod host_code;
 mod install;
 mod lazy_state;

@@ -1,7 +1,7 @@
 //! Numbers as few bytes: seven bits a byte, the lowest first; the top bit says that more follow. Signed ones with the sign lowest.
 
 /// Appends `n`.
-pub(super) fn put(to: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put(to: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         to.push(n as u8 | 0x80);
         n >>= 7;
@@ -10,28 +10,28 @@ pub(super) fn put(to: &mut Vec<u8>, mut n: u64) {
 }
 
 /// Appends `n`, which may be negative.
-pub(super) fn put_signed(to: &mut Vec<u8>, n: i64) {
+pub(crate) fn put_signed(to: &mut Vec<u8>, n: i64) {
     put(to, ((n << 1) ^ (n >> 63)) as u64);
 }
 
 /// Bytes that are read from the front on. `None`: there are no more, or no such number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a>(pub(super) &'a [u8]);
+pub(crate) struct Source<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Source<'a> {
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         let first = self.byte()?;
         if first < 0x80 {
             return Some(first.into());
@@ -47,17 +47,17 @@ impl<'a> Source<'a> {
         None
     }
 
-    pub(super) fn signed(&mut self) -> Option<i64> {
+    pub(crate) fn signed(&mut self) -> Option<i64> {
         let n = self.number()?;
         Some((n >> 1) as i64 ^ -((n & 1) as i64))
     }
 
-    pub(super) fn word(&mut self) -> Option<u32> {
+    pub(crate) fn word(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }
 
     /// A number of things to come, each of which takes at least one byte.
-    pub(super) fn count(&mut self) -> Option<usize> {
+    pub(crate) fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok().filter(|&n| n <= self.0.len())
     }
 }
