@@ -7,6 +7,7 @@ use hokku_ir::{Effects, Gpr, Op, Type, Value};
 use crate::access::Piece;
 use crate::assign::{CALLOUT_RESULT, SCRATCH, STATE, ZERO, callout_arg_offset, vector_slot_offset};
 use crate::lower::Lowering;
+use crate::vector_values::VecLoc;
 
 impl Lowering<'_> {
     /// Lowers `op`, whose result is `dst`, by a callout.
@@ -25,13 +26,10 @@ impl Lowering<'_> {
                 self.define(dst, UpperBits::ZERO);
             }
             Type::V256 => {
-                let slot = self.vectors.take_slot();
-                let t = self.vec_temp();
-                for half in 0..2 {
-                    self.asm.load(Piece::Q, t, STATE, CALLOUT_RESULT + 16 * half);
-                    self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16 * half);
-                }
-                self.vectors.in_slot(dst, slot);
+                let (low, high) = (self.vec_temp(), self.vec_temp());
+                self.asm.load(Piece::Q, low, STATE, CALLOUT_RESULT);
+                self.asm.load(Piece::Q, high, STATE, CALLOUT_RESULT + 16);
+                self.own_pair(low, high, dst);
             }
             _ => {
                 let d = self.vec_dest(dst);
@@ -78,10 +76,9 @@ impl Lowering<'_> {
                 self.asm.store(Piece::X, r, STATE, to);
                 self.values.unlock(r);
             } else if ty == Type::V256 {
-                let t = self.vec_temp();
                 for half in 0..2 {
-                    self.load_half(t, *v, half);
-                    self.asm.store(Piece::Q, t, STATE, to + 16 * i32::from(half));
+                    let r = self.half_reg(*v, half);
+                    self.asm.store(Piece::Q, r, STATE, to + 16 * i32::from(half));
                 }
             } else {
                 let r = self.vec_reg(*v);
@@ -97,6 +94,7 @@ impl Lowering<'_> {
             }
             self.values.start(self.at);
             self.keep_vectors();
+            self.vectors.clear_above = 0;
         }
         self.spill_vectors();
         self.compared = None;
@@ -108,8 +106,8 @@ impl Lowering<'_> {
     }
 
     /// Evaluates the op at hand, which does not touch state but mxcsr and whose operands are in registers, slots or constants, without moving any
-    /// value. A result of 256 bits goes to `slot`.
-    pub(crate) fn call_out_of_line(&mut self, slot: Option<u8>) {
+    /// value.
+    pub(crate) fn call_out_of_line(&mut self) {
         let mut op = self.block.insts[self.at as usize].op;
         let mut operands = Vec::new();
         op.map_values(&mut |v| {
@@ -136,26 +134,24 @@ impl Lowering<'_> {
                 self.asm.store(Piece::X, r, STATE, to);
             }
         }
-        // All temporaries are saved by now.
-        const FREE: u8 = 31;
-        for (n, v) in operands.iter().enumerate() {
-            if self.plan.info(*v).op.result_type() == Type::V256 {
-                for half in 0..2 {
-                    self.load_half(FREE, *v, half);
-                    self.asm.store(Piece::Q, FREE, STATE, callout_arg_offset(n) + 16 * i32::from(half));
-                }
+        // All temporaries are saved by now; one that is not an operand's is free.
+        let is_wide = |l: &Self, v: Value| l.plan.info(v).op.result_type() == Type::V256;
+        let wide: Vec<(usize, Value)> =
+            operands.iter().copied().enumerate().filter(|(_, v)| is_wide(self, *v)).collect();
+        let is_read = |l: &Self, r: u8| {
+            wide.iter().any(|(_, v)| matches!(l.vectors.loc(*v), VecLoc::Pair(low, high) if low == r || high == r))
+        };
+        let free = (16..32).rev().find(|r| !is_read(self, *r)).unwrap_or(31);
+        for (n, v) in wide {
+            for half in 0..2 {
+                self.load_half(free, v, half);
+                self.asm.store(Piece::Q, free, STATE, callout_arg_offset(n) + 16 * i32::from(half));
             }
         }
         let may_fault = op.effects().contains(Effects::may_fault);
         let lazy = if may_fault { self.lazy() } else { LazyState::default() };
         self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
-        if let Some(slot) = slot {
-            for half in 0..2 {
-                self.asm.load(Piece::Q, FREE, STATE, CALLOUT_RESULT + 16 * i32::from(half));
-                self.store_half(FREE, slot, half);
-            }
-        }
         for r in &kept {
             self.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
         }

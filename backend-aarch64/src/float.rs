@@ -109,7 +109,7 @@ impl Lowering<'_> {
             if let Some(before) = before {
                 l.asm.write_fpsr(before);
             }
-            l.call_out_of_line(None);
+            l.call_out_of_line();
             l.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
             l.asm.b(done);
         });
@@ -135,7 +135,7 @@ impl Lowering<'_> {
         self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
         let done = self.asm.label();
         self.outline(slow, |l| {
-            l.call_out_of_line(None);
+            l.call_out_of_line();
             l.asm.load(Piece::X, d, STATE, CALLOUT_RESULT);
             // NZCV of the same flags: less N, equal Z and C, greater C, unordered C and V.
             let bit = |n: u32| bitmask(Size::W, 1 << n).unwrap_or(0);
@@ -188,13 +188,14 @@ impl Lowering<'_> {
             if let Some(before) = before {
                 l.asm.write_fpsr(before);
             }
+            l.call_out_of_line();
             match place {
-                VecLoc::Slot(slot) => l.call_out_of_line(Some(slot)),
-                VecLoc::Temp(d) | VecLoc::Home(d) => {
-                    l.call_out_of_line(None);
-                    l.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT);
+                VecLoc::Temp(d) => l.asm.load(Piece::Q, d, STATE, CALLOUT_RESULT),
+                VecLoc::Pair(low, high) => {
+                    l.asm.load(Piece::Q, low, STATE, CALLOUT_RESULT);
+                    l.asm.load(Piece::Q, high, STATE, CALLOUT_RESULT + 16);
                 }
-                VecLoc::Nowhere => {}
+                place => debug_assert!(false, "a float in {place:?}"),
             }
             l.asm.b(done);
         });

@@ -249,14 +249,12 @@ impl Lowering<'_> {
 
     fn load_vector(&mut self, dst: Value, ty: Type, place: Place) {
         if let (Type::V256, Place::Offset { base, offset }) = (ty, place) {
-            let slot = self.vectors.take_slot();
-            let (t, u) = (self.vec_temp(), self.vec_temp());
-            for (half, t) in [(0, t), (1, u)] {
+            let pair = (self.vec_temp(), self.vec_temp());
+            for (half, t) in [(0, pair.0), (1, pair.1)] {
                 self.fault_site();
                 self.asm.load(Piece::Q, t, base, offset + 16 * half);
-                self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16 * half);
             }
-            return self.vectors.in_slot(dst, slot);
+            return self.own_pair(pair.0, pair.1, dst);
         }
         let site = self.out.faults.len();
         self.fault_site();
@@ -326,10 +324,14 @@ impl Lowering<'_> {
         self.asm.logic_bits(Logic::Eor, Size::X, SCRATCH, SCRATCH, last);
         let (slow, done) = (self.asm.label(), self.asm.label());
         self.asm.cbz(Size::X, SCRATCH, slow);
+        let store = self.asm.here();
         self.fault_site();
         self.asm.store(Piece::Q, q, base, 0);
         self.outline(slow, |l| {
-            l.call_out_of_line(None);
+            // The last sixteen bytes of a page are all on it.
+            l.asm.logic_bits(Logic::And, Size::X, SCRATCH, base, bitmask(Size::X, 15).unwrap_or(0));
+            l.asm.cbz(Size::X, SCRATCH, store);
+            l.call_out_of_line();
             l.asm.b(done);
         });
         self.asm.bind(done);
@@ -338,30 +340,29 @@ impl Lowering<'_> {
 
     /// Stores the V256 `v` at the address in `r`. A store that faults must not have written: one that may lie on two pages is the runtime's.
     fn store_256(&mut self, r: u8, v: Value, aligned: bool) {
-        self.spill_vectors();
-        self.reserve();
+        let (low, high) = (self.half_reg(v, 0), self.half_reg(v, 1));
         let (slow, done) = (self.asm.label(), self.asm.label());
         if !aligned {
-            self.asm.ubfx(Size::W, SCRATCH, r, 0, 12);
-            self.asm.add_imm(Sum::Sub, Size::W, SCRATCH, SCRATCH, 4096 - 31);
-            self.asm.tbz(SCRATCH, 31, slow);
+            let last = bitmask(Size::X, 0xfe0).unwrap_or(0);
+            self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, last);
+            self.asm.logic_bits(Logic::Eor, Size::X, SCRATCH, SCRATCH, last);
+            self.asm.cbz(Size::X, SCRATCH, slow);
         }
-        let (low, high) = (self.vec_temp(), self.vec_temp());
-        self.load_half(low, v, 0);
-        self.load_half(high, v, 1);
+        let store = self.asm.here();
         self.fault_site();
         self.asm.store(Piece::Q, low, r, 0);
         self.fault_site();
         self.asm.store(Piece::Q, high, r, 16);
         if !aligned {
-            self.asm.b(done);
+            self.outline(slow, |l| {
+                l.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bitmask(Size::X, 31).unwrap_or(0));
+                l.asm.cbz(Size::X, SCRATCH, store);
+                l.call_out_of_line();
+                l.asm.b(done);
+            });
+            self.asm.bind(done);
+            self.compared = None;
         }
-        self.asm.bind(slow);
-        if !aligned {
-            let op = self.block.insts[self.at as usize].op;
-            self.call_out(op);
-        }
-        self.asm.bind(done);
     }
 
     /// `atomic_rmw`. False where the runtime must do it.

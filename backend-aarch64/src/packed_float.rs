@@ -223,13 +223,10 @@ impl Lowering<'_> {
             self.settle_from(dst, before);
         } else if ty == Type::V256 && op.widens() {
             let ra = self.vec_reg(a);
-            let (t, d) = (self.vec_temp(), self.vec_temp());
-            let slot = self.vectors.take_slot();
-            for half in 0..2 {
-                self.asm.convert_lanes(op, half == 1, d, ra, t);
-                self.store_half(d, slot, half);
-            }
-            self.vectors.in_slot(dst, slot);
+            let (t, low, high) = (self.vec_temp(), self.vec_temp(), self.vec_temp());
+            self.asm.convert_lanes(op, false, low, ra, t);
+            self.asm.convert_lanes(op, true, high, ra, t);
+            self.own_pair(low, high, dst);
             if op != CvtDq2Pd {
                 self.settle(dst);
             }

@@ -58,24 +58,27 @@ impl Lowering<'_> {
             let d = self.vec_dest(dst);
             return f(&mut self.asm, 0, d, operands, free);
         }
-        self.slot_halves(dst, operands, f);
+        self.pair_halves(dst, operands, f);
     }
 
-    fn slot_halves(&mut self, dst: Value, operands: [Value; 3], f: impl Fn(&mut Asm, u8, u8, [u8; 3], [u8; 2])) {
-        let slot = self.vectors.take_slot();
-        let registers = operands.map(|_| self.vec_temp());
-        let (d, free) = (self.vec_temp(), [self.vec_temp(), self.vec_temp()]);
+    fn pair_halves(&mut self, dst: Value, operands: [Value; 3], f: impl Fn(&mut Asm, u8, u8, [u8; 3], [u8; 2])) {
+        let d = [self.vec_temp(), self.vec_temp()];
+        let free = [self.vec_temp(), self.vec_temp()];
         for half in 0..2 {
-            for (n, v) in operands.iter().enumerate() {
-                if !operands[..n].contains(v) {
-                    self.load_half(registers[n], *v, half);
-                }
-            }
-            let first = |n: usize| registers[operands.iter().position(|v| *v == operands[n]).unwrap_or(n)];
-            f(&mut self.asm, half, d, [first(0), first(1), first(2)], free);
-            self.store_half(d, slot, half);
+            let registers = self.operand_halves(operands, half);
+            f(&mut self.asm, half, d[usize::from(half)], registers, free);
         }
-        self.vectors.in_slot(dst, slot);
+        self.own_pair(d[0], d[1], dst);
+    }
+
+    /// Registers with half `half` of three V256.
+    fn operand_halves(&mut self, operands: [Value; 3], half: u8) -> [u8; 3] {
+        let mut registers = [0; 3];
+        for n in 0..3 {
+            let first = operands.iter().position(|v| *v == operands[n]).unwrap_or(n);
+            registers[n] = if first < n { registers[first] } else { self.half_reg(operands[n], half) };
+        }
+        registers
     }
 
     /// As [`Self::by_halves`] for operations on floats; the destination is no operand's register.
@@ -99,7 +102,7 @@ impl Lowering<'_> {
         f: impl Fn(&mut Asm, u8, [u8; 3], [u8; 2]),
     ) {
         if ty == Type::V256 {
-            self.slot_halves(dst, operands, |asm, _, d, operands, free| f(asm, d, operands, free));
+            self.pair_halves(dst, operands, |asm, _, d, operands, free| f(asm, d, operands, free));
         } else {
             let operands = operands.map(|v| self.vec_reg(v));
             let free = [self.vec_temp(), self.vec_temp()];
@@ -143,14 +146,11 @@ impl Lowering<'_> {
             return true;
         };
         let ra = self.vec_reg(a);
-        let (t, d) = (self.vec_temp(), self.vec_temp());
-        let slot = self.vectors.take_slot();
-        self.asm.vector_unary(op, d, ra);
-        self.store_half(d, slot, 0);
-        self.asm.extract_bytes(t, ra, ra, 16 >> (to - from));
-        self.asm.vector_unary(op, d, t);
-        self.store_half(d, slot, 1);
-        self.vectors.in_slot(dst, slot);
+        let (low, high) = (self.vec_temp(), self.vec_temp());
+        self.asm.vector_unary(op, low, ra);
+        self.asm.extract_bytes(high, ra, ra, 16 >> (to - from));
+        self.asm.vector_unary(op, high, high);
+        self.own_pair(low, high, dst);
         true
     }
 
@@ -244,45 +244,35 @@ impl Lowering<'_> {
     }
 
     fn permute_halves(&mut self, dst: Value, a: Value, b: Value, imm: u8) {
-        let slot = self.vectors.take_slot();
-        let d = self.vec_temp();
+        let d = [self.vec_temp(), self.vec_temp()];
         for half in 0..2 {
             let control = imm >> (4 * half);
+            let d = d[half];
             match control & 8 {
                 0 => self.load_half(d, if control & 2 == 0 { a } else { b }, control & 1),
                 _ => self.asm.vec_fill(d, false),
             }
-            self.store_half(d, slot, half);
         }
-        self.vectors.in_slot(dst, slot);
+        self.own_pair(d[0], d[1], dst);
     }
 
     fn permute_quarters(&mut self, dst: Value, b: Value, imm: u8) {
-        let slot = self.vectors.take_slot();
-        let from = [self.vec_temp(), self.vec_temp()];
-        let d = self.vec_temp();
-        (0..2).for_each(|half| self.load_half(from[usize::from(half)], b, half));
-        for half in 0..2 {
-            let lane = |n: u8| imm >> (2 * (2 * half + n)) & 3;
-            for n in 0..2 {
-                self.asm.vec_insert(3, d, n, from[usize::from(lane(n) >> 1)], lane(n) & 1);
-            }
-            self.store_half(d, slot, half);
+        let from = [self.half_reg(b, 0), self.half_reg(b, 1)];
+        let d = [self.vec_temp(), self.vec_temp()];
+        for n in 0..4u8 {
+            let lane = imm >> (2 * n) & 3;
+            self.asm.vec_insert(3, d[usize::from(n >> 1)], n & 1, from[usize::from(lane >> 1)], lane & 1);
         }
-        self.vectors.in_slot(dst, slot);
+        self.own_pair(d[0], d[1], dst);
     }
 
     /// `vec_test_flags`: flags at their EFLAGS places. False where the runtime must do it.
     pub(crate) fn vector_test(&mut self, dst: Value, op: VecTest, ty: Type, a: Value, b: Value) -> bool {
-        let [x, y, both, only_b] = [self.vec_temp(), self.vec_temp(), self.vec_temp(), self.vec_temp()];
+        let [both, only_b] = [self.vec_temp(), self.vec_temp()];
         let halves = if ty == Type::V256 { 2 } else { 1 };
         for half in 0..halves {
             let (ra, rb) = match ty {
-                Type::V256 => {
-                    self.load_half(x, a, half);
-                    self.load_half(y, b, half);
-                    (x, y)
-                }
+                Type::V256 => (self.half_reg(a, half), self.half_reg(b, half)),
                 _ => (self.vec_reg(a), self.vec_reg(b)),
             };
             if half == 0 {
@@ -325,11 +315,11 @@ impl Lowering<'_> {
         }
         let t = self.vec_temp();
         if ty == Type::V256 {
-            let (r, d) = (self.vec_temp(), self.dest(dst));
-            self.load_half(r, a, 0);
-            let width = self.half_mask(op, r, t, d);
-            self.load_half(r, a, 1);
-            self.half_mask(op, r, t, TARGET);
+            let d = self.dest(dst);
+            let low = self.half_reg(a, 0);
+            let width = self.half_mask(op, low, t, d);
+            let high = self.half_reg(a, 1);
+            self.half_mask(op, high, t, TARGET);
             self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, width);
         } else {
             let ra = self.vec_reg(a);

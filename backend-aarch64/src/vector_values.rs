@@ -1,6 +1,6 @@
 //! Where values of vector and float types are while a block's code is written.
 //!
-//! A register holds the low 128 bits. The upper half of a V256 is in memory: beside the guest register's own, or in a spill slot that holds all of it.
+//! A register holds 128 bits. The upper half of a V256 in a guest register is in memory; others are in two registers, or in a spill slot.
 
 use hokku_ir::lowering::Plan;
 use hokku_ir::{Op, Type, Upper, Value};
@@ -17,6 +17,8 @@ const TEMPS: std::ops::Range<u8> = 16..32;
 pub(crate) enum VecLoc {
     Nowhere,
     Temp(u8),
+    /// The halves of a V256, which may be the same.
+    Pair(u8, u8),
     /// The low part of guest register `n`.
     Home(u8),
     Slot(u8),
@@ -31,6 +33,8 @@ pub(crate) struct VectorValues {
     slots: u32,
     /// By guest register: values that are its low part.
     held: [Vec<Value>; 16],
+    /// By guest register: its upper half is zero.
+    pub(crate) clear_above: u16,
 }
 
 impl VectorValues {
@@ -41,12 +45,13 @@ impl VectorValues {
             locked: 0,
             slots: 0,
             held: Default::default(),
+            clear_above: 0,
         }
     }
 
     pub(crate) fn start_block(&mut self) {
         self.owner = [None; 32];
-        (self.locked, self.slots) = (0, 0);
+        (self.locked, self.slots, self.clear_above) = (0, 0, 0);
         self.held.iter_mut().for_each(Vec::clear);
     }
 
@@ -106,6 +111,10 @@ impl VectorValues {
         self.held[usize::from(n)].push(v);
         match self.locs[v.0 as usize] {
             VecLoc::Temp(r) => self.owner[r as usize] = None,
+            VecLoc::Pair(low, high) => {
+                self.owner[low as usize] = None;
+                self.owner[high as usize] = None;
+            }
             VecLoc::Slot(slot) => self.slots &= !(1 << slot),
             VecLoc::Home(_) | VecLoc::Nowhere => {}
         }
@@ -132,7 +141,14 @@ impl Lowering<'_> {
     fn spill_vector(&mut self, reg: u8) {
         if let Some(v) = self.vectors.owner[reg as usize].take() {
             let slot = self.vectors.take_slot();
-            self.asm.store(Piece::Q, reg, STATE, vector_slot_offset(slot));
+            if let VecLoc::Pair(low, high) = self.vectors.loc(v) {
+                self.vectors.owner[low as usize] = None;
+                self.vectors.owner[high as usize] = None;
+                self.store_half(low, slot, 0);
+                self.store_half(high, slot, 1);
+            } else {
+                self.store_half(reg, slot, 0);
+            }
             self.vectors.in_slot(v, slot);
         }
     }
@@ -145,7 +161,7 @@ impl Lowering<'_> {
     /// The register with the low 128 bits of `v`, locked.
     pub(crate) fn vec_reg(&mut self, v: Value) -> u8 {
         let r = match self.vectors.loc(v) {
-            VecLoc::Temp(r) | VecLoc::Home(r) => r,
+            VecLoc::Temp(r) | VecLoc::Home(r) | VecLoc::Pair(r, _) => r,
             VecLoc::Slot(slot) => {
                 let r = self.vec_temp();
                 self.asm.load(Piece::Q, r, STATE, vector_slot_offset(slot));
@@ -167,9 +183,32 @@ impl Lowering<'_> {
         match self.vectors.loc(v) {
             VecLoc::Slot(slot) => self.asm.load(Piece::Q, to, STATE, vector_slot_offset(slot) + offset),
             VecLoc::Home(n) if half == 0 => self.asm.vec_mov(to, n),
+            VecLoc::Pair(low, high) => self.asm.vec_mov(to, if half == 0 { low } else { high }),
             VecLoc::Home(n) => self.asm.load(Piece::Q, to, STATE, vector_offset(n, 2)),
             VecLoc::Temp(_) | VecLoc::Nowhere => panic!("{v} of 256 bits is read where it is not kept"),
         }
+    }
+
+    /// The register with half `half` of the V256 `v`, locked; not to be changed.
+    pub(crate) fn half_reg(&mut self, v: Value, half: u8) -> u8 {
+        let r = match self.vectors.loc(v) {
+            VecLoc::Home(n) if half == 0 => n,
+            VecLoc::Pair(low, high) => [low, high][usize::from(half)],
+            _ => {
+                let t = self.vec_temp();
+                self.load_half(t, v, half);
+                t
+            }
+        };
+        self.vectors.lock(r);
+        r
+    }
+
+    /// `low` and `high` are the V256 `v`.
+    pub(crate) fn own_pair(&mut self, low: u8, high: u8, v: Value) {
+        self.vectors.owner[low as usize] = Some(v);
+        self.vectors.owner[high as usize] = Some(v);
+        self.vectors.locs[v.0 as usize] = VecLoc::Pair(low, high);
     }
 
     /// Stores half `half` of a V256 to spill slot `slot`.
@@ -227,13 +266,11 @@ impl Lowering<'_> {
                 continue;
             }
             if self.plan.info(v).op.result_type() == Type::V256 {
-                let slot = self.vectors.take_slot();
-                let t = self.vec_temp();
-                self.asm.load(Piece::Q, t, STATE, vector_offset(n, 2));
-                self.asm.store(Piece::Q, n, STATE, vector_slot_offset(slot));
-                self.asm.store(Piece::Q, t, STATE, vector_slot_offset(slot) + 16);
-                self.vectors.in_slot(v, slot);
-                self.vectors.locked &= !(1 << t);
+                let (low, high) = (self.vec_temp(), self.vec_temp());
+                self.asm.load(Piece::Q, high, STATE, vector_offset(n, 2));
+                self.asm.vec_mov(low, n);
+                self.own_pair(low, high, v);
+                self.vectors.locked &= !(1 << low | 1 << high);
                 continue;
             }
             let t = self.vec_temp();
@@ -273,9 +310,15 @@ impl Lowering<'_> {
                 self.vectors.hold(n, v);
             }
         }
-        if upper == Upper::Zero256 {
-            self.asm.store(Piece::X, ZERO, STATE, vector_offset(n, 2));
-            self.asm.store(Piece::X, ZERO, STATE, vector_offset(n, 3));
+        if upper == Upper::Zero256 && self.vectors.clear_above & 1 << n == 0 {
+            let at = vector_offset(n, 2);
+            if at < 512 {
+                self.asm.store_pair(Piece::X, ZERO, ZERO, STATE, at);
+            } else {
+                self.asm.store(Piece::X, ZERO, STATE, at);
+                self.asm.store(Piece::X, ZERO, STATE, at + 8);
+            }
+            self.vectors.clear_above |= 1 << n;
         }
     }
 
@@ -283,12 +326,11 @@ impl Lowering<'_> {
         if self.vectors.loc(v) == VecLoc::Home(n) {
             return;
         }
-        let (low, high) = (self.vec_temp(), self.vec_temp());
-        self.load_half(low, v, 0);
-        self.load_half(high, v, 1);
+        let (low, high) = (self.half_reg(v, 0), self.half_reg(v, 1));
         self.overwrite_vec(n, Some(v));
         self.asm.vec_mov(n, low);
         self.asm.store(Piece::Q, high, STATE, vector_offset(n, 2));
+        self.vectors.clear_above &= !(1 << n);
         self.vectors.hold(n, v);
     }
 }

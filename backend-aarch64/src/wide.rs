@@ -10,18 +10,14 @@ impl Lowering<'_> {
     /// `vec_zero_extend` to 256 bits.
     pub(crate) fn wide_zero_extend(&mut self, dst: Value, from: Type, v: Value) {
         let r = self.vec_reg(v);
-        let t = self.vec_temp();
-        let slot = self.vectors.take_slot();
+        let (low, high) = (self.vec_temp(), self.vec_temp());
         match from {
-            Type::V128 => self.store_half(r, slot, 0),
-            _ => {
-                self.asm.fp_mov(if from == Type::F32 { 2 } else { 3 }, t, r);
-                self.store_half(t, slot, 0);
-            }
+            Type::V128 => self.asm.vec_mov(low, r),
+            Type::F32 => self.asm.fp_mov(2, low, r),
+            _ => self.asm.fp_mov(3, low, r),
         }
-        self.asm.vec_fill(t, false);
-        self.store_half(t, slot, 1);
-        self.vectors.in_slot(dst, slot);
+        self.asm.vec_fill(high, false);
+        self.own_pair(low, high, dst);
     }
 
     /// `vec_broadcast` to 256 bits.
@@ -29,37 +25,30 @@ impl Lowering<'_> {
         let r = self.vec_reg(a);
         let t = self.vec_temp();
         self.asm.broadcast_lane(w as u8, t, r, 0);
-        self.both_halves(dst, t);
+        self.own_pair(t, t, dst);
     }
 
     /// `vec_const` of 256 bits.
     pub(crate) fn wide_const(&mut self, dst: Value, bit: bool) {
         let t = self.vec_temp();
         self.asm.vec_fill(t, bit);
-        self.both_halves(dst, t);
-    }
-
-    fn both_halves(&mut self, dst: Value, r: u8) {
-        let slot = self.vectors.take_slot();
-        (0..2).for_each(|half| self.store_half(r, slot, half));
-        self.vectors.in_slot(dst, slot);
+        self.own_pair(t, t, dst);
     }
 
     /// `vec_half` of 256 bits.
     pub(crate) fn wide_half(&mut self, dst: Value, high: bool, a: Value) {
-        let t = self.vec_temp();
-        self.load_half(t, a, u8::from(high));
+        let r = self.half_reg(a, u8::from(high));
         let d = self.vec_dest(dst);
-        self.asm.vec_mov(d, t);
+        self.asm.vec_mov(d, r);
     }
 
     /// `vec_join` to 256 bits.
     pub(crate) fn wide_join(&mut self, dst: Value, low: Value, high: Value) {
         let (low, high) = (self.vec_reg(low), self.vec_reg(high));
-        let slot = self.vectors.take_slot();
-        self.store_half(low, slot, 0);
-        self.store_half(high, slot, 1);
-        self.vectors.in_slot(dst, slot);
+        let pair = (self.vec_temp(), self.vec_temp());
+        self.asm.vec_mov(pair.0, low);
+        self.asm.vec_mov(pair.1, high);
+        self.own_pair(pair.0, pair.1, dst);
     }
 
     /// `zero_vectors`: the upper halves of the guest's registers, or `all` of them.
@@ -73,5 +62,6 @@ impl Lowering<'_> {
                 self.asm.vec_fill(n, false);
             }
         }
+        self.vectors.clear_above = 0xffff;
     }
 }
