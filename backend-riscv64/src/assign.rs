@@ -11,7 +11,12 @@
 //! | x31, x1 | scratch within an instruction's code |
 //! | x2 to x4 | the host's own: its stack, and what signal handlers need |
 //!
-//! Vector registers, x87 and MMX are in memory.
+//! | f8, f9, f18 to f27 | scalars: see [`crate::places`] |
+//! | v16 to v31 | the low 128 bits of xmm0 to xmm15, on hosts with vectors |
+//! | v8 to v14, v15 | vectors within a block; zero |
+//! | other f and v | scratch within an instruction's code |
+//!
+//! Upper halves of vector registers, all of them on hosts without vectors, x87 and MMX are in memory. Outside blocks, elements are of 64 bits.
 
 pub(crate) use hokku_ir::offsets::*;
 use hokku_ir::{CpuMode, Gpr};
@@ -30,6 +35,14 @@ pub(crate) const OLDER: Reg = 27;
 pub(crate) const JUMPED: Reg = 29;
 pub(crate) const TARGET: Reg = 30;
 pub(crate) const SCRATCH: Reg = 31;
+/// The floating-point registers of scalars: those that functions keep.
+pub(crate) const FLOATS: [Reg; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
+/// The home of xmm0.
+pub(crate) const HOME_VECTOR: Reg = 16;
+/// Holds zero.
+pub(crate) const ZERO_VECTOR: Reg = 15;
+/// The vector registers of values.
+pub(crate) const VECTORS: [Reg; 7] = [8, 9, 10, 11, 12, 13, 14];
 
 /// Bytes from the host address in an entry of the shadow stack to where the call returns to: five instructions.
 pub(crate) const RETURN_DISTANCE: i32 = 20;

@@ -8,7 +8,10 @@ use crate::asm::Label;
 use crate::assign::*;
 use crate::encode::*;
 use crate::exits::Cold;
+use crate::float::{DENORMAL, fclass};
 use crate::lower::Lowering;
+use crate::places::{Dirty, Place};
+use crate::vector_encode::Sew;
 
 /// An op that is evaluated behind the blocks' code, where that is necessary.
 #[derive(Clone, Debug)]
@@ -19,15 +22,32 @@ pub(crate) struct OutOfLine {
     pub(crate) back: Label,
     /// Integer operands: registers and widths.
     args: Vec<(Reg, Width)>,
-    /// Other operands: their number, offset in the state and type.
-    wide: Vec<(usize, i32, Type)>,
+    /// Other operands: their number, place and type.
+    wide: Vec<(usize, Place, Type)>,
+    /// Lanes of guest registers that are still to be written.
+    dirty: Vec<Dirty>,
     op: Op,
     pc: GuestAddr,
     lazy: LazyState,
     /// Where the result goes, and the width with whose sign it is extended.
     result: Option<(Reg, Option<Width>)>,
-    /// Where a result goes that is no integer, and how many double words it has.
-    wide_result: Option<(i32, u8)>,
+    /// Where a result goes that is no integer, and its type.
+    wide_result: Option<(Place, Type)>,
+    /// A denormal result tells of itself, for the ops that it is an operand of.
+    pub(crate) tells_denormal: bool,
+    /// Instead of all that, a vector is moved at an address that is no multiple of its size; one to be stored only if it lies in one page.
+    moves: Option<Moves>,
+    /// Width of vector elements where the code goes on.
+    sew: Option<Sew>,
+}
+
+/// How a vector is moved out of line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moves {
+    /// From the address in `base` to a vector register.
+    Load { to: Reg, base: Reg },
+    /// From there to `offset` behind `base`.
+    Store { from: Place, ty: Type, base: Reg, offset: i32 },
 }
 
 /// `op` with its operands numbered.
@@ -52,10 +72,15 @@ impl Lowering<'_> {
             Gpr::ALL.iter().for_each(|g| self.overwrite(*g, None));
             self.values.start(self.at);
         }
+        self.write_back_all();
+        if matches!(op, Op::SetMxcsr { .. } | Op::Xsave { .. } | Op::StateImageOp { .. }) {
+            self.evaluates_floats = true;
+        }
+        self.wide.watched = [None; 32];
         let writes_vectors =
             matches!(op, Op::ZeroVectors { .. } | Op::Gather { .. } | Op::Xsave { .. } | Op::StateImageOp { .. });
         if writes_vectors {
-            self.spill_wide_state();
+            self.leave_vectors();
         }
         // Nobody looks at the flags at other ops: what they are made of need not be there.
         let sees_flags = fx.contains(Effects::may_fault) || hokku_ir::lowering::sees_flags(&op);
@@ -138,16 +163,20 @@ impl Lowering<'_> {
 
     /// The call alone.
     fn call(&mut self, op: Op, lazy: LazyState) {
-        self.spill_floats();
-        self.jump_to_stub(RA, StubId::Callout);
+        self.call_stub();
         self.out.callouts.push(Callout { offset: self.asm.here(), op, pc: self.pc, lazy });
+    }
+
+    fn call_stub(&mut self) {
+        self.jump_to_stub(RA, StubId::Callout);
+        self.wide.sew = self.has_vectors().then_some(Sew::E64);
     }
 
     /// Has the runtime compute the guest's flags, as `lazy` says what they are: they are in the state then.
     pub(crate) fn settle_flags(&mut self, lazy: LazyState) {
         // Registers stay as they are: a test may have been made of them.
         let lazy = LazyState { narrow: 0, ..lazy };
-        self.jump_to_stub(RA, StubId::Callout);
+        self.call_stub();
         self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
     }
 
@@ -166,6 +195,10 @@ impl Lowering<'_> {
             back,
             args,
             wide: Vec::new(),
+            dirty: self.wide.dirty(),
+            tells_denormal: false,
+            moves: None,
+            sew: None,
             op: numbered(op),
             pc: self.pc,
             lazy,
@@ -185,29 +218,68 @@ impl Lowering<'_> {
                 args.push((self.reg(v), self.width(v)));
             } else {
                 args.push((ZERO, Width::W64));
-                wide.push((n, self.offset_of(v), self.op_of(v).result_type()));
+                wide.push((n, self.wide_source(v), self.ty(v)));
             }
         }
         OutOfLine { wide, ..self.out_of_line_in(op, args, lazy) }
     }
 
-    /// The code that may have branched to `slow` ends here, with a result of `words` double words at `offset` in the state.
-    pub(crate) fn out_of_line_ends_wide(&mut self, mut slow: OutOfLine, offset: i32, words: u8) {
-        self.asm.bind(slow.back);
-        slow.wide_result = Some((offset, words));
-        self.cold.push(Cold::OutOfLine(Box::new(slow)));
+    /// The code that may have branched to `slow` ends here, with a result of type `ty` at `place`.
+    pub(crate) fn out_of_line_ends_at(&mut self, mut slow: OutOfLine, place: Place, ty: Type) {
+        slow.wide_result = Some((place, ty));
+        self.out_of_line_ends(slow, None);
+    }
+
+    /// The same, where a vector is moved.
+    pub(crate) fn out_of_line_moves(&mut self, mut slow: OutOfLine, moves: Moves) {
+        slow.moves = Some(moves);
+        self.out_of_line_ends(slow, None);
     }
 
     /// The code that may have branched to `slow` ends here, with `result`.
     pub(crate) fn out_of_line_ends(&mut self, mut slow: OutOfLine, result: Option<(Reg, Option<Width>)>) {
         self.asm.bind(slow.back);
         slow.result = result;
+        slow.sew = self.wide.sew;
         self.cold.push(Cold::OutOfLine(Box::new(slow)));
     }
 
     /// Writes the code of `slow`.
     pub(crate) fn write_out_of_line(&mut self, slow: &OutOfLine) {
         self.asm.bind(slow.label);
+        self.wide.sew = None;
+        self.pc = slow.pc;
+        match slow.moves {
+            Some(Moves::Load { to, base }) => self.load_unaligned(to, base, slow.lazy),
+            Some(Moves::Store { from, ty, base, offset }) => {
+                // A store that faults must not have written.
+                let evaluated = self.asm.label();
+                self.asm.i(ADDI, SCRATCH, base, offset);
+                self.asm.i(ADDI, RA, SCRATCH, ty.bytes() as i32 - 1);
+                self.asm.r(XOR, SCRATCH, SCRATCH, RA);
+                self.asm.i(SRLI, SCRATCH, SCRATCH, 12);
+                self.asm.branch(Branch::Ne, SCRATCH, ZERO, evaluated);
+                self.store_unaligned(from, ty, (base, offset), slow.lazy);
+                self.goes_on(slow);
+                self.asm.bind(evaluated);
+                self.wide.sew = None;
+                self.evaluate_out_of_line(slow);
+            }
+            None => self.evaluate_out_of_line(slow),
+        }
+        self.goes_on(slow);
+    }
+
+    /// Goes on behind the code that branched to `slow`.
+    fn goes_on(&mut self, slow: &OutOfLine) {
+        if let Some(sew) = slow.sew {
+            self.set_sew(sew);
+        }
+        let back = slow.back;
+        self.asm.jump(ZERO, back);
+    }
+
+    fn evaluate_out_of_line(&mut self, slow: &OutOfLine) {
         for (n, (r, w)) in slow.args.iter().enumerate() {
             let mut from = *r;
             if *w != Width::W64 && *r != ZERO {
@@ -217,12 +289,12 @@ impl Lowering<'_> {
             self.asm.s(SD, from, STATE, callout_arg_offset(n));
         }
         for (n, from, ty) in &slow.wide {
-            for word in 0..ty.bytes().div_ceil(8) as i32 {
-                self.asm.i(if *ty == Type::F32 { LWU } else { LD }, SCRATCH, STATE, from + 8 * word);
-                self.asm.s(SD, SCRATCH, STATE, callout_arg_offset(*n) + 8 * word);
-            }
+            self.store_source(*from, *ty, callout_arg_offset(*n));
         }
-        self.jump_to_stub(RA, StubId::Callout);
+        for dirty in &slow.dirty {
+            self.write_lane(*dirty);
+        }
+        self.call_stub();
         let offset = self.asm.here();
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
         if let Some((d, form)) = slow.result {
@@ -231,13 +303,20 @@ impl Lowering<'_> {
                 self.extend_sign_to(d, d, w);
             }
         }
-        if let Some((to, words)) = slow.wide_result {
-            for word in 0..i32::from(words) {
-                self.asm.i(LD, SCRATCH, STATE, CALLOUT_RESULT + 8 * word);
-                self.asm.s(SD, SCRATCH, STATE, to + 8 * word);
+        if let Some((place, ty)) = slow.wide_result {
+            self.load_result(place, ty);
+            if let Place::Float(f) = place
+                && slow.tells_denormal
+            {
+                let none = self.asm.label();
+                self.asm.word(fclass(ty == Type::F64, SCRATCH, f));
+                self.asm.i(ANDI, SCRATCH, SCRATCH, DENORMAL as i32);
+                self.asm.branch(Branch::Eq, SCRATCH, ZERO, none);
+                self.asm.i(LWU, SCRATCH, STATE, MXCSR);
+                self.asm.i(ORI, SCRATCH, SCRATCH, 2);
+                self.asm.s(SW, SCRATCH, STATE, MXCSR);
+                self.asm.bind(none);
             }
         }
-        let back = slow.back;
-        self.asm.jump(ZERO, back);
     }
 }

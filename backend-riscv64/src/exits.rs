@@ -30,6 +30,8 @@ pub(crate) enum Cold {
     Settle { label: Label, back: Label },
     /// A way that notes the flags on its way to block `to`.
     Note { label: Label, note: Note, to: BlockId },
+    /// Block `id` with ops on floats evaluated.
+    EvaluatedFloats { label: Label, id: BlockId },
     /// An op that is evaluated.
     OutOfLine(Box<OutOfLine>),
 }
@@ -450,6 +452,10 @@ impl Lowering<'_> {
                     self.write_note(Some(note));
                     let block = self.labels[to.0 as usize];
                     self.asm.jump(ZERO, block);
+                }
+                Cold::EvaluatedFloats { label, id } => {
+                    self.asm.bind(label);
+                    self.lower_with_evaluated_floats(id);
                 }
                 Cold::OutOfLine(slow) => self.write_out_of_line(&slow),
             }

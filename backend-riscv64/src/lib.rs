@@ -9,12 +9,15 @@
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
+//! | `packed` `packed_float` `shuffles` | the same with vector instructions |
+//! | `lanes` | the same without them |
+//! | `places` | where vectors and scalars are |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
 //! | `x87` | x87 ops, as calls of routines |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
-//! | `asm`, `encode` | instructions to words |
+//! | `asm`, `encode`, `vector_encode` | instructions to words |
 
 mod arith;
 mod asm;
@@ -28,14 +31,20 @@ mod exits;
 mod features;
 mod flags;
 mod float;
+mod lanes;
 mod lower;
 mod memory;
 mod mul_div;
 mod notes;
+mod packed;
+mod packed_float;
+mod places;
 mod shift;
+mod shuffles;
 mod state;
 mod stubs;
 mod table;
+mod vector_encode;
 mod vector_moves;
 mod x87;
 
@@ -87,7 +96,7 @@ impl Backend for Riscv64 {
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {
-        stubs::stubs(mode)
+        stubs::stubs(mode, self.features.contains(Features::V))
     }
 
     fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {

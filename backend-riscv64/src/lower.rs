@@ -5,14 +5,16 @@ use hokku_ir::backend::{
 };
 use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
-use hokku_ir::{Block, BlockId, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width};
+use hokku_ir::{
+    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width,
+};
 
 use crate::Features;
 use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
 use crate::exits::Cold;
-use crate::vector_moves::Place;
+use crate::places::Places;
 
 impl Moves for Asm {
     fn copy(&mut self, to: u8, from: u8) {
@@ -42,10 +44,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) block: &'a Block,
     pub(crate) plan: Plan,
     pub(crate) values: Values,
-    /// Where values are that are not integers, by value number.
-    pub(crate) places: Vec<Place>,
-    /// Spill slots of such values.
-    pub(crate) wide_slots: u64,
+    /// Where values are that are not integers.
+    pub(crate) wide: Places,
+    /// Ops on floats are evaluated.
+    pub(crate) evaluates_floats: bool,
     /// Place in the block that code is written for.
     pub(crate) at: u32,
     /// The guest instruction.
@@ -105,8 +107,8 @@ fn compile_once<'a>(
         block: &region.blocks[0],
         plan: Plan::new(region),
         values: Values::new(HOMES, temporaries(mode), region.value_count),
-        places: vec![Place::Nowhere; region.value_count as usize],
-        wide_slots: 0,
+        wide: Places::new(region.value_count),
+        evaluates_floats: false,
         at: 0,
         pc: region.key.pc,
         narrow: 0,
@@ -129,11 +131,45 @@ fn compile_once<'a>(
     l.out.host_instructions = l.asm.count;
     l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_cold();
+    if let Some(op) = l.short_of_registers {
+        return Err(op);
+    }
     Ok(l.finish())
 }
 
 impl<'a> Lowering<'a> {
     fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
+        self.start_block(id, false);
+        let count = self.asm.count;
+        let entry = (id.0 == 0).then(|| self.region_entry(id));
+        let label = self.labels[id.0 as usize];
+        self.asm.bind(label);
+        // Jumps within the region come by another way than the entry.
+        self.wide.sew = None;
+        self.asm.count = count;
+        let (offset, checked) = entry.unwrap_or((self.asm.here(), 0));
+        self.out.blocks.push(BlockEntry { block: id, pc: self.block.pc, offset, checked });
+        if id.0 != 0 {
+            self.cold.push(Cold::Entry { id, n: self.out.blocks.len() - 1 });
+        }
+        if self.block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float)) {
+            let label = self.asm.label();
+            self.asm.i(LWU, SCRATCH, STATE, FLOAT_IS_ODD);
+            self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
+            self.cold.push(Cold::EvaluatedFloats { label, id });
+        }
+        self.lower_ops(next);
+    }
+
+    /// Writes block `id` with ops on floats evaluated.
+    pub(crate) fn lower_with_evaluated_floats(&mut self, id: BlockId) {
+        // Nothing is left of the other version.
+        self.values = Values::new(HOMES, temporaries(self.mode), self.region.value_count);
+        self.start_block(id, true);
+        self.lower_ops(None);
+    }
+
+    fn start_block(&mut self, id: BlockId, evaluates_floats: bool) {
         let region: &'a Region = self.region;
         let block = region.block(id);
         self.block = block;
@@ -142,26 +178,28 @@ impl<'a> Lowering<'a> {
         self.plan.block(block, live, &crate::conditions::fuses);
         self.values.start_block();
         self.narrow = 0;
-        self.wide_slots = 0;
+        self.wide.start_block();
+        self.evaluates_floats = evaluates_floats;
         self.done.clear();
         self.done.resize(block.insts.len(), false);
-        let count = self.asm.count;
-        let entry = (id.0 == 0).then(|| self.region_entry(id));
-        let label = self.labels[id.0 as usize];
-        self.asm.bind(label);
-        self.asm.count = count;
-        let (offset, checked) = entry.unwrap_or((self.asm.here(), 0));
-        self.out.blocks.push(BlockEntry { block: id, pc: block.pc, offset, checked });
-        if id.0 != 0 {
-            self.cold.push(Cold::Entry { id, n: self.out.blocks.len() - 1 });
-        }
+    }
+
+    fn lower_ops(&mut self, next: Option<BlockId>) {
+        let block = self.block;
         for (n, inst) in block.insts.iter().enumerate() {
             if self.plan.dead[n] || self.done[n] || self.plan.info(inst.value).deferred {
                 continue;
             }
             self.at = n as u32;
             self.values.start(self.at);
-            if self.evaluated.contains(&inst.value) {
+            let fx = inst.op.effects();
+            let is_float = fx.contains(Effects::float);
+            if !is_float && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
+                // What looks at the state there finds it in order.
+                self.write_back_all();
+                self.wide.watched = [None; 32];
+            }
+            if self.evaluated.contains(&inst.value) || (is_float && self.evaluates_floats) {
                 self.callout(inst.value, inst.op);
             } else {
                 self.inst(inst);
@@ -174,6 +212,7 @@ impl<'a> Lowering<'a> {
         }
         self.at = block.insts.len() as u32;
         self.values.start(self.at);
+        self.write_back_all();
         self.exit(&block.exit, next);
         if self.values.is_exhausted {
             // That makes all of the block's flags frugal.
@@ -184,7 +223,7 @@ impl<'a> Lowering<'a> {
     /// The code of the op at hand is written.
     pub(crate) fn finish_op(&mut self) {
         self.values.finish(&self.plan);
-        self.free_wide_slots();
+        self.finish_wide();
     }
 
     /// How the guest's flags are needed after `exit`.

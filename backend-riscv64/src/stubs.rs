@@ -7,11 +7,14 @@ use hokku_ir::{CpuMode, Gpr};
 use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
+use crate::vector_encode::*;
 use crate::x87;
 
 /// The registers that a function must leave as they are.
 const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
-const FRAME: i32 = 112;
+const FRAME: i32 = 208;
+/// Where the floating-point registers that a function must leave as they are stand in the frame.
+const FRAME_FLOATS: i32 = 112;
 /// What recipes may find in a register that a called function may change.
 const VOLATILE: [Reg; 7] = [5, 6, 7, 28, 29, 30, 31];
 /// `csrrw rd, fcsr, rs` and `csrrs`.
@@ -19,10 +22,10 @@ const WRITE_FCSR: u32 = 0x0030_1073;
 const READ_FCSR: u32 = 0x0030_2073;
 
 /// Builds the stubs for `mode`.
-pub(crate) fn stubs(mode: CpuMode) -> Stubs {
+pub(crate) fn stubs(mode: CpuMode, has_vectors: bool) -> Stubs {
     let mut asm = Asm::new();
     let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
-    let mut s = Builder { asm, mode, leave, indirect, out, callout, entries: Vec::new() };
+    let mut s = Builder { asm, mode, has_vectors, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
     s.computed_jumps();
     s.leaves();
@@ -36,6 +39,7 @@ pub(crate) fn stubs(mode: CpuMode) -> Stubs {
 struct Builder {
     asm: Asm,
     mode: CpuMode,
+    has_vectors: bool,
     /// Saves the guest's registers and returns to the dispatcher.
     leave: Label,
     indirect: Label,
@@ -69,6 +73,7 @@ impl Builder {
         self.asm.i(SLTIU, 5, FLAGS, 1);
         self.asm.r(OR, FLAGS, FLAGS, 5);
         self.load(SHADOW, SHADOW_SP);
+        self.move_vectors(vle);
         for g in self.gprs() {
             self.load(home(*g), gpr_offset(*g));
         }
@@ -79,9 +84,39 @@ impl Builder {
         for g in self.gprs() {
             self.save(gpr_offset(*g), home(*g));
         }
+        self.move_vectors(vse);
         self.save(SHADOW_SP, SHADOW);
         self.save(FLAG_SITE, FLAGS);
         self.save_float_control();
+    }
+
+    /// The guest's vectors between registers and state, by `access`; x5 changes. Then elements are of 64 bits, averages are rounded up, and there is
+    /// a zero.
+    fn move_vectors(&mut self, access: fn(Sew, Reg, Reg) -> u32) {
+        if !self.has_vectors {
+            return;
+        }
+        self.asm.word(vsetivli(Sew::E64, 2));
+        self.asm.i(ADDI, 5, STATE, vector_offset(0, 0));
+        for n in 0..self.mode.gpr_count() as u8 {
+            self.asm.word(access(Sew::E64, HOME_VECTOR + n, 5));
+            self.asm.i(ADDI, 5, 5, 32);
+        }
+        self.asm.word(vmv_v_i(ZERO_VECTOR, 0));
+        self.asm.word(ROUND_UP);
+    }
+
+    /// Vectors of values between registers and their slots, by `access`; x5 changes.
+    fn move_vector_values(&mut self, access: fn(Sew, Reg, Reg) -> u32) {
+        if !self.has_vectors {
+            return;
+        }
+        self.asm.li(5, vector_slot_offset(0).into());
+        self.asm.r(ADD, 5, 5, STATE);
+        for v in VECTORS {
+            self.asm.word(access(Sew::E64, v, 5));
+            self.asm.i(ADDI, 5, 5, 32);
+        }
     }
 
     /// The host's registers, for recipes.
@@ -142,6 +177,9 @@ impl Builder {
         for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
             self.asm.s(SD, r, SP, 8 * n as i32);
         }
+        for (n, f) in FLOATS.into_iter().enumerate() {
+            self.asm.s(FSD, f, SP, FRAME_FLOATS + 8 * n as i32);
+        }
         self.asm.mv(STATE, 10);
         self.asm.mv(TARGET, 11);
         self.save(DISPATCHER_SP, SP);
@@ -186,6 +224,10 @@ impl Builder {
         let leave = self.leave;
         for id in [StubId::LeaveFault, StubId::LeaveFaultString] {
             self.entry(id);
+            if self.has_vectors {
+                // The instruction that faulted may have been a vector's.
+                self.asm.word(FROM_START);
+            }
             self.save_registers();
             self.reason(ExitReason::Fault);
             self.asm.jump(ZERO, leave);
@@ -209,6 +251,9 @@ impl Builder {
         for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
             self.asm.i(LD, r, SP, 8 * n as i32);
         }
+        for (n, f) in FLOATS.into_iter().enumerate() {
+            self.asm.i(FLD, f, SP, FRAME_FLOATS + 8 * n as i32);
+        }
         self.asm.i(ADDI, SP, SP, FRAME);
         self.asm.i(JALR, ZERO, RA, 0);
     }
@@ -221,6 +266,7 @@ impl Builder {
         self.save(EXIT_SITE, RA);
         self.save_registers();
         self.save_guest();
+        self.move_vector_values(vse);
         self.asm.mv(11, STATE);
         self.asm.mv(12, RA);
         self.load(10, CALLOUT_CONTEXT);
@@ -229,6 +275,7 @@ impl Builder {
         let out = self.out;
         self.asm.branch(Branch::Ne, 10, ZERO, out);
         self.load_guest();
+        self.move_vector_values(vle);
         for r in VOLATILE {
             self.load(r, register_offset(r));
         }
@@ -238,7 +285,8 @@ impl Builder {
 }
 
 impl Builder {
-    /// Called from region code as [`crate::x87`] says.
+    /// Called from region code as [`crate::x87`] says. Vector registers stay as they are: routines are compiled for processors without vectors, and call
+    /// nothing that moves memory.
     fn x87(&mut self) {
         self.entry(StubId::X87);
         // The guest's registers among those that a function may change.
@@ -293,7 +341,7 @@ mod tests {
     #[test]
     fn there_is_each_stub_in_both_modes() {
         for mode in [CpuMode::Long64, CpuMode::Protected32] {
-            let stubs = stubs(mode);
+            let stubs = stubs(mode, true);
             let ids: Vec<StubId> = stubs.entries.iter().map(|e| e.0).collect();
             for id in [
                 StubId::Enter,

@@ -1,7 +1,7 @@
 //! From ops to the methods that lower them.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{FlagSet, Inst, Num, Op, VecBin, Width};
+use hokku_ir::{FlagSet, Inst, Num, Op, Type, VecBin, Width};
 
 use crate::assign::*;
 use crate::encode::*;
@@ -75,13 +75,38 @@ impl Lowering<'_> {
             Op::FpArith { op: kind, ty, a, b } => self.fp_arith(dst, op, kind, ty, a, b),
             Op::FpSqrt { ty, a } => self.fp_sqrt(dst, op, ty, a),
             Op::FpConvert { from, to, v } => self.fp_convert(dst, op, from, to, v),
-            Op::IntToFp { w, ty, v } => self.int_to_fp(dst, op, w, ty, v),
+            Op::IntToFp { w, ty, v } => self.int_to_fp(dst, w, ty, v),
             Op::FpToInt { ty, w, round, v } => self.fp_to_int(dst, op, ty, w, round, v),
             Op::FpCompareFlags { ty, a, b, .. } => self.fp_compare_flags(dst, op, ty, a, b),
-            Op::VecBinary { op: VecBin::Pand, ty, a, b } => self.vec_bitwise(dst, ty, AND, false, a, b),
-            Op::VecBinary { op: VecBin::Pandn, ty, a, b } => self.vec_bitwise(dst, ty, AND, true, a, b),
-            Op::VecBinary { op: VecBin::Por, ty, a, b } => self.vec_bitwise(dst, ty, OR, false, a, b),
-            Op::VecBinary { op: VecBin::Pxor, ty, a, b } => self.vec_bitwise(dst, ty, XOR, false, a, b),
+            Op::VecBinary { op: VecBin::Pand, ty, a, b } if !self.is_vector(ty) => {
+                self.vec_bitwise(dst, ty, AND, false, a, b)
+            }
+            Op::VecBinary { op: VecBin::Pandn, ty, a, b } if !self.is_vector(ty) => {
+                self.vec_bitwise(dst, ty, AND, true, a, b)
+            }
+            Op::VecBinary { op: VecBin::Por, ty, a, b } if !self.is_vector(ty) => {
+                self.vec_bitwise(dst, ty, OR, false, a, b)
+            }
+            Op::VecBinary { op: VecBin::Pxor, ty, a, b } if !self.is_vector(ty) => {
+                self.vec_bitwise(dst, ty, XOR, false, a, b)
+            }
+            Op::VecBinary { ty, .. }
+            | Op::VecUnary { ty, .. }
+            | Op::VecShiftBy { ty, .. }
+            | Op::VecShiftImm { ty, .. }
+            | Op::VecShuffleImm { ty, .. }
+            | Op::VecCompare { ty, .. }
+            | Op::VecMask { ty, .. }
+            | Op::VecExtract { ty, .. }
+            | Op::VecInsert { ty, .. }
+                if ty == Type::V128 =>
+            {
+                if self.has_vectors() {
+                    self.packed(dst, op)
+                } else {
+                    self.lanes(dst, op)
+                }
+            }
             Op::VecConst { ty, bit } => self.vec_const(dst, ty, bit.0),
             Op::VecZeroExtend { from, ty, v } => self.vec_zero_extend(dst, from, ty, v),
             Op::VecMergeLow { ty, a, low } => self.vec_merge_low(dst, ty, a, low),

@@ -1,32 +1,15 @@
-//! Values that are not integers: where they are, and how they move.
+//! Moves of values that are not integers: loads, stores, parts of vectors.
 
 use hokku_ir::backend::LazyState;
-use hokku_ir::lowering::SLOTS;
-use hokku_ir::{Addr, Align, Op, Type, Upper, Value};
+use hokku_ir::lowering::UpperBits;
+use hokku_ir::{Addr, Align, Op, Type, Value, Width};
 
 use crate::assign::*;
-use crate::callout::OutOfLine;
+use crate::callout::{Moves, OutOfLine};
 use crate::encode::*;
 use crate::lower::Lowering;
-
-/// Spill slots from here on hold such values.
-const FIRST_SLOT: u8 = 16;
-
-/// Where a value is that is not an integer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Nowhere.
-    Nowhere,
-    /// In the low part of a guest register, in the state.
-    State(u8),
-    /// In spill slots from that one on.
-    Slots(u8),
-}
-
-/// Double words of a value of type `ty`.
-fn words(ty: Type) -> u8 {
-    (ty.bytes().div_ceil(8)).max(1) as u8
-}
+use crate::places::{Place, element, is_scalar, words};
+use crate::vector_encode::*;
 
 /// Whether the load or store `op` of a `ty` is one that must be aligned.
 fn is_aligned(op: &Op, ty: Type) -> bool {
@@ -34,155 +17,31 @@ fn is_aligned(op: &Op, ty: Type) -> bool {
     natural && matches!(ty, Type::V128 | Type::V256)
 }
 
+/// `fmv.x.d` or `fmv.x.w`, which extends the sign.
+pub(crate) fn int_of_float(is_single: bool, rd: Reg, fs: Reg) -> u32 {
+    (if is_single { 0xe000_0053 } else { 0xe200_0053 }) | u32::from(rd) << 7 | u32::from(fs) << 15
+}
+
+/// `fmv.d.x` or `fmv.w.x`.
+pub(crate) fn float_of_int(is_single: bool, fd: Reg, rs: Reg) -> u32 {
+    (if is_single { 0xf000_0053 } else { 0xf200_0053 }) | u32::from(fd) << 7 | u32::from(rs) << 15
+}
+
 impl Lowering<'_> {
-    fn place(&self, v: Value) -> Place {
-        self.places[v.0 as usize]
-    }
-
-    fn ty(&self, v: Value) -> Type {
-        self.op_of(v).result_type()
-    }
-
-    /// Fresh slots for a value of type `ty`.
-    fn wide_slots(&mut self, ty: Type) -> u8 {
-        let mask = (1u64 << words(ty)) - 1;
-        let slot = (FIRST_SLOT..SLOTS - words(ty)).find(|s| self.wide_slots & mask << s == 0);
-        let slot = slot.unwrap_or_else(|| panic!("more vectors are live than there are spill slots"));
-        self.wide_slots |= mask << slot;
-        slot
-    }
-
-    /// Gives slots back whose values are needed no more.
-    pub(crate) fn free_wide_slots(&mut self) {
-        if self.wide_slots == 0 {
-            return;
-        }
-        for inst in &self.block.insts[..=self.at as usize] {
-            let v = inst.value;
-            if let Place::Slots(slot) = self.place(v)
-                && self.plan.info(v).last <= self.at
-            {
-                self.wide_slots &= !(((1u64 << words(self.ty(v))) - 1) << slot);
-                self.places[v.0 as usize] = Place::Nowhere;
-            }
-        }
-    }
-
-    /// Offset in the state where the words of `v` are.
-    pub(crate) fn offset_of(&self, v: Value) -> i32 {
-        match self.place(v) {
-            Place::State(n) => vector_offset(n, 0),
-            Place::Slots(slot) => slot_offset(slot),
-            Place::Nowhere => panic!("{v} is read where it is not kept"),
-        }
-    }
-
-    fn copy_words(&mut self, to: i32, from: i32, count: u8) {
-        let t = self.temp();
-        for n in 0..i32::from(count) {
-            self.asm.i(LD, t, STATE, from + 8 * n);
-            self.asm.s(SD, t, STATE, to + 8 * n);
-        }
-        self.values.unlock(t);
-    }
-
-    fn zero_words(&mut self, to: i32, range: std::ops::Range<u8>) {
-        for n in range {
-            self.asm.s(SD, ZERO, STATE, to + 8 * i32::from(n));
-        }
-    }
-
-    pub(crate) fn pass_wide(&mut self, v: Value, to: i32) {
-        let (from, ty) = (self.offset_of(v), self.ty(v));
-        if ty == Type::F32 {
-            let t = self.temp();
-            self.asm.i(LWU, t, STATE, from);
-            self.asm.s(SD, t, STATE, to);
-            return self.values.unlock(t);
-        }
-        self.copy_words(to, from, words(ty));
-    }
-
-    /// Offset in the state of slots for the result `dst` of type `ty`.
-    pub(crate) fn wide_result(&mut self, dst: Value, ty: Type) -> i32 {
-        let slot = self.wide_slots(ty);
-        self.places[dst.0 as usize] = Place::Slots(slot);
-        slot_offset(slot)
-    }
-
-    pub(crate) fn take_wide_result(&mut self, dst: Value, ty: Type) {
-        let slot = self.wide_slots(ty);
-        self.copy_words(slot_offset(slot), CALLOUT_RESULT, words(ty));
-        self.places[dst.0 as usize] = Place::Slots(slot);
-    }
-
-    /// Values in guest registers that an op may write go to slots.
-    pub(crate) fn spill_wide_state(&mut self) {
-        for n in 0..16 {
-            self.leave_vector(n);
-        }
-    }
-
-    /// Nothing is in floating-point registers.
-    pub(crate) fn spill_floats(&mut self) {}
-
-    /// Moves values away from vector register `n`, which is about to be written.
-    fn leave_vector(&mut self, n: u8) {
-        for k in 0..self.at as usize {
-            let v = self.block.insts[k].value;
-            if self.place(v) == Place::State(n) {
-                if self.plan.info(v).last < self.at {
-                    self.places[v.0 as usize] = Place::Nowhere;
-                    continue;
-                }
-                let ty = self.ty(v);
-                let slot = self.wide_slots(ty);
-                self.copy_words(slot_offset(slot), vector_offset(n, 0), words(ty));
-                self.places[v.0 as usize] = Place::Slots(slot);
-            }
-        }
-    }
-
-    pub(crate) fn get_vec(&mut self, dst: Value, n: u8) {
-        self.places[dst.0 as usize] = Place::State(n);
-    }
-
-    pub(crate) fn set_vec(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
-        let to = vector_offset(n, 0);
-        if self.place(v) != Place::State(n) {
-            self.leave_vector(n);
-        }
-        let from = self.offset_of(v);
-        if from != to {
-            if ty == Type::F32 {
-                let t = self.temp();
-                self.asm.i(LWU, t, STATE, from);
-                self.asm.s(SW, t, STATE, to);
-                self.values.unlock(t);
-            } else {
-                self.copy_words(to, from, words(ty));
-            }
-        }
-        if let Place::Slots(slot) = self.place(v) {
-            // From here on it is in the register.
-            self.wide_slots &= !(((1u64 << words(ty)) - 1) << slot);
-            self.places[v.0 as usize] = Place::State(n);
-        }
-        if ty == Type::F32 && upper != Upper::Keep {
-            self.asm.s(SW, ZERO, STATE, to + 4);
-        }
-        match upper {
-            Upper::Keep => {}
-            Upper::Zero128 => self.zero_words(to, words(ty)..2),
-            Upper::Zero256 => self.zero_words(to, words(ty)..4),
-        }
-    }
-
     pub(crate) fn load_wide(&mut self, dst: Value, op: Op, ty: Type, at: &Addr) {
         if ty == Type::F80 {
             return self.callout(dst, op);
         }
         let lazy = self.lazy();
+        if is_scalar(ty) {
+            let (base, offset) = self.sum(at);
+            let f = self.float_result(dst);
+            self.may_fault(lazy);
+            return self.asm.i(if ty == Type::F32 { FLW } else { FLD }, f, base, offset);
+        }
+        if ty == Type::V128 && self.has_vectors() {
+            return self.load_vector(dst, op, at, lazy);
+        }
         let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
@@ -193,7 +52,7 @@ impl Lowering<'_> {
         }
         for n in 0..i32::from(words(ty)) {
             self.may_fault(lazy);
-            self.asm.i(if ty == Type::F32 { LWU } else { LD }, t, base, offset + 8 * n);
+            self.asm.i(LD, t, base, offset + 8 * n);
             self.asm.s(SD, t, STATE, to + 8 * n);
         }
         if let Some(slow) = slow {
@@ -223,53 +82,158 @@ impl Lowering<'_> {
         (t, 0)
     }
 
+    /// A register that holds the address of 16 bytes, and whether that is known to be a multiple of 16.
+    fn vector_address(&mut self, at: &Addr) -> (Reg, bool) {
+        let known = at.base.is_none() && at.index.is_none() && at.seg.is_none() && at.disp & 15 == 0;
+        let (base, offset) = self.sum(at);
+        if offset == 0 && base != ZERO {
+            return (base, known);
+        }
+        let t = self.temp();
+        self.asm.i(ADDI, t, base, offset);
+        (t, known)
+    }
+
+    fn load_vector(&mut self, dst: Value, op: Op, at: &Addr, lazy: LazyState) {
+        let (base, is_known) = self.vector_address(at);
+        let sew = self.any_sew();
+        let r = self.vector_result(dst);
+        let slow = (!is_known).then(|| {
+            if is_aligned(&op, Type::V128) {
+                return self.out_of_line_wide(op);
+            }
+            self.out_of_line_in(op, Vec::new(), lazy)
+        });
+        if let Some(slow) = &slow {
+            self.asm.i(ANDI, SCRATCH, base, 15);
+            self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
+        }
+        self.may_fault(lazy);
+        self.asm.word(vle(sew, r, base));
+        match slow {
+            Some(slow) if is_aligned(&op, Type::V128) => self.out_of_line_ends(slow, None),
+            Some(slow) => self.out_of_line_moves(slow, Moves::Load { to: r, base }),
+            None => {}
+        }
+    }
+
+    fn store_vector(&mut self, op: Op, at: &Addr, v: Value, lazy: LazyState) {
+        let r = self.vector(v);
+        let (base, is_known) = self.vector_address(at);
+        let sew = self.any_sew();
+        let slow = (!is_known).then(|| self.out_of_line_wide(op));
+        if let Some(slow) = &slow {
+            self.asm.i(ANDI, SCRATCH, base, 15);
+            self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
+        }
+        self.may_fault(lazy);
+        self.asm.word(vse(sew, r, base));
+        match slow {
+            Some(slow) if is_aligned(&op, Type::V128) => self.out_of_line_ends(slow, None),
+            Some(slow) => {
+                let (from, ty) = (Place::Vector(r), Type::V128);
+                self.out_of_line_moves(slow, Moves::Store { from, ty, base, offset: 0 });
+            }
+            None => {}
+        }
+    }
+
+    /// Loads 16 bytes from any address, which is in `base`. Changes v1.
+    pub(crate) fn load_unaligned(&mut self, r: Reg, base: Reg, lazy: LazyState) {
+        self.set_sew(Sew::E64);
+        self.may_fault(lazy);
+        self.asm.i(LD, SCRATCH, base, 0);
+        self.may_fault(lazy);
+        self.asm.i(LD, RA, base, 8);
+        self.asm.word(vmv_s_x(1, RA));
+        self.asm.word(vx(VSLIDE1UP, r, 1, SCRATCH));
+    }
+
+    /// Stores the `ty` at `from` at any address within a page. Changes v1.
+    pub(crate) fn store_unaligned(&mut self, from: Place, ty: Type, (base, offset): (Reg, i32), lazy: LazyState) {
+        for n in 0..i32::from(words(ty)) {
+            match from {
+                Place::Vector(r) => {
+                    self.set_sew(Sew::E64);
+                    if n != 0 {
+                        self.asm.word(vi(VSLIDEDOWN, 1, r, 1));
+                    }
+                    self.asm.word(vmv_x_s(RA, if n == 0 { r } else { 1 }));
+                }
+                Place::State(g) => self.asm.i(LD, RA, STATE, vector_offset(g, n)),
+                Place::Slots(slot) => self.asm.i(LD, RA, STATE, slot_offset(slot) + 8 * n),
+                place => panic!("a vector is in {place:?}"),
+            }
+            self.may_fault(lazy);
+            self.asm.s(SD, RA, base, offset + 8 * n);
+        }
+    }
+
     pub(crate) fn store_wide(&mut self, op: Op, ty: Type, at: &Addr, v: Value) {
         if ty == Type::F80 {
             return self.callout(v, op);
         }
         let lazy = self.lazy();
-        let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
+        if is_scalar(ty) {
+            let f = self.float(v);
+            let (base, offset) = self.sum(at);
+            self.may_fault(lazy);
+            return self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, base, offset);
+        }
+        if ty == Type::V128 && self.has_vectors() {
+            return self.store_vector(op, at, v, lazy);
+        }
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
-        let from = self.offset_of(v);
+        let slow = self.out_of_line_wide(op);
+        let from = self.wide_source(v);
+        let at = self.offset_of(v);
         let t = self.temp();
-        if let Some(slow) = &slow {
-            self.unless_aligned(slow, base, offset, ty);
+        self.unless_aligned(&slow, base, offset, ty);
+        for n in 0..i32::from(words(ty)) {
+            self.asm.i(LD, t, STATE, at + 8 * n);
+            self.may_fault(lazy);
+            self.asm.s(SD, t, base, offset + 8 * n);
         }
-        // The last word first: where it cannot be stored, nothing has been.
-        for n in (0..i32::from(words(ty))).rev() {
-            self.asm.i(LD, t, STATE, from + 8 * n);
-            self.may_fault(LazyState { behind: 8 * n as u8, ..lazy });
-            self.asm.s(if ty == Type::F32 { SW } else { SD }, t, base, offset + 8 * n);
-        }
-        if let Some(slow) = slow {
+        if is_aligned(&op, ty) {
             self.out_of_line_ends(slow, None);
+        } else {
+            self.out_of_line_moves(slow, Moves::Store { from, ty, base, offset });
         }
     }
 
-    /// Integers and vectors of the same bits.
+    /// Integers and scalars of the same bits.
     pub(crate) fn bitcast(&mut self, dst: Value, op: Op, from: Type, to: Type, v: Value) {
-        use hokku_ir::lowering::UpperBits;
         match (from.width(), to.width()) {
             (Some(_), None) => {
-                let r = self.zero_extended(v);
-                let slot = self.wide_slots(to);
-                self.asm.s(SD, r, STATE, slot_offset(slot));
-                self.places[dst.0 as usize] = Place::Slots(slot);
+                let r = self.reg(v);
+                let f = self.float_result(dst);
+                self.asm.word(float_of_int(to == Type::F32, f, r));
             }
             (None, Some(w)) => {
-                let offset = self.offset_of(v);
+                let f = self.float(v);
                 let d = self.result(dst);
-                let is_whole = w == hokku_ir::Width::W64;
-                self.asm.i(if is_whole { LD } else { LWU }, d, STATE, offset);
-                self.done(dst, if is_whole { UpperBits::BOTH } else { UpperBits::ZERO });
+                let is_whole = w == Width::W64;
+                self.asm.word(int_of_float(!is_whole, d, f));
+                self.done(dst, if is_whole { UpperBits::BOTH } else { UpperBits::SIGN });
             }
             _ => self.callout(dst, op),
         }
     }
 
-    /// `a op b` bit by bit; `not_a` complements `a` first.
+    /// `a op b` bit by bit, in memory or, for V64, in registers; `not_a` complements `a` first.
     pub(crate) fn vec_bitwise(&mut self, dst: Value, ty: Type, op: R, not_a: bool, a: Value, b: Value) {
+        if ty == Type::V64 {
+            let (fa, fb) = (self.float(a), self.float(b));
+            let f = self.float_result(dst);
+            self.asm.word(int_of_float(false, SCRATCH, fa));
+            self.asm.word(int_of_float(false, RA, fb));
+            if not_a {
+                self.asm.i(XORI, SCRATCH, SCRATCH, -1);
+            }
+            self.asm.r(op, SCRATCH, SCRATCH, RA);
+            return self.asm.word(float_of_int(false, f, SCRATCH));
+        }
         let (from_a, from_b) = (self.offset_of(a), self.offset_of(b));
         let to = self.wide_result(dst, ty);
         let t = self.temp();
@@ -285,6 +249,16 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn vec_const(&mut self, dst: Value, ty: Type, bit: bool) {
+        if ty == Type::V64 {
+            let r = if bit { self.constant(-1) } else { ZERO };
+            let f = self.float_result(dst);
+            return self.asm.word(float_of_int(false, f, r));
+        }
+        if ty == Type::V128 && self.has_vectors() {
+            self.any_sew();
+            let r = self.vector_result(dst);
+            return self.asm.word(vmv_v_i(r, if bit { -1 } else { 0 }));
+        }
         let to = self.wide_result(dst, ty);
         let r = if bit { self.constant(-1) } else { ZERO };
         for n in 0..i32::from(words(ty)) {
@@ -294,41 +268,90 @@ impl Lowering<'_> {
 
     /// `v` of type `from` in the low part of a `ty`, zeros above.
     pub(crate) fn vec_zero_extend(&mut self, dst: Value, from: Type, ty: Type, v: Value) {
-        let source = self.offset_of(v);
-        let to = self.wide_result(dst, ty);
-        if from == Type::F32 {
-            let t = self.temp();
-            self.asm.i(LWU, t, STATE, source);
-            self.asm.s(SD, t, STATE, to);
-        } else {
-            self.copy_words(to, source, words(from));
+        if ty == Type::V128 && self.has_vectors() {
+            let f = self.float(v);
+            self.set_sew(element(from == Type::F32));
+            let r = self.vector_result(dst);
+            return self.asm.word(vx(VFSLIDE1UP, r, ZERO_VECTOR, f));
         }
+        let source = self.wide_source(v);
+        let to = self.wide_result(dst, ty);
+        self.store_source(source, from, to);
         self.zero_words(to, words(from)..words(ty));
     }
 
     /// `a` with its low lane replaced.
     pub(crate) fn vec_merge_low(&mut self, dst: Value, ty: Type, a: Value, low: Value) {
-        let (from, lane) = (self.offset_of(a), self.offset_of(low));
+        let f = self.float(low);
+        if self.has_vectors() {
+            let from = self.vector(a);
+            self.set_sew(element(ty == Type::F32));
+            let r = self.vector_result(dst);
+            if r != from {
+                self.asm.word(vmv1r(r, from));
+            }
+            return self.asm.word(vfmv_s_f(r, f));
+        }
+        let from = self.offset_of(a);
         let to = self.wide_result(dst, Type::V128);
         self.copy_words(to, from, 2);
-        let t = self.temp();
-        let (load, store) = if ty == Type::F32 { (LWU, SW) } else { (LD, SD) };
-        self.asm.i(load, t, STATE, lane);
-        self.asm.s(store, t, STATE, to);
+        self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, STATE, to);
     }
 
     pub(crate) fn vec_half(&mut self, dst: Value, ty: Type, high: bool, a: Value) {
         let half = words(ty) / 2;
-        let from = self.offset_of(a) + if high { 8 * i32::from(half) } else { 0 };
-        let to = self.wide_result(dst, if ty == Type::V256 { Type::V128 } else { Type::V64 });
+        let high_offset = if high { 8 * i32::from(half) } else { 0 };
+        if ty == Type::V128 && self.has_vectors() {
+            let mut r = self.vector(a);
+            self.set_sew(Sew::E64);
+            let f = self.float_result(dst);
+            if high {
+                self.asm.word(vi(VSLIDEDOWN, 1, r, 1));
+                r = 1;
+            }
+            return self.asm.word(vfmv_f_s(f, r));
+        }
+        let from = self.offset_of(a) + high_offset;
+        if ty == Type::V128 {
+            let f = self.float_result(dst);
+            return self.asm.i(FLD, f, STATE, from);
+        }
+        if self.has_vectors() {
+            let sew = self.any_sew();
+            let r = self.vector_result(dst);
+            let at = self.state_address(from);
+            return self.asm.word(vle(sew, r, at));
+        }
+        let to = self.wide_result(dst, Type::V128);
         self.copy_words(to, from, half);
     }
 
     pub(crate) fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
-        let (low, high) = (self.offset_of(low), self.offset_of(high));
+        if ty == Type::V128 && self.has_vectors() {
+            let (low, high) = (self.float(low), self.float(high));
+            self.set_sew(Sew::E64);
+            let r = self.vector_result(dst);
+            self.asm.word(vfmv_s_f(1, high));
+            return self.asm.word(vx(VFSLIDE1UP, r, 1, low));
+        }
+        let (from, half) = (if ty == Type::V256 { Type::V128 } else { Type::V64 }, i32::from(words(ty)) / 2);
+        let (low, high) = (self.wide_source(low), self.wide_source(high));
         let to = self.wide_result(dst, ty);
-        let half = words(ty) / 2;
-        self.copy_words(to, low, half);
-        self.copy_words(to + 8 * i32::from(half), high, half);
+        self.store_source(low, from, to);
+        self.store_source(high, from, to + 8 * half);
+    }
+}
+
+impl Lowering<'_> {
+    /// Whether the value at hand is one that this host keeps in vector registers.
+    pub(crate) fn is_vector(&self, ty: Type) -> bool {
+        ty == Type::V128 && self.has_vectors()
+    }
+
+    /// The callout's result becomes the value `dst` of type `ty`.
+    pub(crate) fn take_wide_result(&mut self, dst: Value, ty: Type) {
+        let place = self.place_result(dst, ty);
+        debug_assert!(place != Place::Nowhere);
+        self.load_result(place, ty);
     }
 }

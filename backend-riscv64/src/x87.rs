@@ -53,7 +53,6 @@ impl Lowering<'_> {
 
     /// Lowers `op` by `call`.
     pub(crate) fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
-        self.spill_floats();
         self.values.take(ADDRESS, &mut self.asm);
         let locks = self.values.locks();
         let mut evaluated = numbered(op);
@@ -108,6 +107,8 @@ impl Lowering<'_> {
         }
         self.asm.li(PC, self.pc.0 as i64);
         self.jump_to_stub(RA, StubId::X87);
+        // Where the op is evaluated, the width of elements changes.
+        self.wide.sew = None;
         self.out.callouts.push(Callout { offset: self.asm.here(), op: evaluated, pc: self.pc, lazy });
         if let X87Access::Store(format, _) = call.access {
             let over = self.asm.label();

@@ -1,0 +1,650 @@
+//! Where values are that are not integers: guest registers, floating-point registers, vector registers, spill slots.
+//!
+//! Guest vector registers are in the state, or on hosts with vectors, in vector registers (their low 128 bits). Scalars are computed in floating-point
+//! registers. What the guest writes of them stays there, *dirty*, until something may look at the guest register: an access to memory, a callout, the
+//! block's end. Ways out of line write it where it belongs.
+
+use hokku_ir::lowering::SLOTS;
+use hokku_ir::{Op, Type, Upper, Value};
+
+use crate::Features;
+use crate::assign::*;
+use crate::encode::*;
+use crate::lower::Lowering;
+use crate::vector_encode::*;
+
+/// Spill slots from here on hold such values.
+const FIRST_SLOT: u8 = 16;
+
+/// Where a value is that is not an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere.
+    Nowhere,
+    /// In the low part of a guest register.
+    State(u8),
+    /// In spill slots from that one on.
+    Slots(u8),
+    /// In a floating-point register: F32, F64 and V64.
+    Float(Reg),
+    /// In a vector register: V128 on hosts with vectors.
+    Vector(Vreg),
+}
+
+/// The low lane of a guest register, in a floating-point register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cached {
+    reg: Reg,
+    /// Whether it is a single.
+    is_single: bool,
+    /// What is still to be written to the guest register: the lane, and with `Zero128`, zeros above it.
+    dirty: Option<Upper>,
+}
+
+/// A dirty lane, for code out of line: number of the guest register, and what is in it.
+pub(crate) type Dirty = (u8, Cached);
+
+/// What is known of the places at hand.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// By value number.
+    of: Vec<Place>,
+    slots: u64,
+    cached: [Option<Cached>; 16],
+    /// Values that are in floating-point registers, vector registers, guest registers, slots.
+    held: Vec<Value>,
+    locked_floats: u32,
+    locked_vectors: u32,
+    /// Floating-point registers whose denormals the exceptions tell of already, by their bits.
+    pub(crate) told: u32,
+    /// Where the results in floating-point registers have ways out of line that can tell of denormals: numbers in the list of those.
+    pub(crate) watched: [Option<usize>; 32],
+    /// Width of elements that is set.
+    pub(crate) sew: Option<Sew>,
+}
+
+impl Places {
+    pub(crate) fn new(count: u32) -> Places {
+        Places {
+            of: vec![Place::Nowhere; count as usize],
+            slots: 0,
+            cached: [None; 16],
+            held: Vec::new(),
+            locked_floats: 0,
+            locked_vectors: 0,
+            told: 0,
+            watched: [None; 32],
+            sew: None,
+        }
+    }
+
+    /// A block starts: everything is where it belongs.
+    pub(crate) fn start_block(&mut self) {
+        let of = std::mem::take(&mut self.of);
+        *self = Places { of, ..Places::new(0) };
+    }
+
+    fn put(&mut self, v: Value, place: Place) {
+        self.of[v.0 as usize] = place;
+        if !self.held.contains(&v) {
+            self.held.push(v);
+        }
+    }
+
+    /// What is dirty.
+    pub(crate) fn dirty(&self) -> Vec<Dirty> {
+        let all = self.cached.iter().enumerate();
+        all.filter_map(|(n, c)| c.filter(|c| c.dirty.is_some()).map(|c| (n as u8, c))).collect()
+    }
+
+    fn holds(&self, place: Place) -> bool {
+        self.held.iter().any(|v| self.of[v.0 as usize] == place)
+    }
+}
+
+/// Double words of a value of type `ty`.
+pub(crate) fn words(ty: Type) -> u8 {
+    (ty.bytes().div_ceil(8)).max(1) as u8
+}
+
+/// Whether values of type `ty` live in floating-point registers.
+pub(crate) fn is_scalar(ty: Type) -> bool {
+    matches!(ty, Type::F32 | Type::F64 | Type::V64)
+}
+
+/// The width of a scalar's elements.
+pub(crate) fn element(is_single: bool) -> Sew {
+    if is_single { Sew::E32 } else { Sew::E64 }
+}
+
+impl Lowering<'_> {
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.has(Features::V)
+    }
+
+    pub(crate) fn place(&self, v: Value) -> Place {
+        self.wide.of[v.0 as usize]
+    }
+
+    pub(crate) fn ty(&self, v: Value) -> Type {
+        self.op_of(v).result_type()
+    }
+
+    /// The op at hand is done: frees what nobody needs any more.
+    pub(crate) fn finish_wide(&mut self) {
+        self.wide.locked_floats = 0;
+        self.wide.locked_vectors = 0;
+        let held = std::mem::take(&mut self.wide.held);
+        for v in held {
+            if self.plan.info(v).last > self.at {
+                self.wide.held.push(v);
+                continue;
+            }
+            if let Place::Slots(slot) = self.place(v) {
+                self.wide.slots &= !(((1u64 << words(self.ty(v))) - 1) << slot);
+            }
+            self.wide.of[v.0 as usize] = Place::Nowhere;
+        }
+    }
+
+    // ---- Spill slots
+
+    /// Fresh slots for a value of type `ty`.
+    pub(crate) fn wide_slots(&mut self, ty: Type) -> u8 {
+        let mask = (1u64 << words(ty)) - 1;
+        let slot = (FIRST_SLOT..SLOTS - words(ty)).find(|s| self.wide.slots & mask << s == 0);
+        let slot = slot.unwrap_or_else(|| panic!("more vectors are live than there are spill slots"));
+        self.wide.slots |= mask << slot;
+        slot
+    }
+
+    /// Offset in the state of slots for the result `dst` of type `ty`.
+    pub(crate) fn wide_result(&mut self, dst: Value, ty: Type) -> i32 {
+        let slot = self.wide_slots(ty);
+        self.wide.put(dst, Place::Slots(slot));
+        slot_offset(slot)
+    }
+
+    /// Offset in the state for the V128 `dst`: that of the guest register which it goes to, if nothing else is still to be read there.
+    pub(crate) fn memory_result(&mut self, dst: Value) -> i32 {
+        if let Some(n) = self.goes_to(dst) {
+            self.wide.cached[n as usize] = None;
+            self.wide.put(dst, Place::State(n));
+            return vector_offset(n, 0);
+        }
+        self.wide_result(dst, Type::V128)
+    }
+
+    /// The guest register that the next op writes with the V128 `dst`, if nothing else is still to be read there.
+    fn goes_to(&self, dst: Value) -> Option<u8> {
+        let next = self.following(1)?;
+        let Op::SetVec { reg, ty: Type::V128, v, .. } = next.op else { return None };
+        let in_use = |v: &Value| self.place(*v) == Place::State(reg.0) && self.plan.info(*v).last > self.at;
+        (v == dst && !self.wide.held.iter().any(in_use)).then_some(reg.0)
+    }
+
+    /// Offset in the state where the words of `v` are, which is no scalar, and in no vector register.
+    pub(crate) fn offset_of(&mut self, v: Value) -> i32 {
+        match self.place(v) {
+            Place::State(n) => {
+                self.write_back(n);
+                vector_offset(n, 0)
+            }
+            Place::Slots(slot) => slot_offset(slot),
+            place => panic!("{v} is read in memory but is {place:?}"),
+        }
+    }
+
+    pub(crate) fn copy_words(&mut self, to: i32, from: i32, count: u8) {
+        let t = self.temp();
+        for n in 0..i32::from(count) {
+            self.asm.i(LD, t, STATE, from + 8 * n);
+            self.asm.s(SD, t, STATE, to + 8 * n);
+        }
+        self.values.unlock(t);
+    }
+
+    pub(crate) fn zero_words(&mut self, to: i32, range: std::ops::Range<u8>) {
+        for n in range {
+            self.asm.s(SD, ZERO, STATE, to + 8 * i32::from(n));
+        }
+    }
+
+    // ---- Floating-point registers
+
+    /// A free one, locked. What it held is known no more.
+    pub(crate) fn float_temp(&mut self) -> Reg {
+        let unlocked = |l: &Self| FLOATS.into_iter().filter(|f| l.wide.locked_floats & 1 << f == 0).collect::<Regs>();
+        let has_value = |l: &Self, f: Reg| l.wide.holds(Place::Float(f));
+        let cached = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f);
+        let dirty = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f && c.dirty.is_some());
+        let all = unlocked(self);
+        let pick = |test: &dyn Fn(Reg) -> bool| all.iter().copied().find(|f| test(*f));
+        let found = pick(&|f| !has_value(self, f) && !cached(self, f))
+            .or_else(|| pick(&|f| !has_value(self, f) && !dirty(self, f)))
+            .or_else(|| pick(&|f| !has_value(self, f)))
+            .or_else(|| pick(&|_| true));
+        let f = found.unwrap_or_else(|| panic!("an op needs more floating-point registers than there are"));
+        for n in 0..16 {
+            if self.wide.cached[n as usize].is_some_and(|c| c.reg == f) {
+                self.write_back(n);
+                self.wide.cached[n as usize] = None;
+            }
+        }
+        for v in self.wide.held.clone() {
+            if self.place(v) == Place::Float(f) {
+                let ty = self.ty(v);
+                let slot = self.wide_slots(ty);
+                self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, STATE, slot_offset(slot));
+                self.wide.put(v, Place::Slots(slot));
+            }
+        }
+        self.wide.locked_floats |= 1 << f;
+        self.wide.told &= !(1 << f);
+        self.wide.watched[f as usize] = None;
+        f
+    }
+
+    /// The register that holds the scalar `v`, locked.
+    pub(crate) fn float(&mut self, v: Value) -> Reg {
+        let is_single = self.ty(v) == Type::F32;
+        let f = match self.place(v) {
+            Place::Float(f) => f,
+            Place::State(n) => self.cached_float(n, is_single),
+            Place::Slots(slot) => {
+                let f = self.float_temp();
+                self.asm.i(if is_single { FLW } else { FLD }, f, STATE, slot_offset(slot));
+                self.free_slots(v);
+                self.wide.put(v, Place::Float(f));
+                f
+            }
+            place => panic!("{v} is read as a scalar but is {place:?}"),
+        };
+        self.wide.locked_floats |= 1 << f;
+        f
+    }
+
+    fn free_slots(&mut self, v: Value) {
+        if let Place::Slots(slot) = self.place(v) {
+            self.wide.slots &= !(((1u64 << words(self.ty(v))) - 1) << slot);
+        }
+    }
+
+    /// The low lane of guest register `n` in a register.
+    fn cached_float(&mut self, n: u8, is_single: bool) -> Reg {
+        if let Some(c) = self.wide.cached[n as usize] {
+            if c.is_single == is_single {
+                return c.reg;
+            }
+            self.write_back(n);
+        }
+        let f = self.float_temp();
+        if self.has_vectors() {
+            self.set_sew(element(is_single));
+            self.asm.word(vfmv_f_s(f, HOME_VECTOR + n));
+        } else {
+            self.asm.i(if is_single { FLW } else { FLD }, f, STATE, vector_offset(n, 0));
+        }
+        self.wide.cached[n as usize] = Some(Cached { reg: f, is_single, dirty: None });
+        f
+    }
+
+    /// `f`, from [`Self::float_temp`], holds the result `dst`.
+    pub(crate) fn own_float(&mut self, f: Reg, dst: Value) {
+        self.wide.put(dst, Place::Float(f));
+    }
+
+    /// A register for the scalar result `dst`.
+    pub(crate) fn float_result(&mut self, dst: Value) -> Reg {
+        let f = self.float_temp();
+        self.own_float(f, dst);
+        f
+    }
+
+    /// Writes what is dirty of guest register `n`.
+    pub(crate) fn write_back(&mut self, n: u8) {
+        if let Some(c) = &mut self.wide.cached[n as usize]
+            && c.dirty.is_some()
+        {
+            let was = *c;
+            c.dirty = None;
+            self.write_lane((n, was));
+        }
+    }
+
+    /// Writes all that is dirty.
+    pub(crate) fn write_back_all(&mut self) {
+        for n in 0..16 {
+            self.write_back(n);
+        }
+    }
+
+    /// Writes `dirty`.
+    pub(crate) fn write_lane(&mut self, (n, c): Dirty) {
+        let clears = c.dirty != Some(Upper::Keep);
+        if self.has_vectors() {
+            self.set_sew(element(c.is_single));
+            let home = HOME_VECTOR + n;
+            let word = if clears { vx(VFSLIDE1UP, home, ZERO_VECTOR, c.reg) } else { vfmv_s_f(home, c.reg) };
+            return self.asm.word(word);
+        }
+        let at = vector_offset(n, 0);
+        self.asm.s(if c.is_single { FSW } else { FSD }, c.reg, STATE, at);
+        if clears && c.is_single {
+            self.asm.s(SW, ZERO, STATE, at + 4);
+        }
+        if clears {
+            self.asm.s(SD, ZERO, STATE, at + 8);
+        }
+    }
+
+    // ---- Vector registers
+
+    /// Makes instructions act on elements of `sew`.
+    pub(crate) fn set_sew(&mut self, sew: Sew) {
+        if self.wide.sew != Some(sew) {
+            self.asm.word(vsetivli(sew, sew.count()));
+            self.wide.sew = Some(sew);
+        }
+    }
+
+    /// Makes instructions act on 128 bits, of elements of any width; gives the width.
+    pub(crate) fn any_sew(&mut self) -> Sew {
+        if self.wide.sew.is_none() {
+            self.set_sew(Sew::E64);
+        }
+        self.wide.sew.unwrap_or(Sew::E64)
+    }
+
+    /// [`SCRATCH`] = the address at `offset` in the state.
+    pub(crate) fn state_address(&mut self, offset: i32) -> Reg {
+        self.asm.i(ADDI, SCRATCH, STATE, offset);
+        SCRATCH
+    }
+
+    /// A free vector register, locked.
+    pub(crate) fn vector_temp(&mut self) -> Vreg {
+        let all: Regs = VECTORS.into_iter().filter(|v| self.wide.locked_vectors & 1 << v == 0).collect();
+        let free = all.iter().copied().find(|v| !self.wide.holds(Place::Vector(*v)));
+        let found = free.or(all.first().copied());
+        let t = found.unwrap_or_else(|| panic!("an op needs more vector registers than there are"));
+        for v in self.wide.held.clone() {
+            if self.place(v) == Place::Vector(t) {
+                let slot = self.wide_slots(Type::V128);
+                let sew = self.any_sew();
+                let at = self.state_address(slot_offset(slot));
+                self.asm.word(vse(sew, t, at));
+                self.wide.put(v, Place::Slots(slot));
+            }
+        }
+        self.wide.locked_vectors |= 1 << t;
+        t
+    }
+
+    /// The register that holds the V128 `v`, locked.
+    pub(crate) fn vector(&mut self, v: Value) -> Vreg {
+        match self.place(v) {
+            Place::State(n) => {
+                self.write_back(n);
+                HOME_VECTOR + n
+            }
+            Place::Vector(r) => {
+                self.wide.locked_vectors |= 1 << r;
+                r
+            }
+            Place::Slots(slot) => {
+                let t = self.vector_temp();
+                let sew = self.any_sew();
+                let at = self.state_address(slot_offset(slot));
+                self.asm.word(vle(sew, t, at));
+                self.free_slots(v);
+                self.wide.put(v, Place::Vector(t));
+                t
+            }
+            place => panic!("{v} is read as a vector but is {place:?}"),
+        }
+    }
+
+    /// A register for the V128 result `dst`: that of the guest register which it goes to, if nothing else is still to be read there. It may be an
+    /// operand's.
+    pub(crate) fn vector_result(&mut self, dst: Value) -> Vreg {
+        if let Some(n) = self.goes_to(dst) {
+            self.wide.cached[n as usize] = None;
+            self.wide.put(dst, Place::Vector(HOME_VECTOR + n));
+            return HOME_VECTOR + n;
+        }
+        let t = self.vector_temp();
+        self.wide.put(dst, Place::Vector(t));
+        t
+    }
+
+    /// The V128 `dst` is in `r`, which is from [`Self::vector_temp`].
+    pub(crate) fn own_vector(&mut self, r: Vreg, dst: Value) {
+        self.wide.put(dst, Place::Vector(r));
+    }
+
+    // ---- Guest registers
+
+    pub(crate) fn get_vec(&mut self, dst: Value, n: u8) {
+        if self.ty(dst) == Type::V256 && self.has_vectors() {
+            self.write_back(n);
+            let to = self.wide_result(dst, Type::V256);
+            let sew = self.any_sew();
+            let at = self.state_address(to);
+            self.asm.word(vse(sew, HOME_VECTOR + n, at));
+            return self.copy_words(to + 16, vector_offset(n, 2), 2);
+        }
+        self.wide.put(dst, Place::State(n));
+    }
+
+    /// Moves values away from guest register `n`, which is about to be written.
+    fn leave_vector(&mut self, n: u8) {
+        for v in self.wide.held.clone() {
+            if self.place(v) != Place::State(n) || self.plan.info(v).last < self.at {
+                continue;
+            }
+            let ty = self.ty(v);
+            if is_scalar(ty) {
+                let f = self.float(v);
+                self.wide.put(v, Place::Float(f));
+            } else if self.has_vectors() && ty == Type::V128 {
+                self.write_back(n);
+                let t = self.vector_temp();
+                self.asm.word(vmv1r(t, HOME_VECTOR + n));
+                self.wide.put(v, Place::Vector(t));
+            } else {
+                self.write_back(n);
+                let slot = self.wide_slots(ty);
+                self.copy_words(slot_offset(slot), vector_offset(n, 0), words(ty));
+                self.wide.put(v, Place::Slots(slot));
+            }
+        }
+    }
+
+    /// Values in guest registers that an op may write go elsewhere; nothing is known of those any more.
+    pub(crate) fn leave_vectors(&mut self) {
+        self.write_back_all();
+        for n in 0..16 {
+            self.leave_vector(n);
+        }
+        self.wide.cached = [None; 16];
+    }
+
+    pub(crate) fn set_vec(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
+        if self.place(v) != Place::State(n) || upper != Upper::Keep {
+            self.leave_vector(n);
+        }
+        if upper == Upper::Zero256 {
+            self.zero_words(vector_offset(n, 0), 2.max(words(ty))..4);
+        }
+        if is_scalar(ty) {
+            self.set_lane(n, ty, upper, v);
+        } else if ty == Type::V128 {
+            self.set_vector(n, v);
+        } else {
+            self.set_double(n, v);
+        }
+    }
+
+    fn set_lane(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
+        let reg = self.float(v);
+        let is_single = ty == Type::F32;
+        let mut dirty = if upper == Upper::Keep { Upper::Keep } else { Upper::Zero128 };
+        if let Some(Cached { is_single: was_single, dirty: Some(was), .. }) = self.wide.cached[n as usize]
+            && dirty == Upper::Keep
+        {
+            if is_single && !was_single {
+                self.write_back(n);
+            } else if was == Upper::Zero128 {
+                dirty = was;
+            }
+        }
+        if self.place(v) == Place::State(n) && dirty == Upper::Keep {
+            return;
+        }
+        self.wide.cached[n as usize] = Some(Cached { reg, is_single, dirty: Some(dirty) });
+    }
+
+    fn set_vector(&mut self, n: u8, v: Value) {
+        let from = self.place(v);
+        if from == Place::State(n) {
+            return;
+        }
+        if self.has_vectors() {
+            let r = self.vector(v);
+            if r != HOME_VECTOR + n {
+                self.asm.word(vmv1r(HOME_VECTOR + n, r));
+            }
+            self.wide.cached[n as usize] = None;
+            if let Place::State(m) = from {
+                self.wide.cached[n as usize] = self.wide.cached[m as usize];
+            }
+            if !matches!(from, Place::State(_)) {
+                self.free_slots(v);
+                self.wide.put(v, Place::State(n));
+            }
+            return;
+        }
+        match from {
+            Place::State(m) => {
+                // What is dirty there is so here.
+                let lane = self.wide.cached[m as usize].filter(|c| !c.is_single);
+                if lane.is_none() {
+                    self.write_back(m);
+                }
+                let is_clear = lane.is_some_and(|c| c.dirty == Some(Upper::Zero128));
+                let first = i32::from(lane.is_some());
+                if !is_clear {
+                    let (to, from) = (vector_offset(n, first), vector_offset(m, first));
+                    self.copy_words(to, from, 2 - first as u8);
+                }
+                let dirty = lane.and_then(|c| c.dirty).unwrap_or(Upper::Keep);
+                self.wide.cached[n as usize] = lane.map(|c| Cached { dirty: Some(dirty), ..c });
+            }
+            _ => {
+                let from = self.offset_of(v);
+                self.copy_words(vector_offset(n, 0), from, 2);
+                self.wide.cached[n as usize] = None;
+                self.free_slots(v);
+                self.wide.put(v, Place::State(n));
+            }
+        }
+    }
+
+    /// All 256 bits of guest register `n`.
+    fn set_double(&mut self, n: u8, v: Value) {
+        if self.place(v) == Place::State(n) {
+            return;
+        }
+        let from = self.offset_of(v);
+        self.wide.cached[n as usize] = None;
+        let to = vector_offset(n, 0);
+        if self.has_vectors() {
+            let sew = self.any_sew();
+            let at = self.state_address(from);
+            self.asm.word(vle(sew, HOME_VECTOR + n, at));
+            return self.copy_words(to + 16, from + 16, 2);
+        }
+        self.copy_words(to, from, 4);
+    }
+
+    // ---- Callouts
+
+    /// Stores `v` at `to` in the state.
+    pub(crate) fn pass_wide(&mut self, v: Value, to: i32) {
+        let ty = self.ty(v);
+        let place = self.wide_source(v);
+        self.store_source(place, ty, to);
+    }
+
+    /// Where `v` is, as code out of line may find it.
+    pub(crate) fn wide_source(&mut self, v: Value) -> Place {
+        let ty = self.ty(v);
+        match self.place(v) {
+            Place::State(n) if !is_scalar(ty) => {
+                self.write_back(n);
+                if self.has_vectors() { Place::Vector(HOME_VECTOR + n) } else { Place::State(n) }
+            }
+            Place::State(_) => Place::Float(self.float(v)),
+            place => place,
+        }
+    }
+
+    /// Stores what is at `place` at `to` in the state. Changes [`SCRATCH`].
+    pub(crate) fn store_source(&mut self, place: Place, ty: Type, to: i32) {
+        let from = match place {
+            Place::Float(f) if ty == Type::F32 => {
+                self.asm.s(SW, ZERO, STATE, to + 4);
+                return self.asm.s(FSW, f, STATE, to);
+            }
+            Place::Float(f) => return self.asm.s(FSD, f, STATE, to),
+            Place::Vector(r) => {
+                let sew = self.any_sew();
+                let at = self.state_address(to);
+                return self.asm.word(vse(sew, r, at));
+            }
+            Place::State(n) => vector_offset(n, 0),
+            Place::Slots(slot) => slot_offset(slot),
+            Place::Nowhere => panic!("an operand is read where it is not kept"),
+        };
+        for word in 0..i32::from(words(ty)) {
+            self.asm.i(if ty == Type::F32 { LWU } else { LD }, SCRATCH, STATE, from + 8 * word);
+            self.asm.s(SD, SCRATCH, STATE, to + 8 * word);
+        }
+    }
+
+    /// A place for the result `dst` of type `ty`, for [`Self::load_result`].
+    pub(crate) fn place_result(&mut self, dst: Value, ty: Type) -> Place {
+        if is_scalar(ty) {
+            self.float_result(dst);
+        } else if ty == Type::V128 && self.has_vectors() {
+            let r = self.vector_temp();
+            self.own_vector(r, dst);
+        } else {
+            self.wide_result(dst, ty);
+        }
+        self.place(dst)
+    }
+
+    /// Loads a callout's result of type `ty` to `place`. Changes [`SCRATCH`].
+    pub(crate) fn load_result(&mut self, place: Place, ty: Type) {
+        match place {
+            Place::Float(f) => self.asm.i(if ty == Type::F32 { FLW } else { FLD }, f, STATE, CALLOUT_RESULT),
+            Place::Vector(r) => {
+                let sew = self.any_sew();
+                let at = self.state_address(CALLOUT_RESULT);
+                self.asm.word(vle(sew, r, at));
+            }
+            Place::Slots(slot) => {
+                for word in 0..i32::from(words(ty)) {
+                    self.asm.i(LD, SCRATCH, STATE, CALLOUT_RESULT + 8 * word);
+                    self.asm.s(SD, SCRATCH, STATE, slot_offset(slot) + 8 * word);
+                }
+            }
+            Place::State(_) | Place::Nowhere => panic!("a result has no place"),
+        }
+    }
+}
+
+/// A short list of registers.
+type Regs = Vec<Reg>;
