@@ -17,8 +17,10 @@ static inline double square_root(double x)
 {
 #if defined(__SSE2__)
 	__asm__("sqrtsd %0, %0" : "+x"(x));
-#else
+#elif defined(__i386__)
 	__asm__("fsqrt" : "+t"(x));
+#else
+	x = __builtin_sqrt(x);
 #endif
 	return x;
 }
