@@ -1,6 +1,8 @@
 //! The commands that look into programs and tables.
 
-use crate::hokku::{hokku, root};
+use std::os::unix::process::CommandExt;
+
+use crate::hokku::{hokku, hokku_with, on_this_host, root};
 
 #[test]
 fn check_tells_what_a_file_needs() {
@@ -58,6 +60,26 @@ fn mistakes_on_the_command_line_are_explained() {
         let ended = hokku(args);
         assert!(ended.code != 0 && ended.err.contains(word), "{args:?}: {ended:?}");
     }
+}
+
+/// The host's limit for the size of files holds for memory that is one, too.
+#[test]
+fn a_limit_for_files_that_is_too_small_is_told() {
+    if on_this_host(&["jit"]).is_empty() {
+        return;
+    }
+    let ended = hokku_with(&["run", "--no-cache", "hello"], |command| {
+        // SAFETY: between fork and exec only `setrlimit` is called, which may be called there.
+        unsafe {
+            command.pre_exec(|| {
+                let limit = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
+                libc::setrlimit(libc::RLIMIT_FSIZE, &limit);
+                Ok(())
+            });
+        }
+    });
+    assert_eq!(ended.code, 125, "{ended:?}");
+    assert!(ended.err.starts_with("hokku: ") && ended.err.contains("File too large"), "{ended:?}");
 }
 
 #[test]

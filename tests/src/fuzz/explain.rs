@@ -132,7 +132,9 @@ pub const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "popa halfway",
-        words: "POPA, POPAD that fault: rsp is unchanged, so that they start again; registers popped by then are not specified",
+        words: "volume 3, 6.5, of faults after which an instruction cannot be started again: \"executing a POPAD instruction where the stack \
+                frame crosses over the end of the stack segment causes a fault to be reported ... internal processor state (the general-purpose \
+                registers) will have been modified.\" Hokku changes none",
         covers: |case, field| {
             let popa = matches!(case.insn.mnemonic(), Mnemonic::Popa | Mnemonic::Popad);
             popa && field.name != "rsp" && exceptions(case) == Some((vector::PF, vector::PF))

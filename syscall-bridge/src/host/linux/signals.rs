@@ -101,11 +101,15 @@ fn empty_set() -> libc::sigset_t {
     }
 }
 
-/// Blocks the forwarded signals in the calling thread and in the threads that it will make.
+/// Blocks the forwarded signals in the calling thread and in the threads that it will make; and `SIGXFSZ`, which Haiku's kernel does not send: what
+/// goes over the host's limit for files is an error of the call, be it the guest's or hokku's own.
 pub fn hold_back() {
-    let set = forwarded_set();
+    let mut set = forwarded_set();
     // SAFETY: `set` is a valid signal set; no old mask is asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+    unsafe {
+        libc::sigaddset(&mut set, libc::SIGXFSZ);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+    }
 }
 
 /// The forwarded signals that this process was started to ignore (`nohup`, background jobs), as a set of Haiku's.
