@@ -135,6 +135,11 @@ impl Asm {
         self.pair(2, false, piece, (a, b), base, offset);
     }
 
+    /// `stp a, b, [base], #offset`.
+    pub(crate) fn store_pair_after(&mut self, piece: Piece, a: u8, b: u8, base: u8, offset: i32) {
+        self.pair(1, false, piece, (a, b), base, offset);
+    }
+
     /// `ldp a, b, [base], #offset`.
     pub(crate) fn pop_pair(&mut self, piece: Piece, a: u8, b: u8, base: u8, offset: i32) {
         self.pair(1, true, piece, (a, b), base, offset);

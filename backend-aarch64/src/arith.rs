@@ -1,10 +1,10 @@
 //! Integer arithmetic: sums, logic, shifts, products, extensions.
 
-use hokku_ir::lowering::UpperBits;
+use hokku_ir::lowering::{Loc, UpperBits};
 use hokku_ir::{Op, Value, Width};
 
 use crate::asm::Size;
-use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::assign::{SCRATCH, ZERO};
 use crate::conditions::{ALL_BUT_PARITY, Sense, Test};
 use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
@@ -234,24 +234,11 @@ impl Lowering<'_> {
         self.define_as(dst, w);
     }
 
-    /// `shld`, `shrd` of 32 and 64 bits by a constant. False where the runtime must do it.
-    pub(crate) fn double_shift(&mut self, dst: Value, left: bool, w: Width, a: Value, b: Value, n: Value) -> bool {
-        let size = Size::of(w);
-        let (Some(n), true) = (self.constant_of(n), w >= Width::W32) else { return false };
-        let n = (n & 63) as u8 & (size.bits() - 1);
-        let (ra, rb) = (self.reg(a), self.reg(b));
-        let d = self.dest(dst);
-        match (n, left) {
-            (0, _) => self.asm.mov(size, d, ra),
-            (_, true) => self.asm.extr(size, d, ra, rb, size.bits() - n),
-            (_, false) => self.asm.extr(size, d, rb, ra, n),
-        }
-        self.define_as(dst, w);
-        true
-    }
-
     /// `extend_zero`, `extend_sign`.
     pub(crate) fn extend(&mut self, dst: Value, is_signed: bool, from: Width, to: Width, v: Value) {
+        if !is_signed && self.is_clean(v, from) && self.shares_register(dst, v) {
+            return;
+        }
         let r = self.reg(v);
         let d = self.dest(dst);
         if is_signed {
@@ -265,6 +252,23 @@ impl Lowering<'_> {
         }
         self.zero_extend_to(d, r, from);
         self.define(dst, UpperBits::ZERO);
+    }
+
+    /// Lets `dst` live where `v` does, whose register holds both, if that can be.
+    fn shares_register(&mut self, dst: Value, v: Value) -> bool {
+        let root = self.plan.root(v);
+        if self.constant_of(v).is_some() || self.plan.info(dst).home.is_some() {
+            return false;
+        }
+        match self.values.loc(root) {
+            Loc::Home(g) => self.values.hold(g, dst, UpperBits::ZERO),
+            Loc::Temp(r) if self.plan.info(root).last.max(self.plan.info(root).last_flags) <= self.at => {
+                self.values.give(r, root, dst);
+                self.values.set_upper(dst, UpperBits::ZERO);
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Whether `v` is computed where it is used, which may change NZCV.
@@ -296,103 +300,5 @@ impl Lowering<'_> {
         let d = self.dest(dst);
         self.set_by(d, test);
         self.define(dst, UpperBits::BOTH);
-    }
-
-    /// `byte_swap`.
-    pub(crate) fn swap_bytes(&mut self, dst: Value, w: Width, a: Value) {
-        let r = self.reg(a);
-        let d = self.dest(dst);
-        self.asm.rev(Size::of(w), d, r);
-        self.define_as(dst, w);
-    }
-
-    /// `count_leading_zeros`, `count_trailing_zeros`.
-    pub(crate) fn count_zeros(&mut self, dst: Value, leading: bool, w: Width, a: Value) {
-        let size = Size::of(w);
-        if leading {
-            let r = self.zero_extended(a, w);
-            let d = self.dest(dst);
-            self.asm.clz(size, d, r);
-            if w < Width::W32 {
-                self.asm.add_imm(Sum::Sub, Size::W, d, d, 32 - w.bits());
-            }
-        } else {
-            let mut r = self.reg(a);
-            if w < Width::W32 {
-                // A one above the width ends the search.
-                let bits = bitmask(Size::W, 1 << w.bits()).unwrap_or(0);
-                self.asm.logic_bits(Logic::Orr, Size::W, SCRATCH, r, bits);
-                r = SCRATCH;
-            }
-            let d = self.dest(dst);
-            self.asm.rbit(size, d, r);
-            self.asm.clz(size, d, d);
-        }
-        self.define(dst, UpperBits::ZERO);
-    }
-
-    /// `bit_scan_forward`, `bit_scan_reverse`.
-    pub(crate) fn bit_scan(&mut self, dst: Value, forward: bool, w: Width, a: Value, zero: Value) {
-        let size = Size::of(w);
-        let r = self.zero_extended(a, w);
-        let rz = self.reg(zero);
-        if forward {
-            self.asm.rbit(size, TARGET, r);
-            self.asm.clz(size, TARGET, TARGET);
-        } else {
-            self.asm.clz(size, TARGET, r);
-            let bits = bitmask(Size::W, u64::from(size.bits()) - 1).unwrap_or(0);
-            self.asm.logic_bits(Logic::Eor, Size::W, TARGET, TARGET, bits);
-        }
-        self.compared = None;
-        self.asm.logic(Logic::Ands, size, ZERO, r, r);
-        let d = self.dest(dst);
-        self.asm.csel(size, d, rz, TARGET, crate::asm::Cc::Eq);
-        self.define_as(dst, w);
-    }
-
-    /// `div_u`, `div_s` and their remainders, where the upper half of the dividend is the lower one's extension. Otherwise the runtime does it.
-    pub(crate) fn divide(
-        &mut self,
-        dst: Value,
-        (is_signed, remainder): (bool, bool),
-        w: Width,
-        (high, low, d): (Value, Value, Value),
-    ) -> bool {
-        if w < Width::W32 {
-            return false;
-        }
-        let size = Size::of(w);
-        let (rh, rl, rd) = (self.reg(high), self.reg(low), self.reg(d));
-        // What the runtime's way does to values must be done on the other way as well.
-        self.spill_vectors();
-        self.reserve();
-        let (slow, done) = (self.asm.label(), self.asm.label());
-        self.asm.cbz(size, rd, slow);
-        if is_signed {
-            // The quotient of the smallest number by minus one does not fit: left to the runtime with all by minus one.
-            self.asm.logic_shifted(Logic::Eor, size, SCRATCH, rh, rl, Shift::Asr, size.bits() - 1);
-            self.asm.cbnz(size, SCRATCH, slow);
-            self.asm.logic(Logic::Orn, size, SCRATCH, ZERO, rd);
-            self.asm.cbz(size, SCRATCH, slow);
-            self.asm.sdiv(size, TARGET, rl, rd);
-        } else {
-            self.asm.cbnz(size, rh, slow);
-            self.asm.udiv(size, TARGET, rl, rd);
-        }
-        if remainder {
-            self.asm.msub(size, TARGET, TARGET, rd, rl);
-        }
-        self.asm.b(done);
-        self.asm.bind(slow);
-        let op = self.block.insts[self.at as usize].op;
-        self.call_out(op);
-        self.asm.load(crate::access::Piece::X, TARGET, crate::assign::STATE, crate::assign::CALLOUT_RESULT);
-        self.asm.bind(done);
-        self.compared = None;
-        let to = self.dest(dst);
-        self.asm.mov(size, to, TARGET);
-        self.define_as(dst, w);
-        true
     }
 }

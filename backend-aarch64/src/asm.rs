@@ -44,6 +44,11 @@ impl Asm {
         self.words.len() as u32 * 4
     }
 
+    /// What has been written from `offset` on; distances are not filled in.
+    pub(crate) fn words_from(&self, offset: u32) -> &[u32] {
+        &self.words[(offset / 4) as usize..]
+    }
+
     /// Appends an instruction or a word of data.
     pub(crate) fn word(&mut self, word: u32) {
         self.words.push(word);

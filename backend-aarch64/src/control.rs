@@ -102,7 +102,7 @@ impl Lowering<'_> {
     }
 
     /// Says where the guest's flags are: `flag_site`, and operands in slots of their own.
-    fn leave_flags(&mut self) {
+    pub(crate) fn leave_flags(&mut self) {
         let node = self.plan.flags_at(self.at as usize);
         if self.plan.node(node) == FlagsNode::Entry {
             return;
@@ -195,10 +195,26 @@ impl Lowering<'_> {
     /// Pushes the pair of return addresses; gives the place that the host returns to.
     fn push_return(&mut self, ret: GuestAddr) -> Label {
         let pad = self.asm.label();
-        self.asm.constant(SCRATCH, ret.0);
+        let address = self.pushed_register(ret).unwrap_or_else(|| {
+            self.asm.constant(SCRATCH, ret.0);
+            SCRATCH
+        });
         self.asm.adr(LINK, pad);
-        self.asm.push_pair(Piece::X, SCRATCH, LINK, SHADOW, 16);
+        self.asm.push_pair(Piece::X, address, LINK, SHADOW, 16);
         pad
+    }
+
+    /// The temporary that the guest's own push of `ret` has left it in: what has been written since are notes of flags and the target.
+    fn pushed_register(&self, ret: GuestAddr) -> Option<u8> {
+        let (_, reg, behind) = self.pushed.filter(|p| p.0 == ret.0)?;
+        let leaves_temporaries = |word: &u32| {
+            let to = word & 31;
+            let stores_in_state = word & 0xffc0_03e0 == 0xf900_0000 | u32::from(STATE) << 5;
+            let is_address = word & 0x9f00_0000 == 0x1000_0000 && to == u32::from(FLAG_SITE);
+            let is_copy = word & 0x7fe0_ffe0 == 0x2a00_03e0 && to == u32::from(TARGET);
+            stores_in_state || is_address || is_copy
+        };
+        self.asm.words_from(behind).iter().all(leaves_temporaries).then_some(reg)
     }
 
     fn call(&mut self, to: Target) {

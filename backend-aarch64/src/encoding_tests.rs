@@ -31,6 +31,10 @@ const X: Size = Size::X;
 fn integer_instructions() {
     check! {
         add_imm(Sum::Add, X, 1, 2, 0x123) => { add x1, x2, 0x123 }
+        broadcast_gpr(0, 1, 2) => { dup v1.b16, w2 }
+        broadcast_gpr(3, 1, 2) => { dup v1.d2, x2 }
+        count_byte_ones(1, 2) => { cnt v1.b8, v2.b8 }
+        add_bytes(1, 2) => { addv b1, v2.b8 }
         add_imm(Sum::Subs, W, 1, 2, 1 << 12 | 5) => { subs w1, w2, 5, lsl 12 }
         add_shifted(Sum::Adds, X, 3, 4, 5, Shift::Asr, 7) => { adds x3, x4, x5, asr 7 }
         add(Sum::Sub, W, 3, 4, 5) => { sub w3, w4, w5 }
@@ -114,6 +118,7 @@ fn accesses() {
         load_pair(Piece::Q, 1, 2, 3, 32) => { ldp q1, q2, [x3, 32] }
         store_pair(Piece::Vec(3), 1, 2, 31, 96) => { stp d1, d2, [sp, 96] }
         pop_pair(Piece::X, 1, 2, 3, 16) => { ldp x1, x2, [x3], 16 }
+        store_pair_after(Piece::Q, 1, 2, 3, 32) => { stp q1, q2, [x3], 32 }
         push_pair(Piece::X, 1, 2, 3, 16) => { stp x1, x2, [x3, -16]! }
         ordered(true, 3, 1, 2) => { ldar x1, [x2] }
         ordered(false, 0, 1, 2) => { stlrb w1, [x2] }

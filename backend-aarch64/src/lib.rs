@@ -9,7 +9,7 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
-//! | `arith` `memory` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
+//! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
@@ -19,9 +19,12 @@ mod access;
 mod arith;
 mod asm;
 mod assign;
+mod atomic;
+mod bits;
 mod callout;
 mod conditions;
 mod control;
+mod divide;
 #[cfg(test)]
 mod encoding_tests;
 mod features;
@@ -37,6 +40,7 @@ mod packed_float;
 mod shuffles;
 mod simd;
 mod state;
+mod string;
 mod stubs;
 mod table;
 mod vector;

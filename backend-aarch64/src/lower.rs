@@ -50,6 +50,8 @@ pub(crate) struct Lowering<'a> {
     /// Blocks whose code is written or being written.
     pub(crate) placed: Vec<bool>,
     pub(crate) cold: Vec<Cold>,
+    /// The constant that was pushed last, a temporary that held it right behind that, and the place there.
+    pub(crate) pushed: Option<(u64, u8, u32)>,
     pub(crate) recipes: Recipes,
     /// Code that stands behind all blocks: rare ways of single ops.
     pub(crate) outlined: Vec<Outlined>,
@@ -114,6 +116,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         block_labels,
         placed: vec![false; region.blocks.len()],
         cold: Vec::new(),
+        pushed: None,
         recipes: Recipes::default(),
         outlined: Vec::new(),
         out: Compiled::default(),
@@ -151,6 +154,7 @@ impl<'a> Lowering<'a> {
         self.values.start_block();
         self.vectors.start_block();
         self.compared = None;
+        self.pushed = None;
         let entry = (id.0 == 0).then(|| self.region_entry(id));
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);

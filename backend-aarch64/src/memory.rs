@@ -1,10 +1,9 @@
-//! Addresses, loads, stores and atomics.
+//! Addresses, loads and stores.
 
 use hokku_ir::lowering::{Loc, UpperBits};
-use hokku_ir::{Addr, Align, AtomicOp, CpuMode, Fence, Gpr, Op, Type, Value, Width};
+use hokku_ir::{Addr, Align, CpuMode, Fence, Gpr, Op, Type, Value, Width};
 
-use crate::Features;
-use crate::access::{Lse, Piece, Place, offset_fits};
+use crate::access::{Piece, Place, offset_fits};
 use crate::asm::Size;
 use crate::assign::*;
 use crate::immediate::bitmask;
@@ -171,7 +170,7 @@ impl Lowering<'_> {
     pub(crate) fn load_value(&mut self, dst: Value, ty: Type, align: Align, at: Addr) {
         let piece = piece(ty);
         if let Some(w) = ty.width() {
-            if let Some((to, ext)) = self.sign_extension(dst, w) {
+            if let Some((is_signed, to, ext)) = self.extension(dst, w) {
                 let place = self.place(at, piece, false);
                 // The extension is the result; the loaded value has no other use.
                 let site = self.out.faults.len();
@@ -180,8 +179,9 @@ impl Lowering<'_> {
                 let d = self.dest(ext);
                 self.move_site(site, before);
                 let short = to != Width::W64;
-                self.asm.access(true, Piece::Signed { log2_bytes: w as u8, short }, d, place);
-                self.define(ext, if to == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
+                let piece = if is_signed { Piece::Signed { log2_bytes: w as u8, short } } else { piece };
+                self.asm.access(true, piece, d, place);
+                self.define(ext, if !is_signed || to == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
                 return;
             }
             if ty == Type::I64 && at.disp == 0 && self.plan.info(dst).home != Some(Gpr::Rsp) {
@@ -230,8 +230,8 @@ impl Lowering<'_> {
         let next = self.block.insts.get(n)?;
         let moves = matches!(next.op, Op::Lea { w: Width::W64, at: to }
             if to.base == Some(base) && to.index.is_none() && to.disp == by && to.width == Width::W64);
-        let info = *self.plan.info(base);
-        let is_last = info.last as usize <= n && info.last_flags <= self.at;
+        // Flags that need the old value compute it back from the new one.
+        let is_last = self.plan.info(base).last as usize <= n;
         if !moves || !is_last || self.plan.dead[n] || self.plan.info(next.value).home != Some(Gpr::Rsp) {
             return None;
         }
@@ -264,20 +264,23 @@ impl Lowering<'_> {
         self.asm.access(true, piece(ty), d, place);
     }
 
-    /// The sign extension that is the only use of the loaded value `dst`, if it stands right behind.
-    fn sign_extension(&mut self, dst: Value, w: Width) -> Option<(Width, Value)> {
+    /// The extension that is the only use of the loaded value `dst`, if it stands right behind: whether it is one of the sign, to what width.
+    fn extension(&mut self, dst: Value, w: Width) -> Option<(bool, Width, Value)> {
         if self.plan.info(dst).uses != 1 || w == Width::W64 {
             return None;
         }
         let n = self.at as usize + 1;
         let next = self.block.insts.get(n)?;
-        match next.op {
-            Op::ExtendSign { from, to, v } if v == dst && from == w && to >= Width::W32 && !self.plan.dead[n] => {
-                self.done[n] = true;
-                Some((to, next.value))
-            }
-            _ => None,
+        let (is_signed, to) = match next.op {
+            Op::ExtendSign { from, to, v } if v == dst && from == w && to >= Width::W32 => (true, to),
+            Op::ExtendZero { from, to, v } if v == dst && from == w => (false, to),
+            _ => return None,
+        };
+        if self.plan.dead[n] || self.plan.info(next.value).deferred {
+            return None;
         }
+        self.done[n] = true;
+        Some((is_signed, to, next.value))
     }
 
     /// `store`.
@@ -292,7 +295,9 @@ impl Lowering<'_> {
                     let before = self.asm.offset();
                     let base = self.dest(lea);
                     self.move_site(site, before);
-                    return self.asm.access(false, piece, r, Place::Before { base, offset: -8 });
+                    self.asm.access(false, piece, r, Place::Before { base, offset: -8 });
+                    self.pushed = self.constant_of(v).filter(|_| r != ZERO).map(|n| (n, r, self.asm.offset()));
+                    return;
                 }
             }
             let place = self.place(at, piece, false);
@@ -362,83 +367,6 @@ impl Lowering<'_> {
             });
             self.asm.bind(done);
             self.compared = None;
-        }
-    }
-
-    /// `atomic_rmw`. False where the runtime must do it.
-    pub(crate) fn atomic_modify(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) -> bool {
-        if !self.features.contains(Features::LSE) || op == AtomicOp::Neg {
-            return false;
-        }
-        let log2 = w as u8;
-        let operand = self.reg(v);
-        let r = self.address(at);
-        let unaligned = self.go_if_unaligned(r, w);
-        let (lse, operand) = match op {
-            AtomicOp::Xchg => (Lse::Swp, operand),
-            AtomicOp::Add => (Lse::Add, operand),
-            AtomicOp::Or => (Lse::Set, operand),
-            AtomicOp::Xor => (Lse::Eor, operand),
-            AtomicOp::Sub => {
-                self.asm.add(Sum::Sub, Size::of(w), SCRATCH, ZERO, operand);
-                (Lse::Add, SCRATCH)
-            }
-            _ => {
-                self.asm.logic(Logic::Orn, Size::of(w), SCRATCH, ZERO, operand);
-                (Lse::Clr, SCRATCH)
-            }
-        };
-        self.fault_site();
-        self.asm.lse(lse, log2, operand, TARGET, r);
-        self.after_atomic(dst, unaligned, w);
-        true
-    }
-
-    /// `atomic_cas`. False where the runtime must do it.
-    pub(crate) fn compare_exchange(&mut self, dst: Value, w: Width, at: Addr, expected: Value, new: Value) -> bool {
-        if !self.features.contains(Features::LSE) {
-            return false;
-        }
-        let (e, n) = (self.reg(expected), self.reg(new));
-        let r = self.address(at);
-        let unaligned = self.go_if_unaligned(r, w);
-        self.asm.mov(Size::X, TARGET, e);
-        self.fault_site();
-        self.asm.cas(w as u8, TARGET, n, r);
-        self.after_atomic(dst, unaligned, w);
-        true
-    }
-
-    /// Jumps to the label that it gives where the address in `r` is not a multiple of the width's bytes.
-    fn go_if_unaligned(&mut self, r: u8, w: Width) -> Option<crate::asm::Label> {
-        if w == Width::W8 {
-            return None;
-        }
-        let bits = bitmask(Size::X, u64::from(w.bytes()) - 1)?;
-        // What the runtime's way does to values must be done on the other way as well.
-        self.spill_vectors();
-        self.reserve();
-        let label = self.asm.label();
-        self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
-        self.asm.cbnz(Size::X, SCRATCH, label);
-        Some(label)
-    }
-
-    /// The old value is in [`TARGET`]; where the address was not aligned the runtime does it.
-    fn after_atomic(&mut self, dst: Value, unaligned: Option<crate::asm::Label>, w: Width) {
-        if let Some(label) = unaligned {
-            let done = self.asm.label();
-            self.asm.b(done);
-            self.asm.bind(label);
-            let op = self.block.insts[self.at as usize].op;
-            self.call_out(op);
-            self.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
-            self.asm.bind(done);
-        }
-        if self.plan.info(dst).uses > 0 {
-            let d = self.dest(dst);
-            self.asm.mov(Size::of(w), d, TARGET);
-            self.define(dst, UpperBits::ZERO);
         }
     }
 

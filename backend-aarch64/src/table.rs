@@ -117,24 +117,16 @@ impl Lower for Lowering<'_> {
     fn mul_flags_u(&mut self, _: Value, _: Width, _: Value, _: Value) {}
     fn mul_flags_s(&mut self, _: Value, _: Width, _: Value, _: Value) {}
     fn div_u(&mut self, dst: Value, w: Width, high: Value, low: Value, d: Value) {
-        if !self.divide(dst, (false, false), w, (high, low, d)) {
-            self.rest(dst);
-        }
+        self.quotient(dst, false, w, (high, low, d));
     }
     fn rem_u(&mut self, dst: Value, w: Width, high: Value, low: Value, d: Value) {
-        if !self.divide(dst, (false, true), w, (high, low, d)) {
-            self.rest(dst);
-        }
+        self.remainder(dst, w, (high, low, d));
     }
     fn div_s(&mut self, dst: Value, w: Width, high: Value, low: Value, d: Value) {
-        if !self.divide(dst, (true, false), w, (high, low, d)) {
-            self.rest(dst);
-        }
+        self.quotient(dst, true, w, (high, low, d));
     }
     fn rem_s(&mut self, dst: Value, w: Width, high: Value, low: Value, d: Value) {
-        if !self.divide(dst, (true, true), w, (high, low, d)) {
-            self.rest(dst);
-        }
+        self.remainder(dst, w, (high, low, d));
     }
     fn shl(&mut self, dst: Value, w: Width, a: Value, n: Value) {
         self.shift_value(dst, Shift::Lsl, w, a, n);
@@ -190,15 +182,15 @@ impl Lower for Lowering<'_> {
         self.count_zeros(dst, false, w, a);
     }
     fn count_zeros_flags(&mut self, _: Value, _: Width, _: Value, _: Value) {}
-    fn count_ones(&mut self, dst: Value, _: Width, _: Value) {
-        self.rest(dst);
+    fn count_ones(&mut self, dst: Value, w: Width, a: Value) {
+        self.count_ones_of(dst, w, a);
     }
     fn count_ones_flags(&mut self, _: Value, _: Width, _: Value) {}
     fn extract_field(&mut self, dst: Value, _: Width, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn low_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn low_bits(&mut self, dst: Value, w: Width, a: Value, n: Value) {
+        self.low_bits_of(dst, w, a, n);
     }
     fn deposit_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
         self.rest(dst);
@@ -206,8 +198,10 @@ impl Lower for Lowering<'_> {
     fn extract_bits(&mut self, dst: Value, _: Width, _: Value, _: Value) {
         self.rest(dst);
     }
-    fn crc32c(&mut self, dst: Value, _: Width, _: Value, _: Value) {
-        self.rest(dst);
+    fn crc32c(&mut self, dst: Value, from: Width, crc: Value, v: Value) {
+        if !self.checksum(dst, from, crc, v) {
+            self.rest(dst);
+        }
     }
     fn bit_test_flags(&mut self, _: Value, _: Width, _: Value, _: Value, _: Value) {}
     fn byte_swap(&mut self, dst: Value, w: Width, a: Value) {
@@ -254,14 +248,10 @@ impl Lower for Lowering<'_> {
         self.store_value(dst, ty, align, at, v);
     }
     fn atomic_rmw(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) {
-        if !self.atomic_modify(dst, op, w, at, v) {
-            self.rest(dst);
-        }
+        self.atomic_modify(dst, op, w, at, v);
     }
     fn atomic_cas(&mut self, dst: Value, w: Width, at: Addr, expected: Value, new: Value) {
-        if !self.compare_exchange(dst, w, at, expected, new) {
-            self.rest(dst);
-        }
+        self.compare_exchange(dst, w, at, expected, new);
     }
     fn compare_exchange_pair(&mut self, dst: Value, _: Width, _: Addr, _: Flag) {
         self.rest(dst);
@@ -269,8 +259,10 @@ impl Lower for Lowering<'_> {
     fn fence(&mut self, _: Value, kind: Fence) {
         self.fence_memory(kind);
     }
-    fn string(&mut self, dst: Value, _: StringOp, _: Width, _: Rep, _: Width, _: Flag, _: Seg) {
-        self.rest(dst);
+    fn string(&mut self, dst: Value, op: StringOp, w: Width, rep: Rep, address: Width, seg: Flag, source: Seg) {
+        if !self.string_op(op, w, rep, address, seg.0.then_some(source)) {
+            self.rest(dst);
+        }
     }
     fn store_masked(&mut self, dst: Value, _: Width, _: Type, _: Addr, _: Value, _: Value) {
         self.rest(dst);

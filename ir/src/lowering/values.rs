@@ -3,7 +3,7 @@
 use super::plan::{FlagsNode, NodeId, Plan};
 use super::recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
 use crate::guest::{FlagSet, Gpr};
-use crate::operand::{Type, Width};
+use crate::operand::{Addr, Type, Width};
 use crate::ops::Op;
 use crate::region::Value;
 
@@ -378,6 +378,12 @@ fn inverse(plan: &Plan, new: Value, old: Value) -> Option<Op> {
         }
         Op::Sub { w, a, b } if is_old(a) && !is_old(b) && fits(plan, w, old, narrow(a)) => {
             Op::Add { w, a: new, b: plan.root(b) }
+        }
+        Op::Lea { w, at: Addr { base: Some(base), index: None, disp, width, .. } }
+            if w == width && is_old(base) && fits(plan, w, old, narrow(base)) =>
+        {
+            let disp = disp.wrapping_neg();
+            Op::Lea { w, at: Addr { base: Some(new), index: None, scale: 0, disp, seg: None, width } }
         }
         _ => return None,
     })
