@@ -4,9 +4,9 @@ use hokku_ir::lowering::UpperBits;
 use hokku_ir::{Addr, AtomicOp, Value, Width};
 
 use crate::Features;
-use crate::access::{Lse, Piece};
+use crate::access::Lse;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::*;
+use crate::assign::{SCRATCH, TARGET, ZERO};
 use crate::immediate::bitmask;
 use crate::integer::{Logic, Sum};
 use crate::lower::Lowering;
@@ -16,13 +16,15 @@ impl Lowering<'_> {
     pub(crate) fn atomic_modify(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) {
         let operand = self.reg(v);
         let r = self.address(at);
-        let unaligned = self.go_if_unaligned(r, w);
-        if self.features.contains(Features::LSE) && op != AtomicOp::Neg {
+        let at_once = self.features.contains(Features::LSE) && op != AtomicOp::Neg;
+        let status = if at_once { ZERO } else { self.temp() };
+        let done = self.unless_aligned(r, w);
+        if at_once {
             self.modify_at_once(op, w, operand, r);
         } else {
-            self.modify_exclusively(op, w, operand, r);
+            self.modify_exclusively(op, w, operand, r, status);
         }
-        self.after_atomic(dst, unaligned, w);
+        self.after_atomic(dst, done, w);
     }
 
     /// The old value goes to [`TARGET`].
@@ -46,9 +48,8 @@ impl Lowering<'_> {
     }
 
     /// The same by exclusive accesses, and a barrier, since those order less.
-    fn modify_exclusively(&mut self, op: AtomicOp, w: Width, operand: u8, r: u8) {
+    fn modify_exclusively(&mut self, op: AtomicOp, w: Width, operand: u8, r: u8, status: u8) {
         let size = Size::of(w);
-        let status = self.temp();
         let again = self.asm.here();
         self.fault_site();
         self.asm.load_exclusive(w as u8, TARGET, r);
@@ -73,13 +74,13 @@ impl Lowering<'_> {
         let e = if at_once { self.reg(expected) } else { self.zero_extended(expected, w) };
         let n = self.reg(new);
         let r = self.address(at);
-        let unaligned = self.go_if_unaligned(r, w);
+        let status = if at_once { ZERO } else { self.temp() };
+        let done = self.unless_aligned(r, w);
         if at_once {
             self.asm.mov(Size::X, TARGET, e);
             self.fault_site();
             self.asm.cas(w as u8, TARGET, n, r);
         } else {
-            let status = self.temp();
             let again = self.asm.here();
             self.fault_site();
             self.asm.load_exclusive(w as u8, TARGET, r);
@@ -91,36 +92,26 @@ impl Lowering<'_> {
             self.asm.cbnz(Size::W, status, again);
             self.asm.dmb_all();
         }
+        self.after_atomic(dst, done, w);
+    }
+
+    /// Where the address in `r` is not a multiple of the width's bytes the runtime does it. Gives where that comes back.
+    fn unless_aligned(&mut self, r: u8, w: Width) -> Label {
+        let done = self.asm.label();
+        if let Some(bits) = bitmask(Size::X, u64::from(w.bytes()) - 1) {
+            let operands = self.operands_at_hand();
+            let slow = self.asm.label();
+            self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
+            self.asm.cbnz(Size::X, SCRATCH, slow);
+            self.evaluate_at(slow, done, TARGET, operands);
+        }
+        done
+    }
+
+    /// The old value is in [`TARGET`].
+    fn after_atomic(&mut self, dst: Value, done: Label, w: Width) {
+        self.asm.bind(done);
         self.compared = None;
-        self.after_atomic(dst, unaligned, w);
-    }
-
-    /// Jumps to the label that it gives where the address in `r` is not a multiple of the width's bytes.
-    fn go_if_unaligned(&mut self, r: u8, w: Width) -> Option<Label> {
-        if w == Width::W8 {
-            return None;
-        }
-        let bits = bitmask(Size::X, u64::from(w.bytes()) - 1)?;
-        // What the runtime's way does to values must be done on the other way as well.
-        self.spill_vectors();
-        self.reserve();
-        let label = self.asm.label();
-        self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
-        self.asm.cbnz(Size::X, SCRATCH, label);
-        Some(label)
-    }
-
-    /// The old value is in [`TARGET`]; where the address was not aligned the runtime does it.
-    fn after_atomic(&mut self, dst: Value, unaligned: Option<Label>, w: Width) {
-        if let Some(label) = unaligned {
-            let done = self.asm.label();
-            self.asm.b(done);
-            self.asm.bind(label);
-            let op = self.block.insts[self.at as usize].op;
-            self.call_out(op);
-            self.asm.load(Piece::X, TARGET, STATE, CALLOUT_RESULT);
-            self.asm.bind(done);
-        }
         if self.plan.info(dst).uses > 0 {
             let d = self.dest(dst);
             self.asm.mov(Size::of(w), d, TARGET);

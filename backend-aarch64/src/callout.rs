@@ -5,9 +5,19 @@ use hokku_ir::lowering::{UpperBits, count_is_known};
 use hokku_ir::{Effects, Gpr, Op, Type, Value};
 
 use crate::access::Piece;
+use crate::asm::Label;
 use crate::assign::{CALLOUT_RESULT, SCRATCH, STATE, ZERO, callout_arg_offset, vector_slot_offset};
 use crate::lower::Lowering;
 use crate::vector_values::VecLoc;
+
+/// An operand of a callout that is made out of line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operand {
+    /// In a register.
+    Register(u8),
+    /// Known.
+    Constant(u64),
+}
 
 impl Lowering<'_> {
     /// Lowers `op`, whose result is `dst`, by a callout.
@@ -155,6 +165,54 @@ impl Lowering<'_> {
         for r in &kept {
             self.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
         }
+    }
+
+    /// Where the operands of the op at hand are, in order, for [`Self::evaluate_at`]; their registers are locked.
+    pub(crate) fn operands_at_hand(&mut self) -> Vec<Operand> {
+        let mut values = Vec::new();
+        self.block.insts[self.at as usize].op.values(&mut |v| values.push(v));
+        values
+            .into_iter()
+            .map(|v| match self.constant_of(v) {
+                Some(n) => Operand::Constant(n),
+                None => Operand::Register(self.reg(v)),
+            })
+            .collect()
+    }
+
+    /// At `slow`, behind all blocks: the runtime evaluates the op at hand, which does not touch state, for `operands` (integers); the result goes to
+    /// register `to`, and then on at `done`. No value moves.
+    pub(crate) fn evaluate_at(&mut self, slow: Label, done: Label, to: u8, operands: Vec<Operand>) {
+        let mut op = self.block.insts[self.at as usize].op;
+        let mut n = 0;
+        op.map_values(&mut |_| {
+            n += 1;
+            Value(n - 1)
+        });
+        let kept: Vec<u8> = self.vectors.in_use().collect();
+        let (lazy, pc) = (self.lazy(), self.pc);
+        self.outline(slow, |l| {
+            for r in &kept {
+                l.asm.store(Piece::Q, *r, STATE, vector_slot_offset(*r));
+            }
+            for (n, operand) in operands.into_iter().enumerate() {
+                let r = match operand {
+                    Operand::Register(r) => r,
+                    Operand::Constant(n) => {
+                        l.asm.constant(SCRATCH, n);
+                        SCRATCH
+                    }
+                };
+                l.asm.store(Piece::X, r, STATE, callout_arg_offset(n));
+            }
+            l.branch_to_stub(StubId::Callout, true);
+            l.out.callouts.push(Callout { offset: l.asm.offset(), op, pc, lazy });
+            for r in &kept {
+                l.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
+            }
+            l.asm.load(Piece::X, to, STATE, CALLOUT_RESULT);
+            l.asm.b(done);
+        });
     }
 
     fn is_flags(&self, v: Value) -> bool {

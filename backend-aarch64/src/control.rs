@@ -1,6 +1,6 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use hokku_ir::backend::{FaultSite, FlagSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
+use hokku_ir::backend::{FaultSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
 use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, RecipeStep};
 use hokku_ir::{BlockId, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
@@ -107,18 +107,16 @@ impl Lowering<'_> {
         if self.plan.node(node) == FlagsNode::Entry {
             return;
         }
-        let mut recipe = self.values.recipe(&self.plan, node);
-        if recipe.reads_before() {
-            // The older flags, at their EFLAGS places, become those of record.
+        if self.values.recipe(&self.plan, node).reads_before() {
+            // The older flags become those of record.
             let (compared, kept) = (self.compared, self.temp());
             self.asm.read_nzcv(kept);
-            let word = self.evaluate_now(Op::GetFlags {});
-            self.asm.store(Piece::W, word, STATE, STATUS_FLAGS);
+            self.settle_flags();
             self.asm.write_nzcv(kept);
-            self.values.unlock(word);
             self.values.unlock(kept);
             self.compared = compared;
         }
+        let mut recipe = self.values.recipe(&self.plan, node);
         let mut moved: Vec<RecipeStep> = Vec::new();
         for step in &mut recipe.steps {
             if !matches!(step, RecipeStep::Register(_) | RecipeStep::Slot(_)) {
@@ -151,11 +149,9 @@ impl Lowering<'_> {
             }
             n += 1;
         }
-        let here = self.asm.here();
-        self.sites[self.block_number] = known_site(here, &recipe.steps);
-        let recipe = self.recipes.number(recipe);
-        self.out.flag_sites.push(FlagSite { offset: self.asm.offset(), recipe });
-        self.asm.adr(FLAG_SITE, here);
+        let label = self.routine(recipe.clone());
+        self.sites[self.block_number] = known_site(label, &recipe.steps);
+        self.asm.adr(FLAG_SITE, label);
     }
 
     /// Puts the target of a computed jump into its register, zero-extended.

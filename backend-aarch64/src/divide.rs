@@ -1,11 +1,10 @@
 //! Division. The runtime raises #DE, and divides by the few dividends that the host's instructions do not take.
 
-use hokku_ir::backend::{Callout, StubId};
 use hokku_ir::{Op, Value, Width};
 
-use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::*;
+use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::callout::Operand;
 use crate::immediate::add_immediate;
 use crate::integer::{Extend, Logic, Shift, Sum};
 use crate::lower::Lowering;
@@ -29,7 +28,7 @@ impl Lowering<'_> {
         } else {
             self.divide_wide(is_signed, w, to, (rh, rl, rd), slow);
         }
-        self.divide_slowly(slow, done, to, [rh, rl, rd]);
+        self.evaluate_at(slow, done, to, [rh, rl, rd].map(Operand::Register).to_vec());
         self.asm.bind(done);
         self.compared = None;
         self.define_as(dst, w);
@@ -107,33 +106,6 @@ impl Lowering<'_> {
             }
             _ => false,
         }
-    }
-
-    /// `slow`: the runtime divides, to `to`; then on at `done`.
-    fn divide_slowly(&mut self, slow: Label, done: Label, to: u8, operands: [u8; 3]) {
-        let mut op = self.block.insts[self.at as usize].op;
-        let mut n = 0;
-        op.map_values(&mut |_| {
-            n += 1;
-            Value(n - 1)
-        });
-        let kept: Vec<u8> = self.vectors.in_use().collect();
-        let (lazy, pc) = (self.lazy(), self.pc);
-        self.outline(slow, |l| {
-            for r in &kept {
-                l.asm.store(Piece::Q, *r, STATE, vector_slot_offset(*r));
-            }
-            for (n, r) in operands.into_iter().enumerate() {
-                l.asm.store(Piece::X, r, STATE, callout_arg_offset(n));
-            }
-            l.branch_to_stub(StubId::Callout, true);
-            l.out.callouts.push(Callout { offset: l.asm.offset(), op, pc, lazy });
-            for r in &kept {
-                l.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
-            }
-            l.asm.load(Piece::X, to, STATE, CALLOUT_RESULT);
-            l.asm.b(done);
-        });
     }
 
     /// `rem_u`, `rem_s`, whose quotient stands right before.

@@ -8,7 +8,7 @@ use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::{CALLOUT_RESULT, FLAG_SITE, SCRATCH, STATE, TARGET, ZERO, slot_offset};
+use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, ZERO, slot_offset};
 use crate::conditions::{ALL_BUT_PARITY, Compared, ON_CARRY, SIGNED, Sense, Test, UNSIGNED, host_condition};
 use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
@@ -109,8 +109,8 @@ impl Lowering<'_> {
         self.asm.cset(t, host);
         self.asm.b(done);
         self.asm.bind(slow);
-        self.call_out(Op::GetFlags {});
-        self.asm.load(Piece::X, t, STATE, CALLOUT_RESULT);
+        self.settle_flags();
+        self.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
         let test = self.test_word(cc, t);
         self.set_by(t, test);
         self.asm.bind(done);
@@ -358,7 +358,7 @@ impl Lowering<'_> {
     /// The guest's flags at `node`.
     fn node_word(&mut self, node: NodeId) -> u8 {
         match self.plan.node(node) {
-            FlagsNode::Entry => self.evaluate_now(Op::GetFlags {}),
+            FlagsNode::Entry => self.entry_word(),
             FlagsNode::Set { set, v, .. } if set.is_all() => self.flags_word(v),
             FlagsNode::Set { set, v, rest } => {
                 let a = self.flags_word(v);

@@ -6,7 +6,7 @@
 //! | `assign` | which guest state lives where |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 //! | `lower` | a region, block by block; code out of line |
-//! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
+//! | `flag_uses`, `conditions`, `flags`, `flag_words` | who reads status flags; comparisons into NZCV, and tests; flags as bits |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
@@ -29,6 +29,7 @@ mod divide;
 mod encoding_tests;
 mod features;
 mod flag_uses;
+mod flag_words;
 mod flags;
 mod float;
 mod immediate;

@@ -12,6 +12,7 @@ use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
 use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
+use crate::flag_words::Routine;
 use crate::vector_values::VectorValues;
 
 /// The host's registers for the guest's, by number.
@@ -53,6 +54,8 @@ pub(crate) struct Lowering<'a> {
     /// The constant that was pushed last, a temporary that held it right behind that, and the place there.
     pub(crate) pushed: Option<(u64, u8, u32)>,
     pub(crate) recipes: Recipes,
+    /// Code that computes flags from what blocks left of them.
+    pub(crate) routines: Vec<Routine>,
     /// Code that stands behind all blocks: rare ways of single ops.
     pub(crate) outlined: Vec<Outlined>,
     pub(crate) out: Compiled,
@@ -118,6 +121,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         cold: Vec::new(),
         pushed: None,
         recipes: Recipes::default(),
+        routines: Vec::new(),
         outlined: Vec::new(),
         out: Compiled::default(),
     };
@@ -129,6 +133,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_outlined();
     l.write_cold();
+    l.write_routines();
     l.out.recipes = l.recipes.take();
     l.out.faults.sort_by_key(|f| f.offset);
     l.out.code = l.asm.finish();

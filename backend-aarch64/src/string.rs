@@ -1,6 +1,6 @@
 //! String instructions as loops on the registers where the guest's are: at each access they tell what is done.
 
-use hokku_ir::backend::{Callout, FaultSite, FlagSite, LazyState, StubId};
+use hokku_ir::backend::{Callout, FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
 use hokku_ir::lowering::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
 use hokku_ir::{Gpr, Op, Rep, Seg, StringOp, Value, Width};
@@ -251,9 +251,7 @@ impl Lowering<'_> {
         let op = Op::SubFlags { w: l.w, a: Value(0), b: Value(1) };
         let operands = [RecipeStep::Slot(FLAG_SLOTS), RecipeStep::Slot(FLAG_SLOTS + 1)];
         let steps = vec![operands[0], operands[1], RecipeStep::Op(op)];
-        let label = self.asm.here();
-        let recipe = self.recipes.number(FlagsRecipe { steps });
-        self.out.flag_sites.push(FlagSite { offset: self.asm.offset(), recipe });
+        let label = self.routine(FlagsRecipe { steps });
         self.asm.adr(FLAG_SITE, label);
         let site = Some(KnownSite { label, op, operands: operands.map(Some) });
         self.entry_site = site;
