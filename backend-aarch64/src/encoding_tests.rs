@@ -31,8 +31,6 @@ const X: Size = Size::X;
 fn integer_instructions() {
     check! {
         add_imm(Sum::Add, X, 1, 2, 0x123) => { add x1, x2, 0x123 }
-        broadcast_gpr(0, 1, 2) => { dup v1.b16, w2 }
-        broadcast_gpr(3, 1, 2) => { dup v1.d2, x2 }
         count_byte_ones(1, 2) => { cnt v1.b8, v2.b8 }
         add_bytes(1, 2) => { addv b1, v2.b8 }
         add_imm(Sum::Subs, W, 1, 2, 1 << 12 | 5) => { subs w1, w2, 5, lsl 12 }

@@ -238,11 +238,6 @@ impl Asm {
         self.one_source(4, size, d, n);
     }
 
-    /// `dup d.t, n`: a lane of that size in all 128 bits.
-    pub(crate) fn broadcast_gpr(&mut self, log2: u8, d: u8, n: u8) {
-        self.word(0x4e00_0c00 | 1 << (16 + log2) | r(n, 5) | r(d, 0));
-    }
-
     /// `cnt d.8b, n.8b`: the ones of each byte.
     pub(crate) fn count_byte_ones(&mut self, d: u8, n: u8) {
         self.word(0x0e20_5800 | r(n, 5) | r(d, 0));

@@ -23,6 +23,9 @@ fn piece(ty: Type) -> Piece {
     }
 }
 
+/// Offsets that 32-bit code adds without cutting the sum to 32 bits: what lies so near below and above the 4 GiB is never mapped there.
+const SMALL: i64 = 2048;
+
 impl Lowering<'_> {
     /// The effective address of `at`, without segment base, in a register of 64 bits that is not to be changed.
     pub(crate) fn offset_of(&mut self, at: Addr) -> u8 {
@@ -89,6 +92,11 @@ impl Lowering<'_> {
                 }
                 _ => {}
             }
+        }
+        let small = (-SMALL..SMALL).contains(&i64::from(at.disp as i32)) && offset_fits(piece, (at.disp as i32).into());
+        if at.width == Width::W32 && self.mode == CpuMode::Protected32 && at.seg.is_none() && !plain && small {
+            let base = self.offset_of(Addr { disp: 0, ..at });
+            return Place::Offset { base, offset: at.disp as i32 };
         }
         let r = self.address(at);
         Place::Offset { base: r, offset: 0 }
@@ -184,7 +192,7 @@ impl Lowering<'_> {
                 self.define(ext, if !is_signed || to == Width::W32 { UpperBits::ZERO } else { UpperBits::UNKNOWN });
                 return;
             }
-            if ty == Type::I64 && at.disp == 0 && self.plan.info(dst).home != Some(Gpr::Rsp) {
+            if ty == Type::I64 && at.width == Width::W64 && at.disp == 0 && self.plan.info(dst).home != Some(Gpr::Rsp) {
                 if let Some(lea) = self.stack_move(at, 8) {
                     let site = self.out.faults.len();
                     self.fault_site();
@@ -221,15 +229,15 @@ impl Lowering<'_> {
     /// The `lea` right behind that moves the stack pointer by `by`, where `at` is relative to that and nobody reads its old value any more: the
     /// access can do both. It is done then.
     fn stack_move(&mut self, at: Addr, by: i64) -> Option<Value> {
-        let plain = at.width == Width::W64 && at.index.is_none() && at.seg.is_none() && self.mode == CpuMode::Long64;
+        let plain = at.width == self.mode.word() && at.index.is_none() && at.seg.is_none();
         let base = at.base.filter(|_| plain)?;
         if self.plan.root(base) != base || self.values.loc(base) != Loc::Home(Gpr::Rsp) {
             return None;
         }
         let n = self.at as usize + 1;
         let next = self.block.insts.get(n)?;
-        let moves = matches!(next.op, Op::Lea { w: Width::W64, at: to }
-            if to.base == Some(base) && to.index.is_none() && to.disp == by && to.width == Width::W64);
+        let moves = matches!(next.op, Op::Lea { w, at: to }
+            if w == at.width && to.base == Some(base) && to.index.is_none() && to.disp == by && to.width == w);
         // Flags that need the old value compute it back from the new one.
         let is_last = self.plan.info(base).last as usize <= n;
         if !moves || !is_last || self.plan.dead[n] || self.plan.info(next.value).home != Some(Gpr::Rsp) {
@@ -288,14 +296,16 @@ impl Lowering<'_> {
         let piece = piece(ty);
         if ty.width().is_some() {
             let r = self.reg(v);
-            if ty == Type::I64 && at.disp == -8 && r != home(Gpr::Rsp) {
-                if let Some(lea) = self.stack_move(at, -8) {
+            let by = -i64::from(ty.bytes());
+            if at.disp == by && r != home(Gpr::Rsp) {
+                if let Some(lea) = self.stack_move(at, by) {
                     let site = self.out.faults.len();
                     self.fault_site();
                     let before = self.asm.offset();
                     let base = self.dest(lea);
                     self.move_site(site, before);
-                    self.asm.access(false, piece, r, Place::Before { base, offset: -8 });
+                    self.asm.access(false, piece, r, Place::Before { base, offset: by as i32 });
+                    self.define_as(lea, at.width);
                     self.pushed = self.constant_of(v).filter(|_| r != ZERO).map(|n| (n, r, self.asm.offset()));
                     return;
                 }
