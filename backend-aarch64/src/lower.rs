@@ -91,6 +91,16 @@ impl Moves for Asm {
     fn reload(&mut self, to: u8, slot: u8) {
         self.load(access::Piece::X, to, STATE, slot_offset(slot));
     }
+    fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
+        use crate::integer::Sum;
+        let size = if w == Width::W64 { Size::X } else { Size::W };
+        self.add_imm(if by < 0 { Sum::Sub } else { Sum::Add }, size, to, from, by.unsigned_abs());
+        match w {
+            Width::W64 => UpperBits::BOTH,
+            Width::W32 => UpperBits::ZERO,
+            _ => UpperBits::UNKNOWN,
+        }
+    }
 }
 
 /// Compiles `region` as code of `tier` for a processor with `features`.

@@ -12,6 +12,11 @@ use crate::lower::Lowering;
 impl Lowering<'_> {
     pub(crate) fn add(&mut self, dst: Value, w: Width, a: Value, b: Value) {
         let (a, b) = if self.plan.constant(a).is_some() { (b, a) } else { (a, b) };
+        if let Some(n) = self.small(b)
+            && self.near_stack(dst, w, a, n.into())
+        {
+            return;
+        }
         let ra = self.reg(a);
         match self.small(b) {
             Some(n) => self.add_small(dst, w, ra, n),
@@ -31,6 +36,11 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn sub(&mut self, dst: Value, w: Width, a: Value, b: Value) {
+        if let Some(n) = self.small(b)
+            && self.near_stack(dst, w, a, -i64::from(n))
+        {
+            return;
+        }
         let ra = self.reg(a);
         match self.small(b).map(|n| -n).filter(|n| *n < 2048) {
             Some(n) => self.add_small(dst, w, ra, n),
@@ -184,14 +194,27 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn lea(&mut self, dst: Value, w: Width, at: Addr) {
+        if let (Some(base), None) = (at.base, at.index)
+            && at.width == w
+            && self.near_stack(dst, w, base, at.disp)
+        {
+            return;
+        }
         let (base, offset) = self.sum(&Addr { seg: None, ..at });
+        let end = self.asm.here();
         // What is in the low bits does not depend on those above.
         let is_cut = at.width < w || at.width == Width::W16;
         if w == Width::W32 && !is_cut {
-            return self.add_small(dst, w, base, offset);
+            let d = self.result(dst);
+            if offset != 0 || !self.values.is_loose(base) || !self.asm.retarget_word(end, base, d) {
+                self.asm.i(ADDIW, d, base, offset);
+            }
+            return self.done(dst, UpperBits::SIGN);
         }
         let d = self.result(dst);
-        self.asm.i(ADDI, d, base, offset);
+        if offset != 0 || !self.values.is_loose(base) || !self.asm.retarget(end, base, d) {
+            self.asm.i(ADDI, d, base, offset);
+        }
         if is_cut {
             self.extend_zero_to(d, d, at.width);
         }

@@ -138,6 +138,29 @@ impl Asm {
         self.word(0);
     }
 
+    /// Makes the instruction before position `end`, if that is here and it is an addition that gives `from`, give `to`.
+    pub(crate) fn retarget(&mut self, end: u32, from: Reg, to: Reg) -> bool {
+        let is_sum =
+            |word: u32| [ADD, SH1ADD, SH2ADD, SH3ADD].iter().any(|op| word & !0x1ff_8f80 == reg3(*op, 0, 0, 0));
+        self.change_last(end, from, |word| is_sum(word).then(|| word & !0xf80 | u32::from(to) << 7))
+    }
+
+    /// The same where it is a plain addition: it becomes one of 32 bits.
+    pub(crate) fn retarget_word(&mut self, end: u32, from: Reg, to: Reg) -> bool {
+        let is_sum = |word: u32| word & !0x1ff_8f80 == reg3(ADD, 0, 0, 0);
+        self.change_last(end, from, |word| is_sum(word).then(|| word & !0xf80 | 8 | u32::from(to) << 7))
+    }
+
+    fn change_last(&mut self, end: u32, rd: Reg, change: impl Fn(u32) -> Option<u32>) -> bool {
+        let is_last = end == self.here() && self.fixups.last().is_none_or(|f| f.0 + 2 < end);
+        let Some(last) = self.words.last_mut().filter(|w| is_last && **w >> 7 & 31 == u32::from(rd)) else {
+            return false;
+        };
+        let Some(changed) = change(*last) else { return false };
+        *last = changed;
+        true
+    }
+
     pub(crate) fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() as u32 - 1)

@@ -51,7 +51,7 @@ impl Lowering<'_> {
                 self.leave_flags(&[]);
                 self.widen_all();
                 self.tell_transfer(self.pc);
-                computed_jump(&mut self.asm);
+                computed_jump(&mut self.asm, self.features);
                 // To a processor that is no call.
                 self.asm.i(JALR, JUMPED, SCRATCH, 0);
             }
@@ -64,8 +64,8 @@ impl Lowering<'_> {
             Exit::Call { to, ret, ret_block } => {
                 self.leave_flags(&[to]);
                 self.widen_all();
-                self.asm.li(RA, ret.0 as i64);
-                self.push_return();
+                let guest = self.shared_constant(ret.0 as i64);
+                self.push_return(guest);
                 match to {
                     Target::Block(b) => {
                         let label = self.labels[b.0 as usize];
@@ -80,12 +80,10 @@ impl Lowering<'_> {
                 self.leave_flags(&[]);
                 self.widen_all();
                 self.tell_transfer(self.pc);
-                computed_jump(&mut self.asm);
-                // Nothing lives in this temporary any more.
-                self.asm.mv(5, SCRATCH);
-                self.asm.li(RA, ret.0 as i64);
-                self.push_return();
-                self.asm.i(JALR, RA, 5, 0);
+                let guest = self.shared_constant(ret.0 as i64);
+                computed_jump(&mut self.asm, self.features);
+                self.push_return(guest);
+                self.asm.i(JALR, RA, SCRATCH, 0);
                 self.return_pad(ret, ret_block, next);
             }
             Exit::Return { target } => {
@@ -122,11 +120,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// Pushes a pair to the shadow stack for the call that comes right behind: the guest address is in x1.
-    fn push_return(&mut self) {
-        self.asm.word(auipc(SCRATCH, 0));
-        self.asm.s(SD, RA, SHADOW, -8);
-        self.asm.s(SD, SCRATCH, SHADOW, -16);
+    /// Pushes a pair to the shadow stack for the call that comes right behind, of which `guest` holds the guest address.
+    fn push_return(&mut self, guest: Reg) {
+        self.asm.word(auipc(RA, 0));
+        self.asm.s(SD, guest, SHADOW, -8);
+        self.asm.s(SD, RA, SHADOW, -16);
         self.asm.i(ADDI, SHADOW, SHADOW, -16);
     }
 

@@ -198,7 +198,7 @@ impl Lowering<'_> {
         };
         let known = self.plan.result_of(self.block, op, self.at.max(self.plan.info(f).def + 4));
         if let Some(v) = known
-            && matches!(self.values.loc(v), Loc::Temp(_) | Loc::Home(_) | Loc::Slot(_))
+            && matches!(self.values.loc(v), Loc::Temp(_) | Loc::Home(_) | Loc::Slot(_) | Loc::Offset(..))
         {
             return Some((w, self.reg(v), self.upper(v)));
         }

@@ -8,6 +8,7 @@
 //! | `assign` | which guest state lives where |
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
+//! | `stack` | the stack pointer, which may be late |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
 //! | `lanes` | the same without them |
@@ -41,6 +42,7 @@ mod packed_float;
 mod places;
 mod shift;
 mod shuffles;
+mod stack;
 mod state;
 mod stubs;
 mod table;

@@ -26,6 +26,10 @@ impl Moves for Asm {
     fn reload(&mut self, to: u8, slot: u8) {
         self.i(LD, to, STATE, slot_offset(slot));
     }
+    fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
+        self.i(if w == Width::W32 { ADDIW } else { ADDI }, to, from, by);
+        crate::arith::sum_upper(w)
+    }
 }
 
 /// A region while its code is written. Offsets in `out` are positions until the end.
@@ -54,6 +58,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) pc: GuestAddr,
     /// Homes whose upper half is still to be cleared.
     pub(crate) narrow: u16,
+    /// What is still to be added to the home of the stack pointer.
+    pub(crate) late: i32,
     /// Ops of this block that another's code has done.
     pub(crate) done: Vec<bool>,
     pub(crate) recipes: Recipes,
@@ -112,6 +118,7 @@ fn compile_once<'a>(
         at: 0,
         pc: region.key.pc,
         narrow: 0,
+        late: 0,
         done: Vec::new(),
         recipes: Recipes::default(),
         read_in: flags_live_in(region, FaultsSee::LiveFlags, FlagSet::empty()),
@@ -192,6 +199,9 @@ impl<'a> Lowering<'a> {
             }
             self.at = n as u32;
             self.values.start(self.at);
+            if !crate::stack::leaves_stack_late(&inst.op) || self.evaluated.contains(&inst.value) {
+                self.move_stack();
+            }
             let fx = inst.op.effects();
             let is_float = fx.contains(Effects::float);
             if !is_float && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
@@ -212,6 +222,7 @@ impl<'a> Lowering<'a> {
         }
         self.at = block.insts.len() as u32;
         self.values.start(self.at);
+        self.move_stack();
         self.write_back_all();
         self.exit(&block.exit, next);
         if self.values.is_exhausted {
@@ -256,7 +267,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn reg(&mut self, v: Value) -> Reg {
         if let Some(n) = self.plan.constant(v) {
             let w = self.width(v);
-            return self.constant(sign_extend(n, w));
+            return self.shared_constant(sign_extend(n, w));
         }
         let root = self.plan.root(v);
         if self.plan.info(root).deferred {
@@ -272,6 +283,19 @@ impl<'a> Lowering<'a> {
         }
         let t = self.temp();
         self.asm.li(t, n);
+        t
+    }
+
+    /// The same, in a register that others read too: it must not be written.
+    pub(crate) fn shared_constant(&mut self, n: i64) -> Reg {
+        if n == 0 {
+            return ZERO;
+        }
+        if let Some(r) = self.values.constant(n) {
+            return r;
+        }
+        let t = self.constant(n);
+        self.values.keep_constant(t, n);
         t
     }
 
@@ -317,7 +341,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn zero_extended(&mut self, v: Value) -> Reg {
         let w = self.width(v);
         if let Some(n) = self.plan.constant(v) {
-            return self.constant(n as i64);
+            return self.shared_constant(n as i64);
         }
         let r = self.reg(v);
         if w == Width::W64 || self.upper(v).zero {
@@ -396,6 +420,21 @@ impl<'a> Lowering<'a> {
             if self.width(v) == Width::W32 {
                 self.narrow |= 1 << g.index();
             }
+            let r = self.values.result(v, &mut self.plan, &mut self.asm);
+            if g == Gpr::Rsp {
+                self.late = 0;
+            }
+            return r;
+        }
+        // Where a computed jump takes its target from.
+        let (Exit::Indirect { target } | Exit::IndirectCall { target, .. } | Exit::Return { target }) = self.block.exit
+        else {
+            return self.values.result(v, &mut self.plan, &mut self.asm);
+        };
+        if self.plan.root(target) == v && self.values.is_free(TARGET) {
+            self.values.take(TARGET, &mut self.asm);
+            self.values.own(TARGET, v);
+            return TARGET;
         }
         self.values.result(v, &mut self.plan, &mut self.asm)
     }
@@ -446,8 +485,8 @@ impl<'a> Lowering<'a> {
     /// The next instruction may fault.
     pub(crate) fn may_fault(&mut self, lazy: LazyState) {
         let (offset, pc) = (self.asm.here(), self.pc);
-        let (leave, borrowed) = (StubId::LeaveFault, [None; 4]);
-        self.out.faults.push(FaultSite { offset, pc, leave, stack_delta: 0, borrowed, lazy });
+        let (leave, borrowed, stack_delta) = (StubId::LeaveFault, [None; 4], self.late);
+        self.out.faults.push(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy });
     }
 
     /// `auipc` and `jalr rd` to `stub`.

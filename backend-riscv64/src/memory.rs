@@ -1,10 +1,10 @@
 //! Addresses, loads and stores, fences.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{Addr, CpuMode, Fence, Op, Type, Value, Width};
+use hokku_ir::{Addr, CpuMode, Fence, Gpr, Op, Type, Value, Width};
 
 use crate::Features;
-use crate::assign::{STATE, segment_base_offset};
+use crate::assign::{STATE, home, segment_base_offset};
 use crate::encode::*;
 use crate::lower::Lowering;
 
@@ -24,6 +24,18 @@ impl Lowering<'_> {
             (None, None) => {
                 let n = if is_cut { at.disp & width.mask() as i64 } else { at.disp };
                 if (-2048..2048).contains(&n) { (ZERO, n as i32) } else { (self.constant(n), 0) }
+            }
+            (Some(base), None)
+                if self
+                    .from_stack(base)
+                    .is_some_and(|by| by != 0 && (-2048..2048).contains(&(at.disp + i64::from(by))))
+                    && width.bytes() == if self.is_64() { 8 } else { 4 } =>
+            {
+                if !self.is_64() {
+                    self.widen(Gpr::Rsp);
+                }
+                let by = self.from_stack(base).unwrap_or(0);
+                (home(Gpr::Rsp), at.disp as i32 + by)
             }
             (Some(base), None) if simple => {
                 let r = if is_cut { self.zero_extended(base) } else { self.reg(base) };

@@ -10,6 +10,12 @@ use crate::lower::Lowering;
 
 impl Lowering<'_> {
     pub(crate) fn get_gpr(&mut self, dst: Value, g: Gpr, w: Width) {
+        if g == Gpr::Rsp && self.late != 0 {
+            if w.bytes() == self.mode_bytes() {
+                return self.get_late_stack(dst);
+            }
+            self.move_stack();
+        }
         let is_narrow = self.narrow & 1 << g.index() != 0;
         let upper = match w {
             Width::W64 => {
@@ -23,14 +29,29 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn set_gpr(&mut self, g: Gpr, w: Width, v: Value) {
+        if g == Gpr::Rsp {
+            if w.bytes() < self.mode_bytes() {
+                self.move_stack();
+            } else if let Some(by) = self.from_stack(v) {
+                return self.set_late_stack(by);
+            }
+        }
         match w {
             Width::W64 | Width::W32 => self.set_whole(g, w, v),
             Width::W16 | Width::W8 => self.set_low(g, w, v),
         }
     }
 
+    /// Bytes of a guest register.
+    fn mode_bytes(&self) -> u32 {
+        if self.is_64() { 8 } else { 4 }
+    }
+
     fn set_whole(&mut self, g: Gpr, w: Width, v: Value) {
         let to = home(g);
+        if g == Gpr::Rsp {
+            self.set_late_stack(0);
+        }
         if let Some(n) = self.plan.constant(v) {
             self.overwrite(g, None);
             self.asm.li(to, n as i64);

@@ -4,6 +4,7 @@ use hokku_ir::backend::{StubId, Stubs};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::{CpuMode, Gpr};
 
+use crate::Features;
 use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
@@ -199,7 +200,7 @@ impl Builder {
         self.asm.i(ADDI, SHADOW, SHADOW, 16);
         self.entry(StubId::Indirect);
         self.asm.bind(indirect);
-        computed_jump(&mut self.asm);
+        computed_jump(&mut self.asm, Features::empty());
         self.asm.i(JALR, ZERO, SCRATCH, 0);
         self.entry(StubId::JumpMiss);
         self.save(RIP, TARGET);
@@ -326,11 +327,16 @@ impl Builder {
 }
 
 /// [`SCRATCH`] = where the jump cache says for the low 16 bits of [`TARGET`]. Changes x1.
-pub(crate) fn computed_jump(asm: &mut Asm) {
+pub(crate) fn computed_jump(asm: &mut Asm, features: Features) {
     asm.i(LD, RA, STATE, JUMP_CACHE);
-    asm.i(SLLI, SCRATCH, TARGET, 48);
-    asm.i(SRLI, SCRATCH, SCRATCH, 45);
-    asm.r(ADD, SCRATCH, SCRATCH, RA);
+    if features.contains(Features::ZBA | Features::ZBB) {
+        asm.word(zext_h(SCRATCH, TARGET));
+        asm.r(SH3ADD, SCRATCH, SCRATCH, RA);
+    } else {
+        asm.i(SLLI, SCRATCH, TARGET, 48);
+        asm.i(SRLI, SCRATCH, SCRATCH, 45);
+        asm.r(ADD, SCRATCH, SCRATCH, RA);
+    }
     asm.i(LD, SCRATCH, SCRATCH, 0);
 }
 

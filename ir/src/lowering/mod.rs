@@ -29,5 +29,5 @@ pub use carries::name_carries;
 pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
-pub use values::{Loc, Moves, SLOTS, UpperBits, Values};
+pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use x87::{X87Access, X87Call, x87_call};

@@ -10,6 +10,9 @@ use crate::region::Value;
 /// Number of spill slots of eight bytes for values.
 pub const SLOTS: u8 = FLAG_SLOTS;
 
+/// Largest distance of a [`Loc::Offset`].
+pub const MAX_OFFSET: i32 = 1024;
+
 /// What a register holds above the value's own bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpperBits {
@@ -47,6 +50,8 @@ pub enum Loc {
     Home(Gpr),
     /// In a spill slot.
     Slot(u8),
+    /// Nowhere by itself: the home of a guest register, plus so much.
+    Offset(Gpr, i32),
     /// Overwritten; recipes compute it back by this op.
     Derived(Op),
 }
@@ -59,6 +64,8 @@ pub trait Moves {
     fn spill(&mut self, slot: u8, from: u8);
     /// Loads register `to` from `slot`.
     fn reload(&mut self, to: u8, slot: u8);
+    /// Register `to` = the low bits of register `from` plus `by`, which is at most [`MAX_OFFSET`] either way; gives what `to` holds above them.
+    fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits;
 }
 
 /// Where the values of the block at hand are.
@@ -74,6 +81,10 @@ pub struct Values {
     slots: u64,
     /// Values whose low bits each home holds, and what it holds above them.
     held: [Vec<(Value, UpperBits)>; 16],
+    /// Values at a [`Loc::Offset`], and some that were.
+    offsets: Vec<Value>,
+    /// Constants that temporaries without an owner hold.
+    constants: [Option<i64>; 32],
     /// The place that code is written for.
     at: u32,
     /// The code of one op asked for more temporaries than there are: what has been written is of no use.
@@ -92,6 +103,8 @@ impl Values {
             locked: 0,
             slots: 0,
             held: Default::default(),
+            offsets: Vec::new(),
+            constants: [None; 32],
             at: 0,
             is_exhausted: false,
         }
@@ -103,6 +116,8 @@ impl Values {
         self.locked = 0;
         self.slots = 0;
         self.held.iter_mut().for_each(Vec::clear);
+        self.offsets.clear();
+        self.constants = [None; 32];
         self.at = 0;
     }
 
@@ -122,6 +137,15 @@ impl Values {
                 self.locs[v.0 as usize] = Loc::Nowhere;
             }
         }
+        self.offsets.retain(|v| {
+            let loc = &mut self.locs[v.0 as usize];
+            let is_one = matches!(loc, Loc::Offset(..));
+            let is_done = last(plan, *v) <= self.at;
+            if is_one && is_done {
+                *loc = Loc::Nowhere;
+            }
+            is_one && !is_done
+        });
         for (n, loc) in self.locs.iter_mut().enumerate() {
             if let Loc::Slot(slot) = *loc
                 && last(plan, Value(n as u32)) <= self.at
@@ -172,7 +196,7 @@ impl Values {
                 self.slots &= !(1 << slot);
                 self.locs[v.0 as usize] = Loc::Home(g);
             }
-            Loc::Nowhere | Loc::Derived(_) => self.locs[v.0 as usize] = Loc::Home(g),
+            Loc::Nowhere | Loc::Derived(_) | Loc::Offset(..) => self.locs[v.0 as usize] = Loc::Home(g),
             Loc::Home(_) if upper != UpperBits::UNKNOWN => self.locs[v.0 as usize] = Loc::Home(g),
             Loc::Home(_) => {}
         }
@@ -206,13 +230,15 @@ impl Values {
 
     /// Whether `reg` is a temporary that the op at hand has taken for itself.
     pub fn is_loose(&self, reg: u8) -> bool {
-        self.temporaries.contains(&reg) && self.owner[reg as usize].is_none() && self.locked & 1 << reg != 0
+        let is_free = self.owner[reg as usize].is_none() && self.constants[reg as usize].is_none();
+        self.temporaries.contains(&reg) && is_free && self.locked & 1 << reg != 0
     }
 
     /// A temporary without an owner, locked.
     pub fn temp(&mut self, plan: &Plan, host: &mut impl Moves) -> u8 {
-        let free = |v: &Self, r: u8| v.owner[r as usize].is_none() && v.locked & 1 << r == 0;
-        let found = self.temporaries.iter().copied().find(|r| free(self, *r));
+        let free = |r: &u8| self.is_free(*r);
+        let found = self.temporaries.iter().copied().find(|r| free(r) && self.constants[*r as usize].is_none());
+        let found = found.or_else(|| self.temporaries.iter().copied().find(free));
         let reg = found.unwrap_or_else(|| {
             // The one whose value is needed last.
             let loose = self.temporaries.iter().copied().filter(|r| self.locked & 1 << r == 0);
@@ -224,13 +250,72 @@ impl Values {
             self.spill(victim, host);
             victim
         });
+        self.constants[reg as usize] = None;
         self.lock(reg);
         reg
+    }
+
+    /// Whether `reg` has no owner and is not locked.
+    pub fn is_free(&self, reg: u8) -> bool {
+        self.owner[reg as usize].is_none() && self.locked & 1 << reg == 0
+    }
+
+    /// The temporary that still holds the constant `n`, locked, which must not be written.
+    pub fn constant(&mut self, n: i64) -> Option<u8> {
+        let reg = self.temporaries.iter().copied().find(|r| self.constants[*r as usize] == Some(n))?;
+        self.lock(reg);
+        Some(reg)
+    }
+
+    /// Temporary `reg`, which has no owner, holds the constant `n` until it is taken.
+    pub fn keep_constant(&mut self, reg: u8, n: i64) {
+        self.constants[reg as usize] = Some(n);
+    }
+
+    /// The guest register of whose home `v` is so far away: in it, or at a [`Loc::Offset`].
+    pub fn near(&self, v: Value) -> Option<(Gpr, i32)> {
+        match self.loc(v) {
+            Loc::Home(g) => Some((g, 0)),
+            Loc::Offset(g, by) => Some((g, by)),
+            _ => None,
+        }
+    }
+
+    /// `v`, which is computed nowhere, is the home of `g` plus `by`.
+    pub fn place(&mut self, v: Value, g: Gpr, by: i32) {
+        if by == 0 {
+            return self.hold(g, v, UpperBits::UNKNOWN);
+        }
+        self.locs[v.0 as usize] = Loc::Offset(g, by);
+        if !self.offsets.contains(&v) {
+            self.offsets.push(v);
+        }
+    }
+
+    /// The home of `g` has become greater by `by`.
+    pub fn home_has_moved(&mut self, g: Gpr, by: i32) {
+        let mut there = std::mem::take(&mut self.held[g.index()]);
+        there.retain(|(v, _)| self.loc(*v) == Loc::Home(g));
+        for v in self.at_offset(g) {
+            if let Loc::Offset(_, from) = self.loc(v) {
+                self.place(v, g, from - by);
+            }
+        }
+        for (v, _) in there {
+            self.place(v, g, -by);
+        }
+    }
+
+    /// Values at a distance from the home of `g`.
+    fn at_offset(&self, g: Gpr) -> Vec<Value> {
+        let is_one = |v: &Value| matches!(self.loc(*v), Loc::Offset(of, _) if of == g);
+        self.offsets.iter().copied().filter(is_one).collect()
     }
 
     /// Makes temporary `reg` free, wherever its value goes, and locks it.
     pub fn take(&mut self, reg: u8, host: &mut impl Moves) {
         self.spill(reg, host);
+        self.constants[reg as usize] = None;
         self.lock(reg);
     }
 
@@ -264,11 +349,23 @@ impl Values {
                 self.own(r, v);
                 r
             }
+            Loc::Offset(g, by) => {
+                let r = self.temp(plan, host);
+                self.move_from(g, by, v, r, plan, host);
+                r
+            }
             _ if self.is_exhausted => self.temporaries[0],
             Loc::Nowhere | Loc::Derived(_) => panic!("{v} is read where it is not kept"),
         };
         self.lock(reg);
         reg
+    }
+
+    /// Temporary `reg` gets `v`, which is the home of `g` plus `by`.
+    fn move_from(&mut self, g: Gpr, by: i32, v: Value, reg: u8, plan: &Plan, host: &mut impl Moves) {
+        let w = plan.info(v).op.result_type().width().unwrap_or(Width::W64);
+        self.upper[v.0 as usize] = host.add(w, reg, self.home(g), by);
+        self.own(reg, v);
     }
 
     /// Temporary `reg` holds `v` from now on.
@@ -301,6 +398,17 @@ impl Values {
 
     /// Moves what is still needed away from the home of `g`, which is about to be written: with `new`, if that is a value.
     pub fn overwrite(&mut self, g: Gpr, new: Option<Value>, plan: &mut Plan, host: &mut impl Moves) {
+        for v in self.at_offset(g) {
+            let Loc::Offset(_, by) = self.loc(v) else { continue };
+            self.locs[v.0 as usize] = Loc::Nowhere;
+            if Some(v) != new && last(plan, v) > self.at {
+                let home = self.home(g);
+                self.lock(home);
+                let r = self.temp(plan, host);
+                self.move_from(g, by, v, r, plan, host);
+                self.unlock(r);
+            }
+        }
         for (v, _) in std::mem::take(&mut self.held[g.index()]) {
             if self.loc(v) != Loc::Home(g) {
                 continue;
@@ -350,7 +458,7 @@ impl Values {
             return FlagsRecipe::default();
         }
         let mut recipe = Writing { values: self, plan, steps: Vec::new(), known: Vec::new() };
-        let flags = recipe.node(node);
+        let flags = recipe.node(node, FlagSet::STATUS);
         if flags.0 as usize + 1 != recipe.steps.len() {
             let set = FlagSet::STATUS;
             recipe.steps.push(RecipeStep::Op(Op::MergeFlags { set, a: flags, b: flags }));
@@ -413,12 +521,14 @@ impl Writing<'_> {
         Value(self.steps.len() as u32 - 1)
     }
 
-    fn node(&mut self, node: NodeId) -> Value {
+    /// Node `node`, as far as the flags `wanted` matter.
+    fn node(&mut self, node: NodeId, wanted: FlagSet) -> Value {
         match self.plan.node(node) {
             FlagsNode::Entry => self.push(RecipeStep::Before),
-            FlagsNode::Set { set, v, .. } if set.is_all() => self.value(v),
+            FlagsNode::Set { set, v, .. } if set.contains(wanted) => self.value(v),
+            FlagsNode::Set { set, rest, .. } if !set.intersects(wanted) => self.node(rest, wanted),
             FlagsNode::Set { set, v, rest } => {
-                let b = self.node(rest);
+                let b = self.node(rest, wanted - set);
                 let a = self.value(v);
                 self.push(RecipeStep::Op(Op::MergeFlags { set, a, b }))
             }
@@ -447,8 +557,16 @@ impl Writing<'_> {
             Loc::Temp(r) => self.push(RecipeStep::Register(r)),
             Loc::Home(g) => self.push(RecipeStep::Register(self.values.home(g))),
             Loc::Slot(slot) => self.push(RecipeStep::Slot(slot)),
+            Loc::Offset(g, by) => {
+                let w = info.op.result_type().width().unwrap_or(Width::W64);
+                let a = self.push(RecipeStep::Register(self.values.home(g)));
+                let b = self.push(RecipeStep::Constant(by as u64 & w.mask()));
+                self.push(RecipeStep::Op(Op::Add { w, a, b }))
+            }
             Loc::Derived(op) => self.op(op),
-            Loc::Nowhere if matches!(info.op, Op::GetFlags {}) => self.node(self.plan.flags_at(info.def as usize)),
+            Loc::Nowhere if matches!(info.op, Op::GetFlags {}) => {
+                self.node(self.plan.flags_at(info.def as usize), FlagSet::STATUS)
+            }
             Loc::Nowhere if info.deferred => self.op(info.op),
             Loc::Nowhere => panic!("{v} = {} is part of the guest's flags and not kept", info.op.name()),
         }
