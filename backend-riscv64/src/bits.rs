@@ -4,6 +4,7 @@ use hokku_ir::lowering::UpperBits;
 use hokku_ir::{Op, Value, Width};
 
 use crate::Features;
+use crate::arith::sum_upper;
 use crate::assign::SCRATCH;
 use crate::encode::*;
 use crate::lower::Lowering;
@@ -60,7 +61,7 @@ impl Lowering<'_> {
 
     pub(crate) fn byte_swap(&mut self, dst: Value, op: Op, w: Width, a: Value) {
         if !self.has(Features::ZBB) {
-            return self.callout(dst, op);
+            return self.swap_by_halves(dst, op, w, a);
         }
         let ra = self.reg(a);
         let d = self.result(dst);
@@ -69,5 +70,36 @@ impl Lowering<'_> {
             self.asm.i(SRLI, d, d, 64 - w.bits() as i32);
         }
         self.done(dst, if w == Width::W64 { UpperBits::BOTH } else { UpperBits::ZERO });
+    }
+
+    /// Reverses bytes by swapping neighbours, then pairs, then halves.
+    fn swap_by_halves(&mut self, dst: Value, op: Op, w: Width, a: Value) {
+        if w < Width::W32 {
+            return self.callout(dst, op);
+        }
+        let ra = self.reg(a);
+        let t = self.temp();
+        let d = self.temp();
+        let bits = w.bits() as i32;
+        let (left, right) = if w == Width::W64 { (SLLI, SRLI) } else { (SLLIW, SRLIW) };
+        let mut from = ra;
+        let mut by = 8;
+        while by < bits / 2 {
+            // Every second unit of `by` bits.
+            let mask = (0..bits / by / 2).fold(0i64, |mask, n| mask | ((1 << by) - 1) << (2 * by * n));
+            let mask = self.shared_constant(mask);
+            self.asm.i(right, t, from, by);
+            self.asm.r(AND, t, t, mask);
+            self.asm.r(AND, d, from, mask);
+            self.asm.i(left, d, d, by);
+            self.asm.r(OR, d, d, t);
+            from = d;
+            by *= 2;
+        }
+        self.asm.i(right, t, d, by);
+        self.asm.i(left, SCRATCH, d, by);
+        let d = self.result(dst);
+        self.asm.r(OR, d, t, SCRATCH);
+        self.done(dst, sum_upper(w));
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct OutOfLine {
     lazy: LazyState,
     /// Where the result goes, and the width with whose sign it is extended.
     result: Option<(Reg, Option<Width>)>,
+    /// [`OLDER`] is to be what the op leaves of the flags.
+    pub(crate) reads_flags: bool,
     /// Where a result goes that is no integer, and its type.
     wide_result: Option<(Place, Type)>,
     /// A denormal result tells of itself, for the ops that it is an operand of.
@@ -203,6 +205,7 @@ impl Lowering<'_> {
             pc: self.pc,
             lazy,
             result: None,
+            reads_flags: false,
             wide_result: None,
         }
     }
@@ -297,6 +300,9 @@ impl Lowering<'_> {
         self.call_stub();
         let offset = self.asm.here();
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
+        if slow.reads_flags {
+            self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
+        }
         if let Some((d, form)) = slow.result {
             self.asm.i(LD, d, STATE, CALLOUT_RESULT);
             if let Some(w) = form {

@@ -168,7 +168,7 @@ impl Lowering<'_> {
         t
     }
 
-    fn bit_at(&mut self, d: Reg, r: Reg, place: i32) {
+    pub(crate) fn bit_at(&mut self, d: Reg, r: Reg, place: i32) {
         if self.has(Features::ZBS) {
             return self.asm.i(SRLI, d, r, BEXTI | place);
         }

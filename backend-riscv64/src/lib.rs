@@ -9,7 +9,7 @@
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
 //! | `stack` | the stack pointer, which may be late |
-//! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `atomic` `float` `vector_moves` | lowering, by kind of op |
+//! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `string` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
 //! | `lanes` | the same without them |
 //! | `places` | where vectors and scalars are |
@@ -44,6 +44,7 @@ mod shift;
 mod shuffles;
 mod stack;
 mod state;
+mod string;
 mod stubs;
 mod table;
 mod vector_encode;

@@ -121,7 +121,7 @@ fn compile_once<'a>(
         late: 0,
         done: Vec::new(),
         recipes: Recipes::default(),
-        read_in: flags_live_in(region, FaultsSee::LiveFlags, FlagSet::empty()),
+        read_in: flags_live_in(region, FaultsSee::ValuesAlone, FlagSet::empty()),
         seen_in: flags_live_in(region, FaultsSee::ExactFlags, FlagSet::STATUS),
         labels,
         cold: Vec::new(),

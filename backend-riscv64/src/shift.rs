@@ -106,9 +106,13 @@ impl Lowering<'_> {
 
     /// `shld`, or `shrd`.
     pub(crate) fn double_shift(&mut self, dst: Value, op: Op, left: bool, w: Width, a: Value, b: Value, n: Value) {
-        let count = self.plan.constant(n).map(|n| n as i32 & 63).filter(|n| *n != 0);
-        let Some(n) = count.filter(|_| w >= Width::W32) else { return self.callout(dst, op) };
+        if w < Width::W32 {
+            return self.callout(dst, op);
+        }
         let wide = w == Width::W64;
+        let Some(n) = self.plan.constant(n).map(|n| n as i32 & 63).filter(|n| *n != 0) else {
+            return self.double_shift_by(dst, left, wide, (a, b, n));
+        };
         let back = w.bits() as i32 - n;
         let (ra, rb) = (self.reg(a), self.reg(b));
         let (up, down) = if wide { (SLLI, SRLI) } else { (SLLIW, SRLIW) };
@@ -118,5 +122,25 @@ impl Lowering<'_> {
         self.asm.i(here, d, ra, n);
         self.asm.r(OR, d, d, SCRATCH);
         self.done(dst, sum_upper(w));
+    }
+
+    /// The same by a count that is not known. What comes in is shifted by one, and then by one less: nothing where the count is zero.
+    fn double_shift_by(&mut self, dst: Value, left: bool, wide: bool, (a, b, n): (Value, Value, Value)) {
+        let (ra, rb, rn) = (self.reg(a), self.reg(b), self.reg(n));
+        let t = self.temp();
+        let word = |op: R| if wide { op } else { R(op.0 | 8) };
+        let (there, here, one) = match (left, wide) {
+            (true, true) => (SRL, SLL, SRLI),
+            (true, false) => (SRL, SLL, SRLIW),
+            (false, true) => (SLL, SRL, SLLI),
+            (false, false) => (SLL, SRL, SLLIW),
+        };
+        self.asm.i(XORI, SCRATCH, rn, -1);
+        self.asm.i(one, t, rb, 1);
+        self.asm.r(word(there), t, t, SCRATCH);
+        let d = self.result(dst);
+        self.asm.r(word(here), d, ra, rn);
+        self.asm.r(OR, d, d, t);
+        self.done(dst, sum_upper(if wide { Width::W64 } else { Width::W32 }));
     }
 }

@@ -149,6 +149,7 @@ impl Lowering<'_> {
             }
             Op::X87GetStatus {} => self.x87_word(dst, X87_STATUS),
             Op::X87GetControl {} => self.x87_word(dst, X87_CONTROL),
+            Op::String { .. } if self.string(op) => {}
             _ => match hokku_ir::lowering::x87_call(&op) {
                 Some(call) => self.x87_call(dst, op, &call),
                 None => self.callout(dst, op),

@@ -1,6 +1,7 @@
 use super::flag_reads;
 use crate::exit::{Exit, Target};
 use crate::guest::FlagSet;
+use crate::operand::StringOp;
 use crate::ops::{Effects, Op};
 use crate::region::{Block, Region, Value};
 
@@ -11,6 +12,8 @@ pub enum FaultsSee {
     ExactFlags,
     /// Flags may be missing that no instruction would have read.
     LiveFlags,
+    /// The same, and ops that act on the flags in guest state find them by other means.
+    ValuesAlone,
 }
 
 /// Narrows every `set_flags` to the flags that may still be read, and removes those that set none.
@@ -87,9 +90,14 @@ fn block_live_in(
             Op::GetFlags {} => live |= result,
             _ => {
                 flag_reads(&inst.op, result, result, &mut need);
+                if faults_see == FaultsSee::ValuesAlone && gives_flags_itself(&inst.op) {
+                    live = FlagSet::empty();
+                }
                 let fx = inst.op.effects();
                 let reads = fx.contains(Effects::reads_state) && writes_or_reads_flags_itself(&inst.op);
-                if reads || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags) {
+                if (reads && faults_see != FaultsSee::ValuesAlone)
+                    || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags)
+                {
                     live = FlagSet::STATUS;
                 }
             }
@@ -101,6 +109,11 @@ fn block_live_in(
 /// Ops that act on the status flags in guest state without a flags value: they may leave them as they were.
 fn writes_or_reads_flags_itself(op: &Op) -> bool {
     matches!(op, Op::String { .. } | Op::CompareExchangePair { .. })
+}
+
+/// Those of them behind which the flags are in guest state, new or old.
+fn gives_flags_itself(op: &Op) -> bool {
+    matches!(op, Op::String { op: StringOp::Cmps | StringOp::Scas, .. } | Op::CompareExchangePair { .. })
 }
 
 #[cfg(test)]
