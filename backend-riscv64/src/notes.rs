@@ -1,7 +1,9 @@
 //! Notes of what the guest's flags are, for code beyond a block: in [`FLAGS`], and operands in slots.
 
 use hokku_ir::backend::FlagSite;
-use hokku_ir::lowering::{FLAG_SLOTS, FlagsRecipe, RecipeStep, count_is_known, sees_flags};
+use hokku_ir::lowering::{
+    CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, count_is_known, sees_flags,
+};
 use hokku_ir::{Block, CpuMode, Effects, FlagSet, Inst, Op, Target, Value};
 
 use crate::assign::*;
@@ -11,6 +13,8 @@ use crate::lower::Lowering;
 
 /// Operands of the guest's flags that are kept beyond a block.
 const KEPT: usize = 64 - FLAG_SLOTS as usize;
+/// The same where the flags build on others.
+const CHAIN_KEPT: usize = (OLDER_SITE_SLOT - CHAIN_SLOTS) as usize;
 
 /// What is to be done so that [`FLAGS`] tells what the guest's flags are.
 #[derive(Clone, Debug)]
@@ -21,13 +25,19 @@ pub(crate) struct Note {
     leaves: Vec<RecipeStep>,
     /// CF is to be in the state.
     reads_carry: bool,
+    /// It builds on the flags of the site before.
+    is_chained: bool,
     /// The count of a shift that leaves the flags as they are, and so the note, where it is zero.
     count: Option<RecipeStep>,
 }
 
 impl Note {
     pub(crate) fn instructions(&self) -> usize {
-        self.leaves.len() + 1 + 3 * usize::from(self.reads_carry) + 2 * usize::from(self.count.is_some())
+        self.leaves.len()
+            + 1
+            + 3 * usize::from(self.reads_carry)
+            + 4 * usize::from(self.is_chained)
+            + 2 * usize::from(self.count.is_some())
     }
 }
 
@@ -58,22 +68,25 @@ impl Lowering<'_> {
             }
         }
         let reads_carry = recipe.reads_before();
-        if leaves.len() > KEPT || (reads_carry && !keeps_carry_alone(&recipe)) {
+        let is_chained = reads_carry && !keeps_carry_alone(&recipe);
+        let (first, room) = if is_chained { (CHAIN_SLOTS, CHAIN_KEPT) } else { (FLAG_SLOTS, KEPT) };
+        if leaves.len() > room {
             let lazy = self.lazy();
             self.settle_flags(lazy);
             return None;
         }
+        let reads_carry = reads_carry && !is_chained;
         let kept = |step: &RecipeStep| match leaves.iter().position(|leaf| leaf == step) {
-            Some(n) => RecipeStep::Slot(FLAG_SLOTS + n as u8),
+            Some(n) => RecipeStep::Slot(first + n as u8),
             None => *step,
         };
         let recipe = FlagsRecipe { steps: recipe.steps.iter().map(kept).collect() };
         let recipe = self.recipes.number(recipe);
-        Some(Note { recipe, leaves, reads_carry, count })
+        Some(Note { recipe, leaves, reads_carry, is_chained, count })
     }
 
     pub(crate) fn write_note(&mut self, note: Option<Note>) {
-        let Some(Note { recipe, leaves, reads_carry, count }) = note else { return };
+        let Some(Note { recipe, leaves, reads_carry, is_chained, count }) = note else { return };
         let unchanged = self.asm.label();
         if let Some(count) = count {
             let r = match count {
@@ -87,15 +100,19 @@ impl Lowering<'_> {
             self.asm.i(ANDI, SCRATCH, r, 63);
             self.asm.branch(Branch::Eq, SCRATCH, ZERO, unchanged);
         }
-        if reads_carry {
+        if reads_carry || is_chained {
             let (label, back) = (self.asm.label(), self.asm.label());
-            self.asm.i(ANDI, SCRATCH, FLAGS, 1);
-            self.asm.branch(Branch::Eq, SCRATCH, ZERO, label);
+            let (bit, op) = if is_chained { (CHAINED as i32, Branch::Ne) } else { (1, Branch::Eq) };
+            self.asm.i(ANDI, SCRATCH, FLAGS, bit);
+            self.asm.branch(op, SCRATCH, ZERO, label);
             self.asm.bind(back);
             self.cold.push(Cold::Settle { label, back });
         }
+        if is_chained {
+            self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+        }
         for (n, leaf) in leaves.iter().enumerate() {
-            let slot = FLAG_SLOTS + n as u8;
+            let slot = if is_chained { CHAIN_SLOTS } else { FLAG_SLOTS } + n as u8;
             match *leaf {
                 RecipeStep::Register(r) => self.asm.s(SD, r, STATE, slot_offset(slot)),
                 RecipeStep::Slot(from) => {
@@ -107,8 +124,8 @@ impl Lowering<'_> {
         }
         self.out.flag_sites.push(FlagSite { offset: self.asm.here(), recipe });
         self.asm.word(auipc(FLAGS, 0));
-        if reads_carry {
-            self.asm.i(ADDI, FLAGS, FLAGS, 1);
+        if reads_carry || is_chained {
+            self.asm.i(ADDI, FLAGS, FLAGS, if is_chained { CHAINED as i32 } else { 1 });
         }
         self.asm.bind(unchanged);
     }

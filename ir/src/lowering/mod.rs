@@ -28,6 +28,6 @@ mod x87;
 pub use carries::name_carries;
 pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
-pub use recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep, Recipes};
+pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes};
 pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use x87::{X87Access, X87Call, x87_call};

@@ -12,6 +12,17 @@ use crate::region::Value;
 /// Spill slots from here on belong to the guest's flags: operands that a recipe reads after its block has ended.
 pub const FLAG_SLOTS: u8 = 60;
 
+/// Spill slots from here to [`FLAG_SLOTS`] belong to flags that build on those of another site ([`CHAINED`]); the last one holds that
+/// site, as [`HostArea::flag_site`](crate::guest::HostArea::flag_site) had it.
+pub const CHAIN_SLOTS: u8 = 56;
+
+/// Where an older site is kept: the last of [`CHAIN_SLOTS`].
+pub const OLDER_SITE_SLOT: u8 = FLAG_SLOTS - 1;
+
+/// Set in [`HostArea::flag_site`](crate::guest::HostArea::flag_site) where the recipe's [`RecipeStep::Before`] are the flags of the site in
+/// [`OLDER_SITE_SLOT`], which is not such a one itself.
+pub const CHAINED: u64 = 2;
+
 /// One step of a recipe: a value that later steps refer to by the step's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecipeStep {

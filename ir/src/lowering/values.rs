@@ -1,14 +1,14 @@
 //! Where each value is while a block's code is written.
 
 use super::plan::{FlagsNode, NodeId, Plan};
-use super::recipe::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
+use super::recipe::{CHAIN_SLOTS, FlagsRecipe, RecipeStep};
 use crate::guest::{FlagSet, Gpr};
 use crate::operand::{Addr, Type, Width};
 use crate::ops::Op;
 use crate::region::Value;
 
 /// Number of spill slots of eight bytes for values.
-pub const SLOTS: u8 = FLAG_SLOTS;
+pub const SLOTS: u8 = CHAIN_SLOTS;
 
 /// Largest distance of a [`Loc::Offset`].
 pub const MAX_OFFSET: i32 = 1024;

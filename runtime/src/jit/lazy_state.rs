@@ -2,7 +2,7 @@
 
 use hokku_ir::backend::LazyState;
 use hokku_ir::eval::Machine;
-use hokku_ir::lowering::FlagsRecipe;
+use hokku_ir::lowering::{CHAINED, FlagsRecipe, OLDER_SITE_SLOT};
 use hokku_ir::{CpuState, FlagSet, Gpr, GuestAddr};
 
 use super::JitThread;
@@ -19,24 +19,30 @@ impl JitThread {
     pub(super) fn settle(&self, cpu: &mut CpuState, lazy: LazyState, site: u64) {
         self.settle_registers(cpu, lazy);
         // Bit 0 tells the code something, not us.
-        let before = cpu.host.flag_site & !1;
+        let address = |word: u64| word & !(CHAINED | 1);
+        let before = address(cpu.host.flag_site);
         if before == 0 && lazy.flags.is_none() {
             cpu.host.flag_site = 0;
             return;
         }
-        let (passed, here) = {
+        let is_chained = cpu.host.flag_site & CHAINED != 0;
+        let older = if is_chained { address(cpu.host.spill[usize::from(OLDER_SITE_SLOT)]) } else { 0 };
+        let (older, passed, here) = {
             let tables = self.team().code.lock();
-            let passed = (before != 0).then(|| {
-                let recipe = tables.code_at(before).and_then(|code| code.flag_site(before));
-                recipe.unwrap_or_else(|| panic!("no flags are kept at host address {before:#x}")).clone()
-            });
+            let passed = |site: u64| {
+                (site != 0).then(|| {
+                    let recipe = tables.code_at(site).and_then(|code| code.flag_site(site));
+                    recipe.unwrap_or_else(|| panic!("no flags are kept at host address {site:#x}")).clone()
+                })
+            };
+            let (older, passed) = (passed(older), passed(before));
             let here = lazy.flags.map(|n| {
                 let recipe = tables.code_at(site).and_then(|code| code.recipe(n));
                 recipe.unwrap_or_else(|| panic!("no recipe {n} for host address {site:#x}")).clone()
             });
-            (passed, here)
+            (older, passed, here)
         };
-        for recipe in [passed, here].into_iter().flatten() {
+        for recipe in [older, passed, here].into_iter().flatten() {
             cpu.status_flags = self.flags_of(cpu, &recipe).bits();
         }
         cpu.host.flag_site = 0;
