@@ -38,6 +38,8 @@ impl Lowering<'_> {
             self.overwrite(g, None);
         }
         self.values.start(self.at);
+        // What is stored, or compared, as a whole.
+        self.widen(Gpr::Rax);
         if !gives_flags && self.plan.node(node) != FlagsNode::Entry {
             let note = self.note(&[]);
             self.write_note(note);
