@@ -23,7 +23,9 @@ impl Lowering<'_> {
         let whole = if self.is_64() { Width::W64 } else { Width::W32 };
         let gives_flags = matches!(kind, StringOp::Cmps | StringOp::Scas);
         let node = self.plan.flags_at(self.at as usize);
-        let keeps_node = gives_flags || self.plan.node(node) == FlagsNode::Entry || !self.older_flags_are_read();
+        // A note that builds on older flags may call the runtime on the way, which the code behind it would have to know of.
+        let is_noted = || !self.older_flags_are_read() && !self.values.recipe(&self.plan, node).reads_before();
+        let keeps_node = gives_flags || self.plan.node(node) == FlagsNode::Entry || is_noted();
         let is_plain = address == whole && !seg.0 && kind != StringOp::Lods;
         if self.frugal || !is_plain || !keeps_node || self.region.key.ordered {
             return false;
