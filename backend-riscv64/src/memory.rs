@@ -27,14 +27,14 @@ impl Lowering<'_> {
             }
             (Some(base), None)
                 if self
-                    .from_stack(base)
+                    .stack_distance(base)
                     .is_some_and(|by| by != 0 && (-2048..2048).contains(&(at.disp + i64::from(by))))
                     && width.bytes() == if self.is_64() { 8 } else { 4 } =>
             {
                 if !self.is_64() {
                     self.widen(Gpr::Rsp);
                 }
-                let by = self.from_stack(base).unwrap_or(0);
+                let by = self.stack_distance(base).unwrap_or(0);
                 (home(Gpr::Rsp), at.disp as i32 + by)
             }
             (Some(base), None) if simple => {

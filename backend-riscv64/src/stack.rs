@@ -44,7 +44,7 @@ impl Lowering<'_> {
     }
 
     /// How far from the home of the stack pointer `v` is, if it is near.
-    pub(crate) fn from_stack(&self, v: Value) -> Option<i32> {
+    pub(crate) fn stack_distance(&self, v: Value) -> Option<i32> {
         let (g, by) = self.values.near(v)?;
         (g == Gpr::Rsp && self.plan.root(v) == v && self.width(v) == self.whole()).then_some(by)
     }
@@ -55,7 +55,7 @@ impl Lowering<'_> {
         if w != self.whole() || is_meant_for_another {
             return false;
         }
-        let Some(from) = self.from_stack(a) else { return false };
+        let Some(from) = self.stack_distance(a) else { return false };
         let Some(to) = by.checked_add(from.into()).filter(|to| to.abs() <= MAX_OFFSET.into()) else { return false };
         self.values.place(dst, Gpr::Rsp, to as i32);
         true

@@ -32,7 +32,7 @@ impl Lowering<'_> {
         if g == Gpr::Rsp {
             if w.bytes() < self.mode_bytes() {
                 self.move_stack();
-            } else if let Some(by) = self.from_stack(v) {
+            } else if let Some(by) = self.stack_distance(v) {
                 return self.set_late_stack(by);
             }
         }

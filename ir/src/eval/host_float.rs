@@ -175,7 +175,7 @@ mod tests {
                 _ => 1023 + (random >> 3 & 63),
             };
             let cut = random >> 20 & 63;
-            (random >> 10 & 1) << 63 | exponent << 52 | (state >> 12 >> cut.min(51) << cut.min(51)) & (1 << 52) - 1
+            (random >> 10 & 1) << 63 | exponent << 52 | (state >> 12 >> cut.min(51) << cut.min(51)) & ((1 << 52) - 1)
         })
     }
 

@@ -45,7 +45,7 @@ fn moves_are_the_evaluators() {
                 start.set(Gpr::Rdi, to);
                 start.set(Gpr::Rcx, count);
                 start.set(Gpr::Rax, 0x1234_5678);
-                start.status_flags = FlagSet::STATUS.bits() & (from * 0x55 ^ count * 0xd5) as u32;
+                start.status_flags = FlagSet::STATUS.bits() & ((from * 0x55) ^ (count * 0xd5)) as u32;
                 let memory = FlatMemory::with(GuestAddr(AREA), &bytes);
                 let mut expected = start.clone();
                 run_region(&region, BlockId(0), &mut expected, &memory, &FixedSystem::default());
