@@ -1,23 +1,21 @@
 //! Checks that a guest address is the expected one: where guest returns land, and where computed jumps arrive.
 //!
-//! They keep the flags where those can still be seen. Without flags a processor knows one question, whether rcx is zero, and the jump that asks
+//! They keep the flags: whoever comes to the wrong place goes on elsewhere with them, even where the code here has no use for them. Without flags a processor knows one question, whether rcx is zero, and the jump that asks
 //! it is short. It is not taken where all goes well, because a taken jump costs a cycle: so rcx is made zero where the addresses differ.
 
 use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{ReturnPad, StubId};
-use hokku_ir::{BlockId, Cond, CpuMode, GuestAddr, Target, Width};
+use hokku_ir::{BlockId, CpuMode, GuestAddr, Target, Width};
 
 use crate::assign::{R15, RCX};
 use crate::control::{Cold, Jump};
-use crate::encode::{Alu, Mem, Opcode, Src};
+use crate::encode::{Mem, Opcode};
 use crate::lower::Lowering;
 use crate::{Features, Optimisations};
 
 /// Where the guest address is that was not the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetIn {
-    /// In rcx.
-    Rcx,
     /// In rcx, less this.
     RcxPlus(u64),
     /// In xmm15.
@@ -30,15 +28,6 @@ impl Lowering<'_> {
     /// Code at which computed jumps enter block `id`: goes on behind it if that is the target. Gives its offset.
     pub(crate) fn checked_entry(&mut self, id: BlockId) -> u32 {
         let pc = self.region.block(id).pc;
-        let w = self.mode.word();
-        if let Some(n) = self.comparable(pc, id) {
-            let (start, miss) = (self.asm.offset(), self.asm.label());
-            self.target_from_vector();
-            self.asm.alu(Alu::Cmp, w, RCX, Src::Imm(n));
-            self.asm.jcc(Cond::Ne, miss);
-            self.cold.push(Cold::Missed { label: miss, target: TargetIn::Rcx });
-            return start;
-        }
         let miss = self.asm.label();
         if self.is_straight() {
             self.asm.bind(miss);
@@ -71,11 +60,7 @@ impl Lowering<'_> {
     pub(crate) fn return_pad(&mut self, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
         let miss = self.asm.label();
-        if let Some(n) = block.and_then(|b| self.comparable(ret, b)) {
-            self.asm.alu(Alu::Cmp, self.mode.word(), RCX, Src::Imm(n));
-            self.asm.jcc(Cond::Ne, miss);
-            self.cold.push(Cold::Mismatch { label: miss, target: TargetIn::Rcx });
-        } else if self.is_straight() {
+        if self.is_straight() {
             if self.mode == CpuMode::Long64 {
                 self.asm.vex(Opcode::sse(0x66, 0x0f6e).wide(true), false, 15, 0, RCX, &[]);
             }
@@ -103,16 +88,6 @@ impl Lowering<'_> {
             Some(b) => self.jump(Jump::Always, Target::Block(b), next),
             None => self.jump(Jump::Always, Target::Guest(ret), None),
         }
-    }
-
-    /// `pc` as an operand of `cmp`, where nobody sees any more what flags are older than block `id`.
-    fn comparable(&self, pc: GuestAddr, id: BlockId) -> Option<i32> {
-        let short = match self.mode {
-            CpuMode::Protected32 => Some(pc.0 as i32),
-            CpuMode::Long64 => i32::try_from(pc.0).ok(),
-        };
-        let compares = self.optimisations.contains(Optimisations::COMPARED_RETURNS);
-        short.filter(|_| compares && !self.plan.reads_flags(id.0 as usize))
     }
 
     fn is_straight(&self) -> bool {
@@ -165,7 +140,6 @@ impl Lowering<'_> {
     /// Puts the guest address into rcx.
     pub(crate) fn target_back(&mut self, target: TargetIn) {
         match target {
-            TargetIn::Rcx => {}
             TargetIn::RcxPlus(n) => self.subtract_from_rcx(n.wrapping_neg()),
             TargetIn::Vector => self.asm.vex(Opcode::sse(0x66, 0x0f7e).wide(true), false, 15, 0, RCX, &[]),
             TargetIn::Exchanged(n) => {

@@ -157,24 +157,6 @@ impl Plan {
     }
 }
 
-/// Whether status flags that are older than `block`, where a call returns to, can still be seen: by an instruction, by a fault's handler, or by
-/// whatever runs after it. They cannot where the block writes all of them first.
-pub(crate) fn reads_older_flags(block: &Block) -> bool {
-    let mut written = FlagSet::empty();
-    for inst in &block.insts {
-        match inst.op {
-            Op::SetFlags { set, .. } => written |= set,
-            Op::GetFlags {} | Op::String { .. } | Op::CompareExchangePair { .. } => return true,
-            op if op.effects().contains(Effects::may_fault) => return true,
-            _ => {}
-        }
-        if written.is_all() {
-            return false;
-        }
-    }
-    true
-}
-
 /// Guest flags that are read after `exit`.
 pub(crate) fn live_after(exit: &Exit, live_in: &[FlagSet]) -> FlagSet {
     let at = |to: &Target| match to {

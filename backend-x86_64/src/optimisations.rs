@@ -28,18 +28,16 @@ optimisations! {
     TARGETS = 3 "targets";
     /// The stack pointer's register moves at ends of blocks alone.
     LATE_STACK = 4 "late-stack";
-    /// Places where calls return to and computed jumps arrive compare by an instruction that changes flags, where nobody sees that.
-    COMPARED_RETURNS = 5 "compared-returns";
-    /// Where the flags must stay they go on without a jump.
-    STRAIGHT_CHECKS = 6 "straight-checks";
+    /// Places where calls return to and computed jumps arrive check the address without a taken jump.
+    STRAIGHT_CHECKS = 5 "straight-checks";
     /// `lock bts`, `btr`, `btc` and `neg` are themselves.
-    LOCKED_INSTRUCTIONS = 7 "locked-instructions";
+    LOCKED_INSTRUCTIONS = 6 "locked-instructions";
     /// A scalar's VEX instruction gives the whole vector.
-    MERGED_SCALARS = 8 "merged-scalars";
+    MERGED_SCALARS = 7 "merged-scalars";
     /// A guest register that lives in memory is not read again while a temporary still holds it.
-    REMEMBERED_REGISTERS = 9 "remembered-registers";
+    REMEMBERED_REGISTERS = 8 "remembered-registers";
     /// `rep movsd` and `rep movsq` of less than a page move bytes, where the processor does that faster.
-    BYTE_MOVES = 10 "byte-moves";
+    BYTE_MOVES = 9 "byte-moves";
 }
 
 impl Default for Optimisations {

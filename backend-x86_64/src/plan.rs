@@ -7,7 +7,7 @@
 
 use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
-use crate::liveness::{live_after, reads_older_flags};
+use crate::liveness::live_after;
 use crate::pairs::{computes_flags_of, is_flags_op, may_give_flags, modify_operands};
 use crate::vector_values::{Form, folds};
 use crate::{Features, Optimisations};
@@ -146,8 +146,6 @@ pub(crate) struct Plan {
     starts: Vec<usize>,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
-    /// Blocks in which an instruction reads flags that are older than the block.
-    reads_flags: Vec<bool>,
 }
 
 impl Plan {
@@ -163,7 +161,6 @@ impl Plan {
             counted: room.counted,
             starts: Vec::with_capacity(region.blocks.len()),
             live_out: vec![FlagSet::empty(); region.blocks.len()],
-            reads_flags: region.blocks.iter().map(reads_older_flags).collect(),
         };
         plan.values.clear();
         plan.values.resize(region.value_count as usize, ValueInfo::new(Value(0), NONE));
@@ -235,11 +232,6 @@ impl Plan {
     /// Whether the host has `pext`.
     pub(crate) fn bmi2(&self) -> bool {
         self.features.contains(Features::BMI2)
-    }
-
-    /// Whether an instruction may read flags that are older than block `n`. Where none does, only a fault could show them.
-    pub(crate) fn reads_flags(&self, n: usize) -> bool {
-        self.reads_flags[n]
     }
 
     /// Guest flags that are read after place `at` (the number of ops: after the block).
