@@ -112,7 +112,10 @@ impl Lowering<'_> {
             (Some(_), None) => (m.index, m.scale) = (Some(t), 0),
             (Some(b), Some(_)) => {
                 self.asm.lea(Width::W64, t, Mem::sum(t, b, 0));
-                self.unlock(b);
+                // One register can be both parts.
+                if m.index != Some(b) {
+                    self.unlock(b);
+                }
                 m.base = Some(t);
             }
         }
