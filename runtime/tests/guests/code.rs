@@ -118,6 +118,45 @@ fn returns_may_go_elsewhere_than_to_their_call() {
     });
 }
 
+/// The block behind the inner call writes all flags before it reads any; a return that only seems to go there must not lose them.
+#[test]
+fn returns_past_the_caller_keep_the_flags() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov ebx, 300
+            ; again:
+            ; call >outer
+            ; jc >lost
+            ; dec ebx
+            ; jnz <again
+            ; mov edi, 3
+            ; jmp >end
+            ; lost:
+            ; mov edi, 1
+            ; jmp >end
+            ; outer:
+            ; call >inner
+            ; cmp ebx, ebx
+            ; mov edi, 2
+            ; jmp >end
+            ; inner:
+            ; add rsp, 8
+            ; clc
+            ; ret
+            ; end:
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        let ended = guest.run();
+        assert_eq!(ended.log(), [3], "{:x?}", ended.events);
+    });
+}
+
 #[test]
 fn computed_jumps_find_their_targets() {
     let code = assemble64(|a| {
