@@ -365,7 +365,8 @@ mod tests {
             ] {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }
-            assert!(stubs.code.len() < 2048);
+            // The vectors of a callout are most of it.
+            assert!(stubs.code.len() < 4096);
         }
     }
 }
