@@ -46,3 +46,34 @@ fn single_instructions_become_code() {
 fn sequences_become_code() {
     compile_all(true, 10_000);
 }
+
+/// `add edx, eax; cmp eax, ecx; mov eax, edx; mov edi, [rbx]`: eax before is part of the flags at the load, and cannot be computed back from the
+/// sum, since edx before is gone.
+#[test]
+fn operands_of_flags_are_kept_where_they_cannot_be_computed_back() {
+    let region = text::parse::region(
+        "region 0x1000 long64
+range 0x1000 8
+block b0 0x1000
+  insn 0x1000, #2
+  %1 = get_gpr rdx, w32
+  %2 = get_gpr rax, w32
+  %3 = add w32, %1, %2
+  set_gpr rdx, w32, %3
+  insn 0x1002, #2
+  %6 = get_gpr rcx, w32
+  %7 = sub_flags w32, %2, %6
+  set_flags {cpazso}, %7
+  insn 0x1004, #2
+  set_gpr rax, w32, %3
+  insn 0x1006, #2
+  %11 = get_gpr rbx, w64
+  %12 = load i32, unaligned, [w64 + %11]
+  set_gpr rdi, w32, %12
+  jump 0x1008
+",
+    )
+    .expect("a region");
+    let compiled = Riscv64::new(Features::empty()).compile_as(&region, Tier::Second);
+    assert_eq!(compiled.faults.len(), 1);
+}

@@ -424,8 +424,9 @@ impl Values {
                 continue;
             }
             if info.last <= self.at
-                && let Some(op) = new.and_then(|new| inverse(plan, new, v))
-                && self.keeps_operands(&op, plan)
+                && let Some(new) = new
+                && let Some(op) = inverse(plan, new, v)
+                && self.keeps_operands(&op, new, plan)
             {
                 op.values(&mut |source| {
                     let last = &mut plan.values[source.0 as usize].last_flags;
@@ -445,10 +446,11 @@ impl Values {
         }
     }
 
-    /// Whether no operand of `op` has been overwritten itself: two could not be computed back from one result.
-    fn keeps_operands(&self, op: &Op, plan: &Plan) -> bool {
+    /// Whether each operand of `op`, the result `new` aside, is still kept itself: what is gone, or computed back from `new` as well, is of no use.
+    fn keeps_operands(&self, op: &Op, new: Value, plan: &Plan) -> bool {
+        let is_kept = |v| !matches!(self.loc(plan.root(v)), Loc::Nowhere | Loc::Derived(_));
         let mut keeps = true;
-        op.values(&mut |v| keeps &= plan.constant(v).is_some() || !matches!(self.loc(v), Loc::Derived(_)));
+        op.values(&mut |v| keeps &= plan.constant(v).is_some() || plan.root(v) == plan.root(new) || is_kept(v));
         keeps
     }
 
