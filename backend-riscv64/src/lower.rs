@@ -79,6 +79,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     let mut region = region.clone();
     hokku_ir::lowering::name_carries(&mut region);
     hokku_ir::lowering::drop_dead_sets(&mut region);
+    hokku_ir::lowering::reread_wide(&mut region);
     let mut evaluated = Vec::new();
     // Each round that finds too few registers adds an op that is evaluated, which takes almost none.
     loop {

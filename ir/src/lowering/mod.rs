@@ -23,6 +23,7 @@ mod dead_sets;
 mod plan;
 mod recipe;
 mod values;
+mod wide_values;
 mod x87;
 
 pub use carries::name_carries;
@@ -30,4 +31,5 @@ pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes};
 pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
+pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
