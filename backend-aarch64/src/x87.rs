@@ -5,7 +5,7 @@
 
 use hokku_ir::backend::{Callout, StubId};
 use hokku_ir::lowering::{UpperBits, X87Access, X87Call, x87_call};
-use hokku_ir::{Addr, Op, Type, Value, Width, X87Format};
+use hokku_ir::{Op, Type, Value, Width, X87Format};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Size};
@@ -57,21 +57,12 @@ impl Lowering<'_> {
     fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
         self.spill_vectors();
         self.values.take(ADDRESS, &mut self.asm);
-        let mut evaluated = op;
-        evaluated.map_values(&mut |_| Value(0));
+        let evaluated = call.evaluated(op, self.mode.word());
         let locks = self.values.locks();
         match call.access {
             X87Access::Load(_, at) | X87Access::Store(_, at) => {
                 let r = self.address(at);
                 self.asm.mov(Size::X, ADDRESS, r);
-                let at = Addr::at(Value(0), self.mode.word());
-                match &mut evaluated {
-                    Op::X87Load { at: a, .. }
-                    | Op::X87Store { at: a, .. }
-                    | Op::X87ArithMem { at: a, .. }
-                    | Op::X87CompareMem { at: a, .. } => *a = at,
-                    _ => {}
-                }
             }
             X87Access::Value(v) => {
                 let w = self.plan.info(v).op.result_type().width().unwrap_or(Width::W64);

@@ -5,10 +5,9 @@
 
 use hokku_ir::backend::{Callout, StubId};
 use hokku_ir::lowering::{UpperBits, X87Access, X87Call};
-use hokku_ir::{Addr, Op, Type, Value, X87Format};
+use hokku_ir::{Op, Type, Value, X87Format};
 
 use crate::assign::*;
-use crate::callout::numbered;
 use crate::encode::*;
 use crate::lower::Lowering;
 
@@ -55,19 +54,11 @@ impl Lowering<'_> {
     pub(crate) fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
         self.values.take(ADDRESS, &mut self.asm);
         let locks = self.values.locks();
-        let mut evaluated = numbered(op);
+        let evaluated = call.evaluated(op, self.mode.word());
         match call.access {
             X87Access::Load(_, at) | X87Access::Store(_, at) => {
                 let (base, offset) = self.sum(&at);
                 self.asm.i(ADDI, ADDRESS, base, offset);
-                let at = Addr::at(Value(0), self.mode.word());
-                match &mut evaluated {
-                    Op::X87Load { at: a, .. }
-                    | Op::X87Store { at: a, .. }
-                    | Op::X87ArithMem { at: a, .. }
-                    | Op::X87CompareMem { at: a, .. } => *a = at,
-                    _ => {}
-                }
             }
             X87Access::Value(v) => {
                 let r = self.zero_extended(v);

@@ -240,15 +240,7 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
 
     /// `x87_push_const`.
     pub(super) fn push_constant(&mut self, value: X87Const) {
-        let value = match value {
-            X87Const::One => Constant::One,
-            X87Const::L2t => Constant::Log2Of10,
-            X87Const::L2e => Constant::Log2OfE,
-            X87Const::Pi => Constant::Pi,
-            X87Const::Lg2 => Constant::Log10Of2,
-            X87Const::Ln2 => Constant::LnOf2,
-            X87Const::Zero => Constant::Zero,
-        };
+        let value = value.into();
         self.push_checked(if self.is_double() {
             double::rounded(soft::constant(value, Rounding::Nearest), Rounding::Nearest)
         } else {
@@ -463,4 +455,18 @@ pub(super) fn from_guest(v: guest::F80) -> F80 {
 /// A register with this value.
 pub(super) fn to_guest(v: F80) -> guest::F80 {
     guest::F80 { significand: v.significand, sign_exponent: v.sign_exponent, padding: [0; 3] }
+}
+
+impl From<X87Const> for Constant {
+    fn from(value: X87Const) -> Constant {
+        match value {
+            X87Const::One => Constant::One,
+            X87Const::L2t => Constant::Log2Of10,
+            X87Const::L2e => Constant::Log2OfE,
+            X87Const::Pi => Constant::Pi,
+            X87Const::Lg2 => Constant::Log10Of2,
+            X87Const::Ln2 => Constant::LnOf2,
+            X87Const::Zero => Constant::Zero,
+        }
+    }
 }

@@ -14,8 +14,7 @@ use crate::guest::{CpuState, FlagSet, X87};
 use crate::key::X87Arithmetic;
 use crate::operand::{X87Const, X87Unary};
 use crate::softfloat::{
-    self as soft, Constant, Exceptions, F32, F64, F80, FloatEnv, Inexact, Kind, Ordinary, Precision, Relation, Rounded,
-    Rounding,
+    self as soft, Exceptions, F32, F64, F80, FloatEnv, Inexact, Kind, Ordinary, Precision, Relation, Rounded, Rounding,
 };
 
 /// What a routine tells the stub that called it, in the two registers of such results.
@@ -243,18 +242,6 @@ fn store(cpu: &mut CpuState, pops: u8, upper: u64, result: Rounded<u64>) -> Opti
     Some(())
 }
 
-fn constant(n: u8) -> Constant {
-    match X87Const::ALL[usize::from(n)] {
-        X87Const::One => Constant::One,
-        X87Const::L2t => Constant::Log2Of10,
-        X87Const::L2e => Constant::Log2OfE,
-        X87Const::Pi => Constant::Pi,
-        X87Const::Lg2 => Constant::Log10Of2,
-        X87Const::Ln2 => Constant::LnOf2,
-        X87Const::Zero => Constant::Zero,
-    }
-}
-
 /// `fsqrt`, `frndint`: by the general functions.
 fn unary(x87: &mut X87, how: X87How, pc: u64) -> Option<()> {
     let unit = Unit::start(x87)?;
@@ -347,7 +334,7 @@ routines! {
     PushConstant = |cpu, how, pc, _bits, _upper| {
         let mut unit = Unit::start(&mut cpu.x87)?;
         let rounding = Rounding::from_bits((unit.x87.control >> 10).into());
-        unit.push(soft::constant(constant(how.get_variant()), rounding))?;
+        unit.push(soft::constant(X87Const::ALL[usize::from(how.get_variant())].into(), rounding))?;
         unit.end(pc, C1, 0)
     };
     /// `x87_store` of a double.

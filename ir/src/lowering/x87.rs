@@ -1,7 +1,7 @@
 //! How x87 ops become calls of routines: [`crate::eval::X87_ROUTINES`].
 
 use crate::eval::{FIRST, SECOND, TRUNCATE, X87How, X87RoutineId as Id};
-use crate::operand::{Addr, X87Control, X87Format, X87Op, X87Unary};
+use crate::operand::{Addr, Width, X87Control, X87Format, X87Op, X87Unary};
 use crate::ops::Op;
 use crate::region::Value;
 
@@ -38,6 +38,22 @@ impl X87Call {
     /// What stubs look at: the routine's number above 16 bits of what it is to do.
     pub fn word(&self) -> u32 {
         (self.routine as u32) << 16 | self.how.0 as u32
+    }
+
+    /// `op`, which this call is for, as the evaluator is given it where the routine refuses: with its operand, or the address of width
+    /// `word` of its operand in memory, as value 0.
+    pub fn evaluated(&self, mut op: Op, word: Width) -> Op {
+        op.map_values(&mut |_| Value(0));
+        if let X87Access::Load(..) | X87Access::Store(..) = self.access {
+            match &mut op {
+                Op::X87Load { at, .. }
+                | Op::X87Store { at, .. }
+                | Op::X87ArithMem { at, .. }
+                | Op::X87CompareMem { at, .. } => *at = Addr::at(Value(0), word),
+                _ => {}
+            }
+        }
+        op
     }
 }
 

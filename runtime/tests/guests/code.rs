@@ -81,6 +81,13 @@ fn calls_without_end_reach_the_end_of_the_stack() {
     });
 }
 
+fn logs_three(code: &[u8]) {
+    on_engines(|engine| {
+        let ended = Guest::new(engine, CpuMode::Long64, code, OnFault::Leave).run();
+        assert_eq!(ended.log(), [3], "{:x?}", ended.events);
+    });
+}
+
 #[test]
 fn returns_may_go_elsewhere_than_to_their_call() {
     let code = assemble64(|a| {
@@ -111,11 +118,7 @@ fn returns_may_go_elsewhere_than_to_their_call() {
             ; syscall
         );
     });
-    on_engines(|engine| {
-        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
-        let ended = guest.run();
-        assert_eq!(ended.log(), [3], "{:x?}", ended.events);
-    });
+    logs_three(&code);
 }
 
 /// The block behind the inner call writes all flags before it reads any; a return that only seems to go there must not lose them.
@@ -150,11 +153,7 @@ fn returns_past_the_caller_keep_the_flags() {
             ; syscall
         );
     });
-    on_engines(|engine| {
-        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
-        let ended = guest.run();
-        assert_eq!(ended.log(), [3], "{:x?}", ended.events);
-    });
+    logs_three(&code);
 }
 
 #[test]
