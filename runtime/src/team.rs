@@ -226,6 +226,15 @@ impl Team {
         crate::thread::spawn(self, cpu, local, name, body)
     }
 
+    /// Waits until the caller's is the only handle: the optimiser stops, and threads that have said their last word let go. Then the team's
+    /// addresses are free when that handle is dropped, for another team of this process.
+    pub fn close(self: &Arc<Self>) {
+        self.optimiser.close();
+        while Arc::strong_count(self) > 1 {
+            std::thread::yield_now();
+        }
+    }
+
     /// Drops all translations: there are too many.
     pub(crate) fn flush_code(&self) {
         let _stopped = self.world.stop(&self.threads, Until::CodeIsUnused);

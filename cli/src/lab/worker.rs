@@ -138,6 +138,9 @@ pub(crate) fn run_case(
     let stop = lab.stop.lock().unwrap_or_else(|e| e.into_inner()).take().context("the case ended without a reason")?;
     let regs = Some(registers(&thread.cpu, case.mode, processor));
     let mem = case.dump.iter().map(|d| dump(&team, d.addr, d.size, d.raw)).collect::<Result<_>>()?;
+    drop(thread);
+    // The next case wants to use its addresses.
+    team.close();
     Ok(Outcome { v: 1, id: case.id.clone(), stop, regs, mem })
 }
 

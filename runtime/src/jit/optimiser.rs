@@ -37,15 +37,16 @@ impl Shared {
         self.work.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The next piece of work; `None` when the team has ended.
-    fn next(&self) -> Option<BlockKey> {
+    /// The next piece of work and the team that it is for; `None` when that has ended.
+    fn next(&self, team: &Weak<Team>) -> Option<(Arc<Team>, BlockKey)> {
         let mut work = self.lock();
         loop {
             if work.closed {
                 return None;
             }
             if let Some(key) = work.keys.pop_front() {
-                return Some(key);
+                // With the lock held, so that who has closed this knows that the team is not taken any more.
+                return Some((team.upgrade()?, key));
             }
             work = self.changed.wait(work).unwrap_or_else(|e| e.into_inner());
         }
@@ -70,6 +71,9 @@ impl Optimiser {
             return;
         }
         let mut work = self.work.lock();
+        if work.closed {
+            return;
+        }
         if !work.running {
             let (shared, team) = (Arc::clone(&self.work), Arc::downgrade(team));
             work.running = crate::host::background::spawn("hokku optimiser", move || run(&shared, &team));
@@ -81,19 +85,23 @@ impl Optimiser {
         work.keys.push_back(key);
         self.work.changed.notify_one();
     }
-}
 
-impl Drop for Optimiser {
-    fn drop(&mut self) {
+    /// Has the thread end when it has done what it is about.
+    pub(crate) fn close(&self) {
         self.work.lock().closed = true;
         self.work.changed.notify_one();
     }
 }
 
+impl Drop for Optimiser {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// The thread.
 fn run(shared: &Shared, team: &Weak<Team>) {
-    while let Some(key) = shared.next() {
-        let Some(team) = team.upgrade() else { return };
+    while let Some((team, key)) = shared.next(team) {
         install::improve(&team, key);
     }
 }

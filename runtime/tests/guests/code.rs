@@ -32,6 +32,26 @@ fn a_loop_computes_a_sum() {
     });
 }
 
+/// The optimiser is about to take up work that nobody has a use for any more when a team ends: it must not keep the team's addresses.
+#[test]
+fn another_team_has_the_addresses_of_one_that_ended() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; mov ecx, 10
+            ; again:
+            ; dec ecx
+            ; jnz <again
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    on_engines(|engine| {
+        for _ in 0..40 {
+            assert_eq!(Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave).run().events, []);
+        }
+    });
+}
+
 #[test]
 fn recursion_returns_through_every_level() {
     // Deeper than the host's shadow stack, which starts anew on the way and misses on the way back.

@@ -126,22 +126,7 @@ static ONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Guest {
     pub(crate) team: Arc<Team>,
     pub(crate) system: Arc<System>,
-    // Dropped in this order, behind the above.
-    _gone: UntilGone,
     _one: MutexGuard<'static, ()>,
-}
-
-/// Waits, when dropped, until the team of this system is gone: threads that have said their last word, and the optimiser's, may still
-/// hold it, and with it the addresses that the next test wants to use.
-struct UntilGone(Arc<System>);
-
-impl Drop for UntilGone {
-    fn drop(&mut self) {
-        // A team gives its system back behind its memory.
-        while Arc::strong_count(&self.0) > 1 {
-            std::thread::yield_now();
-        }
-    }
 }
 
 /// How a program ended.
@@ -187,7 +172,7 @@ impl Guest {
         map(GuestAddr(STACK_TOP.0 - STACK_BYTES), STACK_BYTES, rw);
         map(CHILD_STACKS, CHILD_STACKS_BYTES, rw);
         team.memory.write_bytes(CODE, code).unwrap();
-        Guest { team, _gone: UntilGone(Arc::clone(&system)), system, _one: one }
+        Guest { team, system, _one: one }
     }
 
     /// A thread about to run the program.
@@ -208,6 +193,13 @@ impl Guest {
         thread.run();
         thread.sync_x87();
         Ended { cpu: thread.cpu.clone(), events: std::mem::take(&mut *self.system.events.lock().unwrap()) }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // The next test wants to use its addresses.
+        self.team.close();
     }
 }
 
