@@ -3,6 +3,8 @@
 
 pub(crate) mod blocking;
 #[cfg(any(target_arch = "riscv64", target_arch = "aarch64"))]
+pub(crate) mod boundary;
+#[cfg(any(target_arch = "riscv64", target_arch = "aarch64"))]
 pub(in crate::host) mod contained;
 pub(crate) mod enter;
 pub(crate) mod fault;

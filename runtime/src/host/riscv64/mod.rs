@@ -3,13 +3,14 @@
 pub(crate) mod access;
 pub(crate) mod atomics;
 mod blocking;
-pub(crate) mod boundary;
 mod cache;
 pub(crate) mod context;
 mod features;
 pub(crate) mod memory_instruction;
+mod routines;
 pub(crate) mod step;
 
+pub(crate) use super::native::boundary;
 pub(crate) use super::native::out_of_line::Stepper;
 pub(crate) use super::unix_clock as clock;
 pub(crate) use super::x87_in_memory as x87;

@@ -1,69 +1,11 @@
-//! The last steps from Rust code to translated code: a look at the thread's flag, and away. See [`crate::host::native::out_of_line`].
+//! The last steps from Rust code to translated code, for hosts where they are routines in assembly: a look at the thread's flag, and away. See
+//! [`super::out_of_line`].
 
-use std::arch::global_asm;
 use std::sync::atomic::AtomicU32;
 
 use hokku_ir::CpuState;
 
-global_asm!(
-    ".text",
-    ".balign 4",
-    // a0 = flag, a1 = stub, a2 = state, a3 = code, a4 = what becomes 1 where the thread is called.
-    ".globl hokku_enter",
-    ".hidden hokku_enter",
-    "hokku_enter:",
-    "    mv t1, a1",
-    ".globl hokku_enter_look",
-    ".hidden hokku_enter_look",
-    "hokku_enter_look:",
-    "    lw t0, 0(a0)",
-    "    bnez t0, hokku_enter_called",
-    "    mv a0, a2",
-    "    mv a1, a3",
-    ".globl hokku_enter_jump",
-    ".hidden hokku_enter_jump",
-    "hokku_enter_jump:",
-    "    jr t1",
-    ".globl hokku_enter_called",
-    ".hidden hokku_enter_called",
-    "hokku_enter_called:",
-    "    li t0, 1",
-    "    sw t0, 0(a4)",
-    "    ret",
-    // From a stub: a0 = context, a1 = state, a2 = site. The Rust function gives what the stub is to see in a0, and the flag in a1.
-    ".globl hokku_callout",
-    ".hidden hokku_callout",
-    "hokku_callout:",
-    "    addi sp, sp, -16",
-    "    sd ra, 8(sp)",
-    "    call hokku_on_callout",
-    "    ld ra, 8(sp)",
-    "    addi sp, sp, 16",
-    ".globl hokku_callout_look",
-    ".hidden hokku_callout_look",
-    "hokku_callout_look:",
-    "    lw t0, 0(a1)",
-    "    bnez t0, hokku_callout_called",
-    ".globl hokku_callout_return",
-    ".hidden hokku_callout_return",
-    "hokku_callout_return:",
-    "    ret",
-    ".globl hokku_callout_called",
-    ".hidden hokku_callout_called",
-    "hokku_callout_called:",
-    "    ebreak",
-    // From a stub: t1 = an x87 routine, its arguments in a0 to a4. It gives whether it is done in a0, and the flag in a1.
-    ".globl hokku_x87",
-    ".hidden hokku_x87",
-    "hokku_x87:",
-    "    addi sp, sp, -16",
-    "    sd ra, 8(sp)",
-    "    jalr t1",
-    "    ld ra, 8(sp)",
-    "    addi sp, sp, 16",
-    "    j hokku_callout_look",
-);
-
+// In `routines.rs` of the processor's folder.
 unsafe extern "C" {
     fn hokku_enter(flag: *const AtomicU32, stub: u64, state: *mut CpuState, code: u64, called: *mut u32);
     fn hokku_callout();
