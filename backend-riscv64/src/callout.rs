@@ -43,6 +43,32 @@ pub(crate) struct OutOfLine {
     sew: Option<Sew>,
 }
 
+impl OutOfLine {
+    /// Its operands are in the registers `floats`, of type `ty`, and what is dirty need not be written: the op reads nothing else, and does not fault.
+    pub(crate) fn takes_floats(&mut self, floats: &[Reg], ty: Type) {
+        self.wide = floats.iter().enumerate().map(|(n, f)| (n, Place::Float(*f), ty)).collect();
+        self.dirty.clear();
+    }
+
+    /// Its result goes to `place`.
+    pub(crate) fn gives(&mut self, place: Place, ty: Type) {
+        self.wide_result = Some((place, ty));
+    }
+
+    /// Its result goes to register `r`.
+    pub(crate) fn gives_integer(&mut self, r: Reg) {
+        self.result = Some((r, None));
+    }
+
+    /// The floating-point register that its result goes to.
+    pub(crate) fn float_result(&self) -> Option<Reg> {
+        match self.wide_result {
+            Some((Place::Float(f), _)) => Some(f),
+            _ => None,
+        }
+    }
+}
+
 /// How a vector is moved out of line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Moves {
@@ -65,6 +91,7 @@ pub(crate) fn numbered(mut op: Op) -> Op {
 impl Lowering<'_> {
     /// Lowers `op`, whose result is `dst`, by a callout.
     pub(crate) fn callout(&mut self, dst: Value, op: Op) {
+        self.end_run();
         self.pass_operands(&op);
         let fx = op.effects();
         let writes = fx.contains(Effects::writes_state);
@@ -282,7 +309,7 @@ impl Lowering<'_> {
         self.asm.jump(ZERO, back);
     }
 
-    fn evaluate_out_of_line(&mut self, slow: &OutOfLine) {
+    pub(crate) fn evaluate_out_of_line(&mut self, slow: &OutOfLine) {
         for (n, (r, w)) in slow.args.iter().enumerate() {
             let mut from = *r;
             if *w != Width::W64 && *r != ZERO {

@@ -166,7 +166,10 @@ impl Lowering<'_> {
     /// Condition `cc` of the flags that one op gives, without the flags.
     fn fused(&mut self, cc: Cond, f: Value) -> Option<Test> {
         if !self.plan.info(f).deferred {
-            return None;
+            // Of floats: unless they are less or equal, there is no flag at all.
+            let of_floats = matches!(self.op_of(f), Op::FpCompareFlags { .. });
+            return (of_floats && cc == Cond::Be)
+                .then(|| Test::is_not_zero(self.values.register(f, &self.plan, &mut self.asm)));
         }
         Some(match (self.op_of(f), cc) {
             (Op::SubFlags { w, a, b }, Cond::E) => self.compare_test(IntCmp::Eq, w, a, b),

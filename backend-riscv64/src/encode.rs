@@ -132,6 +132,8 @@ pub(crate) const SEXT_B: i32 = 0x604;
 pub(crate) const SEXT_H: i32 = 0x605;
 /// With [`SRLI`].
 pub(crate) const REV8: i32 = 0x6b8;
+/// The same for `orc.b`: all ones in bytes that are not zero.
+pub(crate) const ORC_B: i32 = 0x287;
 /// With [`SRLI`] or [`SRLIW`]: added to the count.
 pub(crate) const RORI: i32 = 0x600;
 /// Zbs, with [`SRLI`]: added to the place of the bit.

@@ -9,6 +9,7 @@ use crate::assign::*;
 use crate::callout::OutOfLine;
 use crate::conditions::Test;
 use crate::encode::*;
+use crate::float_runs::EvaluatedRun;
 use crate::lower::Lowering;
 use crate::notes::Note;
 use crate::stubs::computed_jump;
@@ -28,10 +29,14 @@ pub(crate) enum Cold {
     Mismatch { label: Label, at: GuestAddr },
     /// The guest's flags are brought to the state.
     Settle { label: Label, back: Label },
+    /// CF of flags that are noted is kept beside the note to come.
+    KeepCarry { label: Label, back: Label },
     /// A way that notes the flags on its way to block `to`.
     Note { label: Label, note: Note, to: BlockId },
     /// Block `id` with ops on floats evaluated.
     EvaluatedFloats { label: Label, id: BlockId },
+    /// Ops on floats that are evaluated.
+    FloatRun(Box<EvaluatedRun>),
     /// An op that is evaluated.
     OutOfLine(Box<OutOfLine>),
 }
@@ -365,7 +370,7 @@ impl Lowering<'_> {
         }
         if !read.is_empty() {
             let locks = self.values.locks();
-            let reads_before = self.values.recipe(&self.plan, node).reads_before();
+            let reads_before = self.node_reads_older(node, read);
             if self.frugal || (reads_before && read.iter().count() > 1) {
                 // Rare, and needs more registers than there are.
                 let lazy = self.lazy();
@@ -445,6 +450,7 @@ impl Lowering<'_> {
                     self.settle_flags(LazyState::default());
                     self.asm.jump(ZERO, back);
                 }
+                Cold::KeepCarry { label, back } => self.keep_carry(label, back),
                 Cold::Note { label, note, to } => {
                     self.asm.bind(label);
                     self.write_note(Some(note));
@@ -455,6 +461,7 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     self.lower_with_evaluated_floats(id);
                 }
+                Cold::FloatRun(run) => self.write_evaluated_run(&run),
                 Cold::OutOfLine(slow) => self.write_out_of_line(&slow),
             }
             n += 1;

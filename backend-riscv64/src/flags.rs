@@ -1,6 +1,6 @@
 //! Status flags as bits, for what reads them as such.
 
-use hokku_ir::lowering::{FlagsNode, Loc, NodeId, UpperBits};
+use hokku_ir::lowering::{FlagsNode, Loc, NodeId, UpperBits, count_is_known};
 use hokku_ir::{FlagSet, Op, Type, Value, Width};
 
 use crate::Features;
@@ -51,6 +51,27 @@ impl Lowering<'_> {
                 FlagsNode::Set { .. } => return Source::Mixed,
             }
         }
+    }
+
+    /// Whether those before the block are needed to tell the flags in `set` of node `node`.
+    pub(crate) fn node_reads_older(&self, node: NodeId, set: FlagSet) -> bool {
+        set.iter().any(|flag| match self.source_of_node(node, flag) {
+            Source::Value(v) => self.reads_older(v),
+            Source::Older | Source::Mixed => true,
+        })
+    }
+
+    /// Whether flags before the block may be an operand, of any degree, of the flags value `f`.
+    fn reads_older(&self, f: Value) -> bool {
+        let op = self.op_of(f);
+        if matches!(op, Op::GetFlags {}) {
+            return self.node_reads_older(self.plan.flags_at(self.plan.info(f).def as usize), FlagSet::STATUS);
+        }
+        let mut reads = false;
+        if self.plan.info(f).deferred && !count_is_known(&op, |n| self.plan.constant(n)) {
+            op.values(&mut |v| reads |= self.is_flags(v) && self.reads_older(v));
+        }
+        reads
     }
 
     /// `t` = the flags in `set` of node `node` at their EFLAGS places; other bits are zero.

@@ -2,24 +2,25 @@
 //!
 //! The host gathers inexact, underflow, overflow, division by zero and invalid operations as x86 does; the stubs add them to `mxcsr`. It does not tell of
 //! denormal operands, and it makes other NaNs. So results that are NaN, and operands that are denormal, go to the evaluator. A result is looked at once, for
-//! both: where it is denormal and used before anything may look at `mxcsr`, its way out of line sets the flag for its users. Blocks with such ops start
+//! both, at the end of a run of such ops: where it is denormal and used before anything may look at `mxcsr`, its way out of line sets the flag for its users. Blocks with such ops start
 //! with a look at `mxcsr`: where it asks for more than a rounding mode, another version of the block runs, which evaluates them all.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{FpOp, FpRound, Op, Type, Value, Width};
+use hokku_ir::{FpOp, FpRound, Num, Op, Type, Value, Width};
 
 use crate::assign::*;
 use crate::callout::OutOfLine;
 use crate::encode::*;
 use crate::exits::Cold;
 use crate::lower::Lowering;
+use crate::vector_moves::float_of_int;
 
 /// What `fclass` tells of denormals.
 pub(crate) const DENORMAL: i64 = 1 << 2 | 1 << 5;
 /// The same and NaNs.
 pub(crate) const DENORMAL_OR_NAN: i64 = DENORMAL | 1 << 8 | 1 << 9;
 /// Rounding as `fcsr` says, and to zero.
-const DYNAMIC: u32 = 7;
+pub(crate) const DYNAMIC: u32 = 7;
 const TO_ZERO: u32 = 1;
 
 /// An instruction of the floating-point extensions by its funct7, for single or double, with `rm` in its funct3.
@@ -33,18 +34,58 @@ pub(crate) fn fclass(is_double: bool, rd: Reg, f: Reg) -> u32 {
     fp(0x70, is_double, 1, rd, f, 0)
 }
 
+/// `fsgnj` of a register and itself: a copy.
+pub(crate) fn copy_float(is_double: bool, rd: Reg, f: Reg) -> u32 {
+    fp(0x10, is_double, 0, rd, f, f.into())
+}
+
+/// How two floats are compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compared {
+    kind: Kind,
+    /// Holds where that does not.
+    is_opposite: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Equal,
+    Less,
+    LessOrEqual,
+    /// Neither is NaN.
+    Ordered,
+}
+
+impl Compared {
+    /// By the number that x86's comparisons have as an operand, as far as those of SSE go.
+    pub(crate) fn by(predicate: Num) -> Option<Compared> {
+        let (kind, is_opposite) = match predicate.0 {
+            0 => (Kind::Equal, false),
+            1 => (Kind::Less, false),
+            2 => (Kind::LessOrEqual, false),
+            3 => (Kind::Ordered, true),
+            4 => (Kind::Equal, true),
+            5 => (Kind::Less, true),
+            6 => (Kind::LessOrEqual, true),
+            7 => (Kind::Ordered, false),
+            _ => return None,
+        };
+        Some(Compared { kind, is_opposite })
+    }
+}
+
 impl Lowering<'_> {
     /// Those of `operands` of which nobody can tell whether they are denormal.
-    fn untold(&mut self, operands: &[Reg]) -> Vec<Reg> {
+    pub(crate) fn untold(&mut self, operands: &[Reg]) -> Vec<Reg> {
         let mut untold = Vec::new();
         for f in operands {
             if self.wide.told & 1 << f != 0 || untold.contains(f) {
                 continue;
             }
             match self.wide.watched[*f as usize] {
-                Some(n) => {
-                    if let Cold::OutOfLine(slow) = &mut self.cold[n] {
-                        slow.tells_denormal = true;
+                Some((n, member)) => {
+                    if let Cold::FloatRun(run) = &mut self.cold[n] {
+                        run.tell_denormal(member);
                     }
                 }
                 None => untold.push(*f),
@@ -65,20 +106,6 @@ impl Lowering<'_> {
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
     }
 
-    /// Ends a float op with `operands` and the result `d`, which has just been computed.
-    fn float_done(&mut self, slow: OutOfLine, operands: &[Reg], d: Reg, from: Type, ty: Type) {
-        let mut looked_at = self.untold(operands);
-        if from != ty {
-            self.unless_class(&slow, &looked_at, from == Type::F64, DENORMAL);
-            looked_at.clear();
-        }
-        looked_at.push(d);
-        self.unless_class(&slow, &looked_at, ty == Type::F64, DENORMAL_OR_NAN);
-        operands.iter().for_each(|f| self.wide.told |= 1 << f);
-        self.out_of_line_ends_at(slow, crate::places::Place::Float(d), ty);
-        self.wide.watched[d as usize] = Some(self.cold.len() - 1);
-    }
-
     pub(crate) fn fp_arith(&mut self, dst: Value, op: Op, kind: FpOp, ty: Type, a: Value, b: Value) {
         let funct7 = match kind {
             FpOp::Add => 0,
@@ -87,11 +114,11 @@ impl Lowering<'_> {
             FpOp::Div => 12,
             FpOp::Min | FpOp::Max => return self.fp_choice(dst, op, kind == FpOp::Max, ty, a, b),
         };
-        let (fa, fb) = (self.float(a), self.float(b));
+        self.make_room_in_run();
+        let (fa, fb) = (self.unseen_float(a), self.unseen_float(b));
         let d = self.float_result(dst);
-        let slow = self.out_of_line_wide(op);
         self.asm.word(fp(funct7, ty == Type::F64, DYNAMIC, d, fa, fb.into()));
-        self.float_done(slow, &[fa, fb], d, ty, ty);
+        self.join_run(op, &[fa, fb], ty, Some((d, ty)));
     }
 
     /// The smaller or the larger; the second of zeros, and where one is NaN.
@@ -105,30 +132,29 @@ impl Lowering<'_> {
         self.wide.told |= 1 << fa | 1 << fb | 1 << d;
         let (less, more) = if is_max { (fb, fa) } else { (fa, fb) };
         self.asm.word(fp(0x50, is_double, 1, SCRATCH, less, more.into()));
-        // fsgnj: a copy.
-        self.asm.word(fp(0x10, is_double, 0, d, fa, fa.into()));
+        self.asm.word(copy_float(is_double, d, fa));
         let chosen = self.asm.label();
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, chosen);
-        self.asm.word(fp(0x10, is_double, 0, d, fb, fb.into()));
+        self.asm.word(copy_float(is_double, d, fb));
         self.asm.bind(chosen);
         self.out_of_line_ends_at(slow, crate::places::Place::Float(d), ty);
     }
 
     pub(crate) fn fp_sqrt(&mut self, dst: Value, op: Op, ty: Type, a: Value) {
-        let fa = self.float(a);
+        self.make_room_in_run();
+        let fa = self.unseen_float(a);
         let d = self.float_result(dst);
-        let slow = self.out_of_line_wide(op);
         self.asm.word(fp(0x2c, ty == Type::F64, DYNAMIC, d, fa, 0));
-        self.float_done(slow, &[fa], d, ty, ty);
+        self.join_run(op, &[fa], ty, Some((d, ty)));
     }
 
     pub(crate) fn fp_convert(&mut self, dst: Value, op: Op, from: Type, to: Type, v: Value) {
-        let fa = self.float(v);
+        self.make_room_in_run();
+        let fa = self.unseen_float(v);
         let d = self.float_result(dst);
-        let slow = self.out_of_line_wide(op);
         // The other format's number stands where a second operand would.
         self.asm.word(fp(0x20, to == Type::F64, DYNAMIC, d, fa, u32::from(from == Type::F64)));
-        self.float_done(slow, &[fa], d, from, to);
+        self.join_run(op, &[fa], from, Some((d, to)));
     }
 
     pub(crate) fn int_to_fp(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
@@ -156,11 +182,22 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn fp_compare_flags(&mut self, dst: Value, op: Op, ty: Type, a: Value, b: Value) {
-        let (fa, fb) = (self.float(a), self.float(b));
-        let slow = self.out_of_line_wide(op);
+        self.make_room_in_run();
+        let (fa, fb) = (self.unseen_float(a), self.unseen_float(b));
         let t = self.temp();
         let is_double = ty == Type::F64;
         let (less, less_or_equal, equal) = (1, 0, 2);
+        if self.wide.run.results & (1 << fa | 1 << fb) != 0 {
+            self.asm.word(fp(0x50, is_double, less, t, fa, fb.into()));
+            self.asm.word(fp(0x50, is_double, equal, SCRATCH, fa, fb.into()));
+            self.asm.i(SLLI, SCRATCH, SCRATCH, 6);
+            self.asm.r(OR, t, t, SCRATCH);
+            self.values.own(t, dst);
+            self.join_run(op, &[fa, fb], ty, None);
+            return self.end_run_with(&[fa, fb], is_double, t);
+        }
+        self.end_run();
+        let slow = self.out_of_line_wide(op);
         let is_told = self.untold(&[fa, fb]).is_empty();
         if is_told && matches!(op, Op::FpCompareFlags { signalling: hokku_ir::Flag(true), .. }) {
             // Neither is less than or equal to the other: one is NaN.
@@ -181,5 +218,41 @@ impl Lowering<'_> {
         self.asm.r(OR, t, t, SCRATCH);
         self.values.own(t, dst);
         self.out_of_line_ends(slow, Some((t, None)));
+    }
+
+    /// `d` = all ones where `compared` holds of `a` and `b`, else zero. Changes x1.
+    pub(crate) fn compare_floats(&mut self, d: Reg, compared: Compared, is_double: bool, a: Reg, b: Reg) {
+        let (less, less_or_equal, equal) = (1, 0, 2);
+        match compared.kind {
+            Kind::Equal => self.asm.word(fp(0x50, is_double, equal, d, a, b.into())),
+            Kind::Less => self.asm.word(fp(0x50, is_double, less, d, a, b.into())),
+            Kind::LessOrEqual => self.asm.word(fp(0x50, is_double, less_or_equal, d, a, b.into())),
+            Kind::Ordered => {
+                self.asm.word(fp(0x50, is_double, equal, d, a, a.into()));
+                self.asm.word(fp(0x50, is_double, equal, RA, b, b.into()));
+                self.asm.r(AND, d, d, RA);
+            }
+        }
+        if compared.is_opposite {
+            self.asm.i(ADDI, d, d, -1);
+        } else {
+            self.asm.r(SUB, d, ZERO, d);
+        }
+    }
+
+    /// A mask of one lane.
+    pub(crate) fn fp_compare_mask(&mut self, dst: Value, op: Op, ty: Type, predicate: Num, a: Value, b: Value) {
+        let Some(compared) = Compared::by(predicate) else { return self.callout(dst, op) };
+        let (fa, fb) = (self.float(a), self.float(b));
+        let d = self.float_result(dst);
+        let slow = self.out_of_line_wide(op);
+        let is_double = ty == Type::F64;
+        let untold = self.untold(&[fa, fb]);
+        self.unless_class(&slow, &untold, is_double, DENORMAL);
+        // A mask is no denormal: zero, or NaN.
+        self.wide.told |= 1 << fa | 1 << fb | 1 << d;
+        self.compare_floats(SCRATCH, compared, is_double, fa, fb);
+        self.asm.word(float_of_int(!is_double, d, SCRATCH));
+        self.out_of_line_ends_at(slow, crate::places::Place::Float(d), ty);
     }
 }

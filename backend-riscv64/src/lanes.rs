@@ -6,11 +6,10 @@ use hokku_ir::{MaskOp, Num, Op, Type, Value, VecBin, VecShift, VecShuffle, VecUn
 use crate::Features;
 use crate::assign::*;
 use crate::encode::*;
-use crate::float::{DENORMAL_OR_NAN, fclass, fp};
 use crate::lower::Lowering;
 
 /// A lane: offset in the state of its vector, and its number.
-type Lane = (i32, u32);
+pub(crate) type Lane = (i32, u32);
 
 /// How one lane comes of two.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +17,6 @@ enum Each {
     Plain(R),
     /// By an instruction, then shifted right.
     High(R),
-    Average,
     Least,
     Most,
     Equal,
@@ -33,34 +31,24 @@ fn each(op: VecBin) -> Option<(Width, bool, Each)> {
     use VecBin as B;
     use Width::*;
     Some(match op {
-        B::PaddB => (W8, false, Plain(ADD)),
-        B::PaddW => (W16, false, Plain(ADD)),
         B::PaddD => (W32, true, Plain(ADD)),
         B::PaddQ => (W64, false, Plain(ADD)),
-        B::PsubB => (W8, false, Plain(SUB)),
-        B::PsubW => (W16, false, Plain(SUB)),
         B::PsubD => (W32, true, Plain(SUB)),
         B::PsubQ => (W64, false, Plain(SUB)),
         B::PmullW => (W16, true, Plain(MUL)),
         B::PmullD => (W32, true, Plain(MUL)),
         B::PmulhW => (W16, true, High(MUL)),
         B::PmulhuW => (W16, false, High(MUL)),
-        B::PavgB => (W8, false, Average),
-        B::PavgW => (W16, false, Average),
-        B::PminuB => (W8, false, Least),
         B::PminuW => (W16, false, Least),
         B::PminuD => (W32, false, Least),
         B::PminsB => (W8, true, Least),
         B::PminsW => (W16, true, Least),
         B::PminsD => (W32, true, Least),
-        B::PmaxuB => (W8, false, Most),
         B::PmaxuW => (W16, false, Most),
         B::PmaxuD => (W32, false, Most),
         B::PmaxsB => (W8, true, Most),
         B::PmaxsW => (W16, true, Most),
         B::PmaxsD => (W32, true, Most),
-        B::PcmpeqB => (W8, false, Equal),
-        B::PcmpeqW => (W16, false, Equal),
         B::PcmpeqD => (W32, true, Equal),
         B::PcmpeqQ => (W64, true, Equal),
         B::PcmpgtB => (W8, true, Greater),
@@ -73,17 +61,16 @@ fn each(op: VecBin) -> Option<(Width, bool, Each)> {
         B::PsubsW => (W16, true, Saturated(SUB)),
         B::PaddusB => (W8, false, Saturated(ADD)),
         B::PaddusW => (W16, false, Saturated(ADD)),
-        B::PsubusB => (W8, false, Saturated(SUB)),
         B::PsubusW => (W16, false, Saturated(SUB)),
         _ => return None,
     })
 }
 
-fn count(w: Width) -> u32 {
+pub(crate) fn count(w: Width) -> u32 {
     16 / w.bytes()
 }
 
-fn at((offset, lane): Lane, w: Width) -> i32 {
+pub(crate) fn at((offset, lane): Lane, w: Width) -> i32 {
     offset + (lane * w.bytes()) as i32
 }
 
@@ -92,6 +79,9 @@ impl Lowering<'_> {
     pub(crate) fn lanes(&mut self, dst: Value, op: Op) {
         let is_done = match op {
             Op::VecBinary { op: kind, a, b, .. } if kind.is_float() => self.float_lanes(dst, op, kind, a, b),
+            Op::VecUnary { op: VecUn::SqrtPs, a, .. } => self.lanes_of_roots(dst, op, false, a),
+            Op::VecUnary { op: VecUn::SqrtPd, a, .. } => self.lanes_of_roots(dst, op, true, a),
+            Op::VecCompare { lane, predicate, a, b, .. } => self.compared_lanes(dst, op, lane, predicate, a, b),
             Op::VecBinary { op: kind, a, b, .. } => self.binary_lanes(dst, kind, a, b),
             Op::VecUnary { op: VecUn::CvtDq2Ps, a, .. } => self.lanes_of_ints(dst, a, Width::W32),
             Op::VecUnary { op: VecUn::CvtDq2Pd, a, .. } => self.lanes_of_ints(dst, a, Width::W64),
@@ -119,7 +109,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn load_lane(&mut self, d: Reg, lane: Lane, w: Width, signed: bool) {
+    pub(crate) fn load_lane(&mut self, d: Reg, lane: Lane, w: Width, signed: bool) {
         let load = match (w, signed) {
             (Width::W8, false) => LBU,
             (Width::W8, true) => LB,
@@ -132,13 +122,13 @@ impl Lowering<'_> {
         self.asm.i(load, d, STATE, at(lane, w));
     }
 
-    fn store_lane(&mut self, r: Reg, lane: Lane, w: Width) {
+    pub(crate) fn store_lane(&mut self, r: Reg, lane: Lane, w: Width) {
         let store = [SB, SH, SW, SD][w as usize];
         self.asm.s(store, r, STATE, at(lane, w));
     }
 
     /// Offset of the result `dst`, of which each lane is written when the same lanes of its operands have been read.
-    fn lanes_result(&mut self, dst: Value) -> i32 {
+    pub(crate) fn lanes_result(&mut self, dst: Value) -> i32 {
         self.memory_result(dst)
     }
 
@@ -158,11 +148,6 @@ impl Lowering<'_> {
             Each::High(op) => {
                 self.asm.r(op, x, x, y);
                 self.asm.i(SRLI, x, x, w.bits() as i32);
-            }
-            Each::Average => {
-                self.asm.r(ADD, x, x, y);
-                self.asm.i(ADDI, x, x, 1);
-                self.asm.i(SRLI, x, x, 1);
             }
             // What is zero-extended compares as signed numbers too.
             Each::Least if has_bits => self.asm.r(MIN, x, x, y),
@@ -189,6 +174,11 @@ impl Lowering<'_> {
     fn cut(&mut self, x: Reg, w: Width, signed: bool) {
         let top = if signed { w.mask() >> 1 } else { w.mask() } as i64;
         let bottom = if signed { -top - 1 } else { 0 };
+        if self.has(Features::ZBB) {
+            let (top, bottom) = (self.shared_constant(top), self.shared_constant(bottom));
+            self.asm.r(MIN, x, x, top);
+            return self.asm.r(MAX, x, x, bottom);
+        }
         self.asm.li(SCRATCH, top);
         self.choose(Branch::Lt, x, SCRATCH);
         if bottom == 0 {
@@ -204,12 +194,10 @@ impl Lowering<'_> {
         let both = |w: Width, first: u32| -> Vec<Lane> {
             (first..first + count(w) / 2).flat_map(|n| [(oa, n), (ob, n)]).collect()
         };
+        if self.in_words(dst, kind, oa, ob) {
+            return true;
+        }
         match kind {
-            B::PaddB | B::PsubB | B::PaddW | B::PsubW => {
-                let is_byte = matches!(kind, B::PaddB | B::PsubB);
-                let tops = if is_byte { 0x8080_8080_8080_8080u64 } else { 0x8000_8000_8000_8000 };
-                self.add_in_words(dst, matches!(kind, B::PsubB | B::PsubW), tops, oa, ob);
-            }
             B::PunpcklBw => self.permute(dst, Width::W8, &both(Width::W8, 0)),
             B::PunpckhBw => self.permute(dst, Width::W8, &both(Width::W8, 8)),
             B::PunpcklWd => self.permute(dst, Width::W16, &both(Width::W16, 0)),
@@ -243,24 +231,6 @@ impl Lowering<'_> {
                     self.store_lane(x, (to, n), Width::W32);
                 }
             }
-            B::PsadBw => {
-                let to = self.lanes_result(dst);
-                let (x, y, z) = (self.temp(), self.temp(), self.temp());
-                for n in 0..2 {
-                    self.asm.mv(z, ZERO);
-                    for k in 8 * n..8 * n + 8 {
-                        self.load_lane(x, (oa, k), Width::W8, false);
-                        self.load_lane(y, (ob, k), Width::W8, false);
-                        // The difference without its sign.
-                        self.asm.r(SUB, x, x, y);
-                        self.asm.i(SRAI, y, x, 63 | ARITHMETIC);
-                        self.asm.r(XOR, x, x, y);
-                        self.asm.r(SUB, x, x, y);
-                        self.asm.r(ADD, z, z, x);
-                    }
-                    self.store_lane(z, (to, n), Width::W64);
-                }
-            }
             B::PacksswB | B::PackssdW | B::PackuswB | B::PackusDw => {
                 let w = if matches!(kind, B::PacksswB | B::PackuswB) { Width::W8 } else { Width::W16 };
                 let wide = if w == Width::W8 { Width::W16 } else { Width::W32 };
@@ -288,35 +258,6 @@ impl Lowering<'_> {
             }
         }
         true
-    }
-
-    /// Sums or differences of lanes whose top bits are `tops`, eight bytes at a time.
-    fn add_in_words(&mut self, dst: Value, subtracts: bool, tops: u64, a: i32, b: i32) {
-        let to = self.lanes_result(dst);
-        let mask = self.constant(tops as i64);
-        let (x, y) = (self.temp(), self.temp());
-        for n in 0..2 {
-            self.load_lane(x, (a, n), Width::W64, false);
-            self.load_lane(y, (b, n), Width::W64, false);
-            // Carries stay within lanes; the top bits are made apart.
-            self.asm.r(XOR, SCRATCH, x, y);
-            if subtracts {
-                self.asm.i(XORI, SCRATCH, SCRATCH, -1);
-                self.asm.r(OR, x, x, mask);
-            }
-            self.asm.r(AND, SCRATCH, SCRATCH, mask);
-            self.asm.r(OR, y, y, mask);
-            self.asm.r(XOR, y, y, mask);
-            if subtracts {
-                self.asm.r(SUB, x, x, y);
-            } else {
-                self.asm.r(OR, x, x, mask);
-                self.asm.r(XOR, x, x, mask);
-                self.asm.r(ADD, x, x, y);
-            }
-            self.asm.r(XOR, x, x, SCRATCH);
-            self.store_lane(x, (to, n), Width::W64);
-        }
     }
 
     /// A vector of the lanes `from`.
@@ -392,6 +333,10 @@ impl Lowering<'_> {
             S::PsraD => (Width::W32, SRAI, true),
             S::PsllDq | S::PsrlDq => return self.shifted_bytes(dst, kind == S::PsllDq, from, n),
         };
+        if w == Width::W16 && !wide_op && n < 16 {
+            self.shift_in_words(dst, op, from, n);
+            return true;
+        }
         let to = self.lanes_result(dst);
         let width = w.bits() as i32;
         if n >= width && !wide_op {
@@ -466,63 +411,6 @@ impl Lowering<'_> {
         let to = self.result(dst);
         self.asm.mv(to, d);
         self.done(dst, UpperBits::BOTH);
-        true
-    }
-
-    fn lanes_of_ints(&mut self, dst: Value, a: Value, w: Width) -> bool {
-        let from = self.offset_of(a);
-        let to = self.wide_result(dst, Type::V128);
-        let x = self.temp();
-        let is_double = w == Width::W64;
-        for lane in 0..count(w) {
-            self.load_lane(x, (from, lane), Width::W32, true);
-            self.asm.word(fp(0x68, is_double, 7, 0, x, 0));
-            self.asm.s(if is_double { FSD } else { FSW }, 0, STATE, at((to, lane), w));
-        }
-        true
-    }
-
-    fn float_lanes(&mut self, dst: Value, op: Op, kind: VecBin, a: Value, b: Value) -> bool {
-        use VecBin as B;
-        let (is_double, funct7) = match kind {
-            B::AddPs => (false, 0),
-            B::AddPd => (true, 0),
-            B::SubPs => (false, 4),
-            B::SubPd => (true, 4),
-            B::MulPs => (false, 8),
-            B::MulPd => (true, 8),
-            B::DivPs => (false, 12),
-            B::DivPd => (true, 12),
-            _ => return false,
-        };
-        let (oa, ob) = (self.offset_of(a), self.offset_of(b));
-        let to = self.wide_result(dst, Type::V128);
-        let slow = self.out_of_line_wide(op);
-        let w = if is_double { Width::W64 } else { Width::W32 };
-        let load = if is_double { FLD } else { FLW };
-        let t = self.temp();
-        for lane in 0..count(w) {
-            // f0 and f1, and f2 to f5.
-            let d = 2 + lane as Reg;
-            self.asm.i(load, 0, STATE, at((oa, lane), w));
-            self.asm.i(load, 1, STATE, at((ob, lane), w));
-            self.asm.word(fp(funct7, is_double, 7, d, 0, 1));
-            for (n, f) in [0, 1, d].into_iter().enumerate() {
-                if lane == 0 && n == 0 {
-                    self.asm.word(fclass(is_double, t, f));
-                } else {
-                    self.asm.word(fclass(is_double, SCRATCH, f));
-                    self.asm.r(OR, t, t, SCRATCH);
-                }
-            }
-        }
-        self.asm.i(ANDI, t, t, DENORMAL_OR_NAN as i32);
-        self.asm.branch(Branch::Ne, t, ZERO, slow.label);
-        for lane in 0..count(w) {
-            self.asm.s(if is_double { FSD } else { FSW }, 2 + lane as Reg, STATE, at((to, lane), w));
-        }
-        let place = self.place(dst);
-        self.out_of_line_ends_at(slow, place, Type::V128);
         true
     }
 }

@@ -11,8 +11,9 @@
 //! | `stack` | the stack pointer, which may be late |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `string` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
-//! | `lanes` | the same without them |
-//! | `places` | where vectors and scalars are |
+//! | `lanes` `lanes_in_words` `lanes_of_floats` | the same without them |
+//! | `places` `wide_operands` | where vectors and scalars are |
+//! | `float_runs` | scalars whose results are looked at together |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
 //! | `x87` | x87 ops, as calls of routines |
@@ -32,7 +33,10 @@ mod exits;
 mod features;
 mod flags;
 mod float;
+mod float_runs;
 mod lanes;
+mod lanes_in_words;
+mod lanes_of_floats;
 mod lower;
 mod memory;
 mod mul_div;
@@ -49,6 +53,7 @@ mod stubs;
 mod table;
 mod vector_encode;
 mod vector_moves;
+mod wide_operands;
 mod x87;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};

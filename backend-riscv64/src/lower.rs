@@ -205,6 +205,10 @@ impl<'a> Lowering<'a> {
             }
             let fx = inst.op.effects();
             let is_float = fx.contains(Effects::float);
+            let acts = is_float || fx.contains(Effects::may_fault) || fx.contains(Effects::x87);
+            if acts && !crate::float_runs::joins_run(&inst.op) {
+                self.end_run();
+            }
             if !is_float && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
                 // What looks at the state there finds it in order.
                 self.write_back_all();
@@ -224,6 +228,7 @@ impl<'a> Lowering<'a> {
         self.at = block.insts.len() as u32;
         self.values.start(self.at);
         self.move_stack();
+        self.end_run();
         self.write_back_all();
         self.exit(&block.exit, next);
         if self.values.is_exhausted {

@@ -1,11 +1,12 @@
 //! Notes of what the guest's flags are, for code beyond a block: in [`FLAGS`], and operands in slots.
 
-use hokku_ir::backend::FlagSite;
+use hokku_ir::backend::{FlagSite, LazyState};
 use hokku_ir::lowering::{
     CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, count_is_known, sees_flags,
 };
 use hokku_ir::{Block, CpuMode, Effects, FlagSet, Inst, Op, Target, Value};
 
+use crate::asm::Label;
 use crate::assign::*;
 use crate::encode::*;
 use crate::exits::Cold;
@@ -23,21 +24,45 @@ pub(crate) struct Note {
     recipe: u32,
     /// Registers and slots that are to be kept, from [`FLAG_SLOTS`] on.
     leaves: Vec<RecipeStep>,
-    /// CF is to be in the state.
-    reads_carry: bool,
-    /// It builds on the flags of the site before.
-    is_chained: bool,
+    base: Base,
     /// The count of a shift that leaves the flags as they are, and so the note, where it is zero.
     count: Option<RecipeStep>,
 }
 
+/// What a note takes of the flags before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    Nothing,
+    /// CF: that is in the state, or of the site before, which is kept beside.
+    Carry,
+    /// Flags of the site before, which is kept beside.
+    Site,
+}
+
+impl Base {
+    /// The first slot of operands, and how many there are.
+    fn slots(self) -> (u8, usize) {
+        match self {
+            Base::Nothing => (FLAG_SLOTS, KEPT),
+            Base::Carry | Base::Site => (CHAIN_SLOTS, CHAIN_KEPT),
+        }
+    }
+
+    /// The instructions that it takes beside the one that takes an address.
+    fn instructions(self) -> usize {
+        match self {
+            Base::Nothing => 0,
+            Base::Carry | Base::Site => 4,
+        }
+    }
+}
+
+/// In [`FLAGS`]: a note that is replaced by one of the same kind leaves CF where it is.
+const CARRY_STAYS: i32 = 1;
+
 impl Note {
     pub(crate) fn instructions(&self) -> usize {
-        self.leaves.len()
-            + 1
-            + 3 * usize::from(self.reads_carry)
-            + 4 * usize::from(self.is_chained)
-            + 2 * usize::from(self.count.is_some())
+        self.leaves.len() + 1 + self.base.instructions() + 2 * usize::from(self.count.is_some())
     }
 }
 
@@ -55,6 +80,10 @@ impl Lowering<'_> {
         let node = self.plan.flags_at(self.at as usize);
         let mut recipe = self.values.recipe(&self.plan, node);
         let count = takes_count(&mut recipe);
+        if !self.node_reads_older(node, self.seen_of(targets)) {
+            // Those that are left out are dead.
+            recipe.steps.iter_mut().filter(|s| **s == RecipeStep::Before).for_each(|s| *s = RecipeStep::Constant(0));
+        }
         let stays = self.homes_that_stay(targets);
         let mut leaves: Vec<RecipeStep> = Vec::new();
         for step in &recipe.steps {
@@ -67,26 +96,28 @@ impl Lowering<'_> {
                 leaves.push(*step);
             }
         }
-        let reads_carry = recipe.reads_before();
-        let is_chained = reads_carry && !keeps_carry_alone(&recipe);
-        let (first, room) = if is_chained { (CHAIN_SLOTS, CHAIN_KEPT) } else { (FLAG_SLOTS, KEPT) };
+        let base = match recipe.reads_before() {
+            false => Base::Nothing,
+            true if keeps_carry_alone(&recipe) => Base::Carry,
+            true => Base::Site,
+        };
+        let (first, room) = base.slots();
         if leaves.len() > room {
             let lazy = self.lazy();
             self.settle_flags(lazy);
             return None;
         }
-        let reads_carry = reads_carry && !is_chained;
         let kept = |step: &RecipeStep| match leaves.iter().position(|leaf| leaf == step) {
             Some(n) => RecipeStep::Slot(first + n as u8),
             None => *step,
         };
         let recipe = FlagsRecipe { steps: recipe.steps.iter().map(kept).collect() };
         let recipe = self.recipes.number(recipe);
-        Some(Note { recipe, leaves, reads_carry, is_chained, count })
+        Some(Note { recipe, leaves, base, count })
     }
 
     pub(crate) fn write_note(&mut self, note: Option<Note>) {
-        let Some(Note { recipe, leaves, reads_carry, is_chained, count }) = note else { return };
+        let Some(Note { recipe, leaves, base, count }) = note else { return };
         let unchanged = self.asm.label();
         if let Some(count) = count {
             let r = match count {
@@ -100,19 +131,26 @@ impl Lowering<'_> {
             self.asm.i(ANDI, SCRATCH, r, 63);
             self.asm.branch(Branch::Eq, SCRATCH, ZERO, unchanged);
         }
-        if reads_carry || is_chained {
-            let (label, back) = (self.asm.label(), self.asm.label());
-            let (bit, op) = if is_chained { (CHAINED as i32, Branch::Ne) } else { (1, Branch::Eq) };
-            self.asm.i(ANDI, SCRATCH, FLAGS, bit);
-            self.asm.branch(op, SCRATCH, ZERO, label);
-            self.asm.bind(back);
-            self.cold.push(Cold::Settle { label, back });
-        }
-        if is_chained {
-            self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+        match base {
+            Base::Nothing => {}
+            Base::Carry => {
+                let (label, back) = (self.asm.label(), self.asm.label());
+                self.asm.i(ANDI, SCRATCH, FLAGS, CARRY_STAYS);
+                self.asm.branch(Branch::Eq, SCRATCH, ZERO, label);
+                self.asm.bind(back);
+                self.cold.push(Cold::KeepCarry { label, back });
+            }
+            Base::Site => {
+                let (label, back) = (self.asm.label(), self.asm.label());
+                self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32);
+                self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
+                self.asm.bind(back);
+                self.cold.push(Cold::Settle { label, back });
+                self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+            }
         }
         for (n, leaf) in leaves.iter().enumerate() {
-            let slot = if is_chained { CHAIN_SLOTS } else { FLAG_SLOTS } + n as u8;
+            let slot = base.slots().0 + n as u8;
             match *leaf {
                 RecipeStep::Register(r) => self.asm.s(SD, r, STATE, slot_offset(slot)),
                 RecipeStep::Slot(from) => {
@@ -122,12 +160,41 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
+        if base == Base::Carry {
+            self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32 | CARRY_STAYS);
+        }
         self.out.flag_sites.push(FlagSite { offset: self.asm.here(), recipe });
         self.asm.word(auipc(FLAGS, 0));
-        if reads_carry || is_chained {
-            self.asm.i(ADDI, FLAGS, FLAGS, if is_chained { CHAINED as i32 } else { 1 });
+        match base {
+            Base::Nothing => {}
+            Base::Carry => self.asm.r(ADD, FLAGS, FLAGS, SCRATCH),
+            Base::Site => self.asm.i(ADDI, FLAGS, FLAGS, CHAINED as i32),
         }
         self.asm.bind(unchanged);
+    }
+
+    /// `label`: a note that takes CF comes behind one of another kind. Goes on at `back`, where [`FLAGS`] tells where CF is.
+    pub(crate) fn keep_carry(&mut self, label: Label, back: Label) {
+        self.asm.bind(label);
+        let chained = self.asm.label();
+        self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32);
+        self.asm.branch(Branch::Ne, SCRATCH, ZERO, chained);
+        self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+        self.asm.i(ADDI, FLAGS, ZERO, CHAINED as i32 | CARRY_STAYS);
+        self.asm.jump(ZERO, back);
+        self.asm.bind(chained);
+        // Flags that are in the state leave 1 in the register.
+        self.settle_flags(LazyState::default());
+        self.asm.jump(ZERO, back);
+    }
+
+    /// The flags that may be seen at one of `targets`, or anywhere if there are none.
+    fn seen_of(&self, targets: &[Target]) -> FlagSet {
+        let of = |target: &Target| match target {
+            Target::Block(b) => self.seen_in[b.0 as usize],
+            Target::Guest(_) => FlagSet::STATUS,
+        };
+        targets.iter().map(of).reduce(|a, b| a | b).unwrap_or(FlagSet::STATUS)
     }
 
     /// Homes, as bits, that each of `targets` leaves as they are as long as anybody may look at the flags with which it is entered.

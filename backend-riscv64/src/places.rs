@@ -10,6 +10,7 @@ use hokku_ir::{Op, Type, Upper, Value};
 use crate::Features;
 use crate::assign::*;
 use crate::encode::*;
+use crate::float_runs::FloatRun;
 use crate::lower::Lowering;
 use crate::vector_encode::*;
 
@@ -57,8 +58,10 @@ pub(crate) struct Places {
     locked_vectors: u32,
     /// Floating-point registers whose denormals the exceptions tell of already, by their bits.
     pub(crate) told: u32,
-    /// Where the results in floating-point registers have ways out of line that can tell of denormals: numbers in the list of those.
-    pub(crate) watched: [Option<usize>; 32],
+    /// Where the results in floating-point registers have ways out of line that can tell of denormals: numbers in the list of those, and in the run.
+    pub(crate) watched: [Option<(usize, usize)>; 32],
+    /// Ops whose results nobody has looked at yet.
+    pub(crate) run: FloatRun,
     /// Width of elements that is set.
     pub(crate) sew: Option<Sew>,
 }
@@ -74,6 +77,7 @@ impl Places {
             locked_vectors: 0,
             told: 0,
             watched: [None; 32],
+            run: FloatRun::default(),
             sew: None,
         }
     }
@@ -214,7 +218,8 @@ impl Lowering<'_> {
 
     /// A free one, locked. What it held is known no more.
     pub(crate) fn float_temp(&mut self) -> Reg {
-        let unlocked = |l: &Self| FLOATS.into_iter().filter(|f| l.wide.locked_floats & 1 << f == 0).collect::<Regs>();
+        let locked = self.wide.locked_floats | self.wide.run.registers;
+        let unlocked = |_: &Self| FLOATS.into_iter().filter(|f| locked & 1 << f == 0).collect::<Regs>();
         let has_value = |l: &Self, f: Reg| l.wide.holds(Place::Float(f));
         let cached = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f);
         let dirty = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f && c.dirty.is_some());
@@ -247,6 +252,15 @@ impl Lowering<'_> {
 
     /// The register that holds the scalar `v`, locked.
     pub(crate) fn float(&mut self, v: Value) -> Reg {
+        let f = self.unseen_float(v);
+        if self.wide.run.results & 1 << f != 0 {
+            self.end_run();
+        }
+        f
+    }
+
+    /// The same, though nobody may have looked at the result yet that is in it.
+    pub(crate) fn unseen_float(&mut self, v: Value) -> Reg {
         let is_single = self.ty(v) == Type::F32;
         let f = match self.place(v) {
             Place::Float(f) => f,
@@ -303,6 +317,9 @@ impl Lowering<'_> {
 
     /// Writes what is dirty of guest register `n`.
     pub(crate) fn write_back(&mut self, n: u8) {
+        if self.wide.cached[n as usize].is_some_and(|c| c.dirty.is_some() && self.wide.run.results & 1 << c.reg != 0) {
+            self.end_run();
+        }
         if let Some(c) = &mut self.wide.cached[n as usize]
             && c.dirty.is_some()
         {
@@ -445,7 +462,7 @@ impl Lowering<'_> {
             }
             let ty = self.ty(v);
             if is_scalar(ty) {
-                let f = self.float(v);
+                let f = self.unseen_float(v);
                 self.wide.put(v, Place::Float(f));
             } else if self.has_vectors() && ty == Type::V128 {
                 self.write_back(n);
@@ -487,7 +504,7 @@ impl Lowering<'_> {
     }
 
     fn set_lane(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
-        let reg = self.float(v);
+        let reg = self.unseen_float(v);
         let is_single = ty == Type::F32;
         let mut dirty = if upper == Upper::Keep { Upper::Keep } else { Upper::Zero128 };
         if let Some(Cached { is_single: was_single, dirty: Some(was), .. }) = self.wide.cached[n as usize]
@@ -529,9 +546,11 @@ impl Lowering<'_> {
             Place::State(m) => {
                 // What is dirty there is so here.
                 let lane = self.wide.cached[m as usize].filter(|c| !c.is_single);
-                if lane.is_none() {
-                    self.write_back(m);
-                }
+                let lane = lane.or_else(|| {
+                    // It comes through a register, where it may be read again.
+                    self.cached_float(m, false);
+                    self.wide.cached[m as usize]
+                });
                 let is_clear = lane.is_some_and(|c| c.dirty == Some(Upper::Zero128));
                 let first = i32::from(lane.is_some());
                 if !is_clear {
@@ -566,83 +585,6 @@ impl Lowering<'_> {
             return self.copy_words(to + 16, from + 16, 2);
         }
         self.copy_words(to, from, 4);
-    }
-
-    // ---- Callouts
-
-    /// Stores `v` at `to` in the state.
-    pub(crate) fn pass_wide(&mut self, v: Value, to: i32) {
-        let ty = self.ty(v);
-        let place = self.wide_source(v);
-        self.store_source(place, ty, to);
-    }
-
-    /// Where `v` is, as code out of line may find it.
-    pub(crate) fn wide_source(&mut self, v: Value) -> Place {
-        let ty = self.ty(v);
-        match self.place(v) {
-            Place::State(n) if !is_scalar(ty) => {
-                self.write_back(n);
-                if self.has_vectors() { Place::Vector(HOME_VECTOR + n) } else { Place::State(n) }
-            }
-            Place::State(_) => Place::Float(self.float(v)),
-            place => place,
-        }
-    }
-
-    /// Stores what is at `place` at `to` in the state. Changes [`SCRATCH`].
-    pub(crate) fn store_source(&mut self, place: Place, ty: Type, to: i32) {
-        let from = match place {
-            Place::Float(f) if ty == Type::F32 => {
-                self.asm.s(SW, ZERO, STATE, to + 4);
-                return self.asm.s(FSW, f, STATE, to);
-            }
-            Place::Float(f) => return self.asm.s(FSD, f, STATE, to),
-            Place::Vector(r) => {
-                let sew = self.any_sew();
-                let at = self.state_address(to);
-                return self.asm.word(vse(sew, r, at));
-            }
-            Place::State(n) => vector_offset(n, 0),
-            Place::Slots(slot) => slot_offset(slot),
-            Place::Nowhere => panic!("an operand is read where it is not kept"),
-        };
-        for word in 0..i32::from(words(ty)) {
-            self.asm.i(if ty == Type::F32 { LWU } else { LD }, SCRATCH, STATE, from + 8 * word);
-            self.asm.s(SD, SCRATCH, STATE, to + 8 * word);
-        }
-    }
-
-    /// A place for the result `dst` of type `ty`, for [`Self::load_result`].
-    pub(crate) fn place_result(&mut self, dst: Value, ty: Type) -> Place {
-        if is_scalar(ty) {
-            self.float_result(dst);
-        } else if ty == Type::V128 && self.has_vectors() {
-            let r = self.vector_temp();
-            self.own_vector(r, dst);
-        } else {
-            self.wide_result(dst, ty);
-        }
-        self.place(dst)
-    }
-
-    /// Loads a callout's result of type `ty` to `place`. Changes [`SCRATCH`].
-    pub(crate) fn load_result(&mut self, place: Place, ty: Type) {
-        match place {
-            Place::Float(f) => self.asm.i(if ty == Type::F32 { FLW } else { FLD }, f, STATE, CALLOUT_RESULT),
-            Place::Vector(r) => {
-                let sew = self.any_sew();
-                let at = self.state_address(CALLOUT_RESULT);
-                self.asm.word(vle(sew, r, at));
-            }
-            Place::Slots(slot) => {
-                for word in 0..i32::from(words(ty)) {
-                    self.asm.i(LD, SCRATCH, STATE, CALLOUT_RESULT + 8 * word);
-                    self.asm.s(SD, SCRATCH, STATE, slot_offset(slot) + 8 * word);
-                }
-            }
-            Place::State(_) | Place::Nowhere => panic!("a result has no place"),
-        }
     }
 }
 

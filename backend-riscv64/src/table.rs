@@ -77,6 +77,7 @@ impl Lowering<'_> {
             Op::FpConvert { from, to, v } => self.fp_convert(dst, op, from, to, v),
             Op::IntToFp { w, ty, v } => self.int_to_fp(dst, w, ty, v),
             Op::FpToInt { ty, w, round, v } => self.fp_to_int(dst, op, ty, w, round, v),
+            Op::FpCompareMask { ty, predicate, a, b } => self.fp_compare_mask(dst, op, ty, predicate, a, b),
             Op::FpCompareFlags { ty, a, b, .. } => self.fp_compare_flags(dst, op, ty, a, b),
             Op::VecBinary { op: VecBin::Pand, ty, a, b } if !self.is_vector(ty) => {
                 self.vec_bitwise(dst, ty, AND, false, a, b)

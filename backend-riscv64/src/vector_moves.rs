@@ -45,6 +45,24 @@ impl Lowering<'_> {
         let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
+        if ty == Type::V128 {
+            let to = self.memory_result(dst);
+            let (low, high) = (self.temp(), self.temp());
+            if let Some(slow) = &slow {
+                self.unless_aligned(slow, base, offset, ty);
+            }
+            // Both are read before one is written: it may be in the guest's register.
+            for (n, t) in [low, high].into_iter().enumerate() {
+                self.may_fault(lazy);
+                self.asm.i(LD, t, base, offset + 8 * n as i32);
+            }
+            self.asm.s(SD, low, STATE, to);
+            self.asm.s(SD, high, STATE, to + 8);
+            if let Some(slow) = slow {
+                self.out_of_line_ends(slow, None);
+            }
+            return;
+        }
         let to = self.wide_result(dst, ty);
         let t = self.temp();
         if let Some(slow) = &slow {
