@@ -5,17 +5,17 @@
 
 use hokku_ir::backend::{Callout, FlagSite, LazyState, StubId};
 use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
-use hokku_ir::{FlagSet, Op, Width};
+use hokku_ir::{Addr, FlagSet, Op, Type};
 
 use crate::access::Piece;
-use crate::asm::{Cc, Label, Size};
+use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
-use crate::immediate::bitmask;
-use crate::integer::{Logic, Shift, Sum};
+use crate::flag_code::{Room, Source};
+use crate::integer::Sum;
 use crate::lower::Lowering;
 
-/// Where routines keep what they need to give back: their caller's address and two temporaries.
-const KEPT: [i32; 3] = [callout_arg_offset(3), callout_arg_offset(4), callout_arg_offset(5)];
+/// Where routines keep their caller's address over a callout.
+const KEPT_LINK: i32 = callout_arg_offset(3);
 
 /// A routine to be written behind all blocks.
 #[derive(Clone, Debug)]
@@ -59,110 +59,147 @@ impl Lowering<'_> {
     pub(crate) fn write_routines(&mut self) {
         for Routine { label, number, recipe } in std::mem::take(&mut self.routines) {
             self.asm.bind(label);
-            self.out.flag_sites.push(FlagSite { offset: self.asm.offset(), recipe: number });
-            if !self.compute_flags(&recipe.steps) {
-                self.asm.store(Piece::X, LINK, STATE, KEPT[0]);
+            let start = self.asm.offset();
+            self.out.flag_sites.push(FlagSite { offset: start, recipe: number });
+            if !compute_flags(&mut self.asm, &recipe.steps) {
+                self.asm.cut(start);
+                self.asm.store(Piece::X, LINK, STATE, KEPT_LINK);
                 self.branch_to_stub(StubId::Callout, true);
                 let (offset, op, pc) = (self.asm.offset(), Op::GetFlags {}, self.region.key.pc);
                 self.out.callouts.push(Callout { offset, op, pc, lazy: LazyState::default() });
-                self.asm.load(Piece::X, LINK, STATE, KEPT[0]);
+                self.asm.load(Piece::X, LINK, STATE, KEPT_LINK);
             }
             self.asm.ret();
         }
     }
+}
 
-    /// Computes the flags of a sum, difference or logical result; all, or those besides older ones. False where `steps` are others.
-    fn compute_flags(&mut self, steps: &[RecipeStep]) -> bool {
-        let Some((op, set, sources)) = simple(steps) else { return false };
-        let (sum, w, count) = match op {
-            Op::SubFlags { w, .. } => (Some(Sum::Subs), w, 2),
-            Op::AddFlags { w, .. } => (Some(Sum::Adds), w, 2),
-            Op::DecFlags { w, .. } if !set.contains(FlagSet::CF) => (Some(Sum::Subs), w, 1),
-            Op::IncFlags { w, .. } if !set.contains(FlagSet::CF) => (Some(Sum::Adds), w, 1),
-            Op::LogicFlags { w, .. } => (None, w, 1),
-            _ => return false,
-        };
-        let (a, b, t, word) = (SCRATCH, TARGET, TEMPS[0], TEMPS[1]);
-        let mut operands = Vec::new();
-        op.values(&mut |v| operands.push(sources.get(v.0 as usize).copied()));
-        self.asm.store(Piece::X, t, STATE, KEPT[1]);
-        self.asm.store(Piece::X, word, STATE, KEPT[2]);
-        for (n, reg) in [a, b].into_iter().enumerate() {
-            match operands.get(n).copied().flatten() {
-                Some(RecipeStep::Slot(slot)) => self.asm.load(Piece::X, reg, STATE, slot_offset(slot)),
-                Some(RecipeStep::Constant(n)) => self.asm.constant(reg, n & w.mask()),
-                _ => self.asm.constant(reg, u64::from(count == 1 && sum.is_some())),
-            }
+/// Registers of a routine: temporaries, which it gives back as they were.
+struct Registers {
+    free: Vec<u8>,
+    used: Vec<u8>,
+}
+
+impl Registers {
+    fn take(&mut self, asm: &mut Asm) -> Option<u8> {
+        let r = self.free.pop()?;
+        if !self.used.contains(&r) {
+            self.used.push(r);
+            asm.store(Piece::X, r, STATE, kept(r));
         }
-        // AF, at its place.
-        match sum {
-            Some(Sum::Adds) => self.asm.add(Sum::Add, Size::W, t, a, b),
-            Some(_) => self.asm.add(Sum::Sub, Size::W, t, a, b),
-            None => self.asm.mov(Size::W, t, a),
-        }
-        if sum.is_some() {
-            self.asm.logic(Logic::Eor, Size::W, word, a, b);
-            self.asm.logic(Logic::Eor, Size::W, word, word, t);
-            let half = bitmask(Size::W, 0x10).unwrap_or(0);
-            self.asm.logic_bits(Logic::And, Size::W, word, word, half);
-        } else {
-            self.asm.constant(word, 0);
-        }
-        // PF: an even number of ones in the low byte.
-        for by in [4, 2, 1] {
-            self.asm.logic_shifted(Logic::Eor, Size::W, t, t, t, Shift::Lsr, by);
-        }
-        self.asm.logic(Logic::Orn, Size::W, t, ZERO, t);
-        self.asm.bfi(Size::W, word, t, 2, 1);
-        // The others are the host's, of values at the top of the register.
-        let size = Size::of(w);
-        let by = if w < Width::W32 { 32 - w.bits() as u8 } else { 0 };
-        if by != 0 {
-            self.asm.lsl(Size::W, a, a, by);
-        }
-        match sum {
-            Some(sum) => self.asm.add_shifted(sum, size, ZERO, a, b, Shift::Lsl, by),
-            None => self.asm.logic(Logic::Ands, size, ZERO, a, a),
-        }
-        let carry = match sum {
-            Some(Sum::Adds) => Some(Cc::Hs),
-            Some(_) => Some(Cc::Lo),
-            None => None,
-        };
-        for (cc, place) in [(carry, 0), (Some(Cc::Eq), 6), (Some(Cc::Mi), 7), (sum.map(|_| Cc::Vs), 11)] {
-            if let Some(cc) = cc {
-                self.asm.cset(t, cc);
-                self.asm.logic_shifted(Logic::Orr, Size::W, word, word, t, Shift::Lsl, place);
-            }
-        }
-        if set != FlagSet::STATUS {
-            self.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
-            self.asm.constant(a, set.bits().into());
-            self.asm.logic(Logic::And, Size::W, word, word, a);
-            self.asm.logic(Logic::Bic, Size::W, t, t, a);
-            self.asm.logic(Logic::Orr, Size::W, word, word, t);
-        }
-        self.asm.store(Piece::W, word, STATE, STATUS_FLAGS);
-        self.asm.constant(FLAG_SITE, 0);
-        self.asm.load(Piece::X, t, STATE, KEPT[1]);
-        self.asm.load(Piece::X, word, STATE, KEPT[2]);
-        true
+        Some(r)
     }
 }
 
-/// The one flags op of `steps`, which of its flags count (the others are older ones), and the steps that its operands number.
-fn simple(steps: &[RecipeStep]) -> Option<(Op, FlagSet, &[RecipeStep])> {
-    let plain = |s: &RecipeStep| matches!(s, RecipeStep::Slot(_) | RecipeStep::Constant(_) | RecipeStep::Before);
-    let (RecipeStep::Op(last), sources) = steps.split_last()? else { return None };
-    if sources.iter().all(plain) {
-        return Some((*last, FlagSet::STATUS, sources));
+/// Where a routine keeps temporary `r`.
+fn kept(r: u8) -> i32 {
+    REGISTERS + 8 * i32::from(r)
+}
+
+/// Computes the flags of `steps` into `status_flags`; says so in [`FLAG_SITE`]. False, and what is written is of no use, where that is left to the runtime.
+fn compute_flags(asm: &mut Asm, steps: &[RecipeStep]) -> bool {
+    write_steps(asm, steps).is_some()
+}
+
+fn write_steps(asm: &mut Asm, steps: &[RecipeStep]) -> Option<()> {
+    let mut registers = Registers { free: TEMPS.iter().rev().copied().collect(), used: Vec::new() };
+    let wanted = wanted_flags(steps);
+    let mut last: Vec<usize> = (0..steps.len()).collect();
+    for (n, step) in steps.iter().enumerate() {
+        if let RecipeStep::Op(op) = step {
+            op.values(&mut |v| last[v.0 as usize] = n);
+        }
     }
-    let Op::MergeFlags { set, a, b } = *last else { return None };
-    let op = match sources.get(a.0 as usize)? {
-        RecipeStep::Op(op) => *op,
+    let mut sources: Vec<Source> = Vec::with_capacity(steps.len());
+    for (n, step) in steps.iter().enumerate() {
+        let source = match *step {
+            RecipeStep::Constant(value) => Source::Constant(value),
+            RecipeStep::Slot(slot) => {
+                let r = registers.take(asm)?;
+                asm.load(Piece::X, r, STATE, slot_offset(slot));
+                Source::Register(r)
+            }
+            RecipeStep::Before => {
+                let r = registers.take(asm)?;
+                asm.load(Piece::W, r, STATE, STATUS_FLAGS);
+                Source::Register(r)
+            }
+            RecipeStep::Register(_) => return None,
+            RecipeStep::Op(op) => {
+                let mut operands = Vec::new();
+                op.values(&mut |v| operands.push(sources[v.0 as usize]));
+                let d = registers.take(asm)?;
+                if op.result_type() == Type::Flags {
+                    let (t, u) = (registers.take(asm)?, registers.take(asm)?);
+                    if !asm.flags_of(&op, &operands, wanted[n], Room { word: d, t, u }) {
+                        return None;
+                    }
+                    registers.free.extend([u, t]);
+                } else {
+                    write_integer(asm, &op, &operands, d)?;
+                }
+                Source::Register(d)
+            }
+        };
+        sources.push(source);
+        for (k, source) in sources.iter().enumerate() {
+            if let Source::Register(r) = *source
+                && last[k] == n
+                && k != n
+                && !registers.free.contains(&r)
+            {
+                registers.free.push(r);
+            }
+        }
+    }
+    match *sources.last()? {
+        Source::Register(r) => asm.store(Piece::W, r, STATE, STATUS_FLAGS),
+        Source::Constant(_) => return None,
+    }
+    asm.constant(FLAG_SITE, 0);
+    for r in registers.used {
+        asm.load(Piece::X, r, STATE, kept(r));
+    }
+    Some(())
+}
+
+/// By step: which flags of its result matter.
+fn wanted_flags(steps: &[RecipeStep]) -> Vec<FlagSet> {
+    let mut wanted = vec![FlagSet::empty(); steps.len()];
+    if let Some(last) = wanted.last_mut() {
+        *last = FlagSet::STATUS;
+    }
+    for n in (0..steps.len()).rev() {
+        match steps[n] {
+            RecipeStep::Op(Op::MergeFlags { set, a, b }) => {
+                let all = wanted[n];
+                wanted[a.0 as usize] |= all & set;
+                wanted[b.0 as usize] |= all - set;
+            }
+            RecipeStep::Op(op) => op.values(&mut |v| wanted[v.0 as usize] = FlagSet::STATUS),
+            _ => {}
+        }
+    }
+    wanted
+}
+
+/// `d` = what an operand was before it was overwritten.
+fn write_integer(asm: &mut Asm, op: &Op, operands: &[Source], d: u8) -> Option<()> {
+    let (sum, w, a, b) = match (*op, operands) {
+        (Op::Add { w, .. }, [a, b]) => (Sum::Add, w, *a, *b),
+        (Op::Sub { w, .. }, [a, b]) => (Sum::Sub, w, *a, *b),
+        (Op::Lea { w, at: Addr { base: Some(_), index: None, disp, seg: None, .. } }, [base]) => {
+            (Sum::Add, w, *base, Source::Constant(disp as u64))
+        }
         _ => return None,
     };
-    let older = matches!(sources.get(b.0 as usize)?, RecipeStep::Before);
-    let others = sources.iter().enumerate().all(|(n, s)| n == a.0 as usize || plain(s));
-    (older && others).then_some((op, set, sources))
+    let [a, b] = [(a, SCRATCH), (b, TARGET)].map(|(source, into)| match source {
+        Source::Register(r) => r,
+        Source::Constant(n) => {
+            asm.constant(into, n);
+            into
+        }
+    });
+    asm.add(sum, Size::of(w), d, a, b);
+    Some(())
 }

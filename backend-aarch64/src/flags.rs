@@ -3,13 +3,14 @@
 //! A flags value is an op that is looked at where it is used. NZCV holds it in one of three senses ([`Sense`]): the inverted carry of subtractions
 //! and the outcome of float comparisons are dealt with in [`host_condition`] alone.
 
-use hokku_ir::lowering::{FlagsNode, Loc, NodeId, RecipeStep, UpperBits};
+use hokku_ir::lowering::{FlagsNode, Loc, NodeId, RecipeStep, UpperBits, count_is_known};
 use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
 use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, ZERO, slot_offset};
 use crate::conditions::{ALL_BUT_PARITY, Compared, ON_CARRY, SIGNED, Sense, Test, UNSIGNED, host_condition};
+use crate::flag_code::{Room, Source};
 use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
 use crate::lower::Lowering;
@@ -351,8 +352,44 @@ impl Lowering<'_> {
                 let b = self.flags_word(b);
                 self.merge_words(set, a, b)
             }
-            op => self.evaluate_now(op),
+            op => self.compute_word(&op),
         }
+    }
+
+    /// The flags that `op` gives, in a locked register.
+    fn compute_word(&mut self, op: &Op) -> u8 {
+        // A shift that does shift replaces all older flags.
+        let drops_older = count_is_known(op, |n| self.constant_of(n));
+        let mut operands = Vec::new();
+        op.values(&mut |v| operands.push(v));
+        let is_flags = |l: &Self, v: Value| l.plan.info(v).op.result_type() == Type::Flags;
+        // Flags first: their code takes temporaries.
+        let mut sources = vec![Source::Constant(0); operands.len()];
+        for (n, v) in operands.iter().enumerate() {
+            if is_flags(self, *v) && !drops_older {
+                let locks = self.values.locks();
+                let word = self.flags_word(*v);
+                self.values.unlock_since(locks, &[word]);
+                sources[n] = Source::Register(word);
+            }
+        }
+        for (n, v) in operands.iter().enumerate() {
+            if !is_flags(self, *v) {
+                sources[n] = match self.constant_of(*v) {
+                    Some(n) => Source::Constant(n),
+                    None => Source::Register(self.reg(*v)),
+                };
+            }
+        }
+        let room = Room { word: self.temp(), t: self.temp(), u: self.temp() };
+        self.compared = None;
+        if !self.asm.flags_of(op, &sources, FlagSet::STATUS, room) {
+            [room.word, room.t, room.u].into_iter().for_each(|r| self.values.unlock(r));
+            return self.evaluate_now(*op);
+        }
+        self.values.unlock(room.t);
+        self.values.unlock(room.u);
+        room.word
     }
 
     /// The guest's flags at `node`.

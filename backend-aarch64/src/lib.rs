@@ -6,7 +6,8 @@
 //! | `assign` | which guest state lives where |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 //! | `lower` | a region, block by block; code out of line |
-//! | `flag_uses`, `conditions`, `flags`, `flag_words` | who reads status flags; comparisons into NZCV, and tests; flags as bits |
+//! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
+//! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
@@ -28,6 +29,7 @@ mod divide;
 #[cfg(test)]
 mod encoding_tests;
 mod features;
+mod flag_code;
 mod flag_uses;
 mod flag_words;
 mod flags;
