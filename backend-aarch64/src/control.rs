@@ -1,13 +1,14 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use hokku_ir::backend::{FaultSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
-use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, RecipeStep};
+use hokku_ir::backend::{Callout, FaultSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
+use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, FlagsRecipe, RecipeStep};
 use hokku_ir::{BlockId, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::access::{Piece, Place};
 use crate::asm::{Label, Size};
 use crate::assign::*;
 use crate::conditions::Test;
+use crate::flag_words::compute_flags;
 use crate::integer::{Extend, Logic, Sum};
 use crate::lower::{KnownSite, Lowering};
 
@@ -26,6 +27,15 @@ pub(crate) enum Cold {
     Stale { label: Label, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
     Checked { id: BlockId, label: Label, n: usize },
+}
+
+/// Where NZCV is kept over callouts: the place of a register that they do not keep.
+const KEPT_NZCV: i32 = REGISTERS + 8 * SCRATCH as i32;
+
+/// How many registers and slots `recipe` reads.
+fn leaves(recipe: &FlagsRecipe) -> usize {
+    let is_leaf = |s: &&RecipeStep| matches!(s, RecipeStep::Register(_) | RecipeStep::Slot(_));
+    recipe.steps.iter().filter(is_leaf).count()
 }
 
 /// What a block that follows can do with the flags of `steps` by itself.
@@ -107,7 +117,11 @@ impl Lowering<'_> {
         if self.plan.node(node) == FlagsNode::Entry {
             return;
         }
-        if self.values.recipe(&self.plan, node).reads_before() {
+        let recipe = self.values.recipe(&self.plan, node);
+        if leaves(&recipe) > usize::from(64 - FLAG_SLOTS) {
+            return self.leave_word(&recipe);
+        }
+        if recipe.reads_before() {
             // The older flags become those of record.
             let (compared, kept) = (self.compared, self.temp());
             self.asm.read_nzcv(kept);
@@ -152,6 +166,27 @@ impl Lowering<'_> {
         let label = self.routine(recipe.clone());
         self.sites[self.block_number] = known_site(label, &recipe.steps);
         self.asm.adr(FLAG_SITE, label);
+    }
+
+    /// Leaves the flags of `recipe`, those at hand, as bits. NZCV is kept.
+    fn leave_word(&mut self, recipe: &FlagsRecipe) {
+        let compared = self.compared;
+        self.asm.read_nzcv(SCRATCH);
+        self.asm.store(Piece::X, SCRATCH, STATE, KEPT_NZCV);
+        if recipe.reads_before() {
+            self.settle_flags();
+        }
+        let start = self.asm.offset();
+        if !compute_flags(&mut self.asm, &recipe.steps) {
+            self.asm.cut(start);
+            self.spill_vectors();
+            let (op, pc, lazy) = (Op::GetFlags {}, self.pc, self.lazy());
+            self.branch_to_stub(StubId::Callout, true);
+            self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc, lazy });
+        }
+        self.asm.load(Piece::X, SCRATCH, STATE, KEPT_NZCV);
+        self.asm.write_nzcv(SCRATCH);
+        self.compared = compared;
     }
 
     /// Puts the target of a computed jump into its register, zero-extended.

@@ -74,7 +74,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Registers of a routine: temporaries, which it gives back as they were.
+/// Registers of code that computes flags: temporaries, which it gives back as they were.
 struct Registers {
     free: Vec<u8>,
     used: Vec<u8>,
@@ -91,18 +91,19 @@ impl Registers {
     }
 }
 
-/// Where a routine keeps temporary `r`.
+/// Where temporary `r` is kept.
 fn kept(r: u8) -> i32 {
     REGISTERS + 8 * i32::from(r)
 }
 
 /// Computes the flags of `steps` into `status_flags`; says so in [`FLAG_SITE`]. False, and what is written is of no use, where that is left to the runtime.
-fn compute_flags(asm: &mut Asm, steps: &[RecipeStep]) -> bool {
+pub(crate) fn compute_flags(asm: &mut Asm, steps: &[RecipeStep]) -> bool {
     write_steps(asm, steps).is_some()
 }
 
 fn write_steps(asm: &mut Asm, steps: &[RecipeStep]) -> Option<()> {
-    let mut registers = Registers { free: TEMPS.iter().rev().copied().collect(), used: Vec::new() };
+    let is_free = |r: &u8| !steps.contains(&RecipeStep::Register(*r));
+    let mut registers = Registers { free: TEMPS.iter().rev().copied().filter(is_free).collect(), used: Vec::new() };
     let wanted = wanted_flags(steps);
     let mut last: Vec<usize> = (0..steps.len()).collect();
     for (n, step) in steps.iter().enumerate() {
@@ -124,7 +125,7 @@ fn write_steps(asm: &mut Asm, steps: &[RecipeStep]) -> Option<()> {
                 asm.load(Piece::W, r, STATE, STATUS_FLAGS);
                 Source::Register(r)
             }
-            RecipeStep::Register(_) => return None,
+            RecipeStep::Register(r) => Source::Register(r),
             RecipeStep::Op(op) => {
                 let mut operands = Vec::new();
                 op.values(&mut |v| operands.push(sources[v.0 as usize]));
@@ -146,6 +147,7 @@ fn write_steps(asm: &mut Asm, steps: &[RecipeStep]) -> Option<()> {
             if let Source::Register(r) = *source
                 && last[k] == n
                 && k != n
+                && registers.used.contains(&r)
                 && !registers.free.contains(&r)
             {
                 registers.free.push(r);
@@ -202,4 +204,60 @@ fn write_integer(asm: &mut Asm, op: &Op, operands: &[Source], d: u8) -> Option<(
     });
     asm.add(sum, Size::of(w), d, a, b);
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hokku_ir::{Value, Width};
+
+    #[test]
+    fn flags_of_integer_ops_take_no_callout() {
+        let (w, a, b, f) = (Width::W32, Value(0), Value(1), Value(2));
+        let ops = [
+            Op::AddFlags { w, a, b },
+            Op::SubFlags { w, a, b },
+            Op::AdcFlags { w, a, b, f },
+            Op::SbbFlags { w, a, b, f },
+            Op::AdoFlags { w, a, b, f },
+            Op::IncFlags { w, a },
+            Op::DecFlags { w, a },
+            Op::LogicFlags { w, v: a },
+            Op::MulFlagsU { w, a, b },
+            Op::MulFlagsS { w, a, b },
+            Op::ShlFlags { w, a, n: b, f },
+            Op::ShrFlags { w, a, n: b, f },
+            Op::SarFlags { w, a, n: b, f },
+            Op::RotlFlags { w, a, n: b, f },
+            Op::RotrFlags { w, a, n: b, f },
+            Op::ShldFlags { w, a, b: a, n: b, f },
+            Op::ShrdFlags { w, a, b: a, n: b, f },
+            Op::BitTestFlags { w, a, n: b, f },
+            Op::BitScanFlags { w, a },
+            Op::CountOnesFlags { w, a },
+            Op::CountZerosFlags { w, a, v: b },
+        ];
+        for op in ops {
+            let mut steps = vec![RecipeStep::Slot(60), RecipeStep::Slot(61), RecipeStep::Before, RecipeStep::Op(op)];
+            assert!(compute_flags(&mut Asm::new(), &steps), "{}", op.name());
+            steps.push(RecipeStep::Op(Op::MergeFlags { set: FlagSet::CF.complement(), a: Value(3), b: Value(2) }));
+            assert!(compute_flags(&mut Asm::new(), &steps), "{} and older ones", op.name());
+        }
+    }
+
+    #[test]
+    fn registers_of_a_recipe_are_left_alone() {
+        let [first, .., last] = TEMPS;
+        let steps = [first, last].map(RecipeStep::Register);
+        let op = Op::SubFlags { w: Width::W64, a: Value(0), b: Value(1) };
+        let mut asm = Asm::new();
+        assert!(compute_flags(&mut asm, &[steps[0], steps[1], RecipeStep::Op(op)]));
+        for word in asm.finish().chunks(4) {
+            let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            // Stores apart, the low five bits name what is written.
+            let is_store = word >> 22 & 0x1ff == 0x1e4 || word >> 22 & 0x1ff == 0xe4;
+            let written = (word & 31) as u8;
+            assert!(is_store || ![first, last].contains(&written), "{word:#x}");
+        }
+    }
 }
