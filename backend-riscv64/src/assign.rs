@@ -12,6 +12,7 @@
 //! | x2 to x4 | the host's own: its stack, and what signal handlers need |
 //!
 //! | f8, f9, f18 to f27 | scalars: see [`crate::places`] |
+//! | f10 to f17 | x87 values, where those are doubles |
 //! | v16 to v31 | the low 128 bits of xmm0 to xmm15, on hosts with vectors |
 //! | v8 to v14, v15 | vectors within a block; zero |
 //! | other f and v | scratch within an instruction's code |

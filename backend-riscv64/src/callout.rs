@@ -1,7 +1,7 @@
 //! Ops that the runtime evaluates: operands go to memory, the shared stub saves guest state and calls.
 
 use hokku_ir::backend::{Callout, LazyState, StubId};
-use hokku_ir::lowering::UpperBits;
+use hokku_ir::lowering::{UpperBits, X87Stack};
 use hokku_ir::{Effects, FlagSet, Gpr, GuestAddr, Op, Type, Value, Width};
 
 use crate::asm::Label;
@@ -41,6 +41,9 @@ pub(crate) struct OutOfLine {
     moves: Option<Moves>,
     /// Width of vector elements where the code goes on.
     sew: Option<Sew>,
+    /// The x87 stack before the op, and where the code goes on.
+    stack: Option<X87Stack>,
+    pub(crate) stack_after: Option<X87Stack>,
 }
 
 impl OutOfLine {
@@ -193,10 +196,12 @@ impl Lowering<'_> {
     /// The call alone.
     fn call(&mut self, op: Op, lazy: LazyState) {
         self.call_stub();
+        let lazy = lazy.with_x87_settled();
         self.out.callouts.push(Callout { offset: self.asm.here(), op, pc: self.pc, lazy });
     }
 
     fn call_stub(&mut self) {
+        self.leave_stack();
         self.jump_to_stub(RA, StubId::Callout);
         self.wide.sew = self.has_vectors().then_some(Sew::E64);
     }
@@ -204,7 +209,7 @@ impl Lowering<'_> {
     /// Has the runtime compute the guest's flags, as `lazy` says what they are: they are in the state then.
     pub(crate) fn settle_flags(&mut self, lazy: LazyState) {
         // Registers stay as they are: a test may have been made of them.
-        let lazy = LazyState { narrow: 0, ..lazy };
+        let lazy = LazyState { narrow: 0, ..lazy.with_x87_settled() };
         self.call_stub();
         self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
     }
@@ -228,6 +233,8 @@ impl Lowering<'_> {
             tells_denormal: false,
             moves: None,
             sew: None,
+            stack: self.x87.clone(),
+            stack_after: self.x87.clone(),
             op: numbered(op),
             pc: self.pc,
             lazy,
@@ -324,9 +331,15 @@ impl Lowering<'_> {
         for dirty in &slow.dirty {
             self.write_lane(*dirty);
         }
+        if let Some(stack) = &slow.stack {
+            self.leave_for_evaluation(stack);
+        }
         self.call_stub();
-        let offset = self.asm.here();
-        self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy: slow.lazy });
+        let (offset, lazy) = (self.asm.here(), slow.lazy.with_x87_settled());
+        self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy });
+        if let Some(stack) = &slow.stack_after {
+            self.come_back_from_evaluation(stack);
+        }
         if slow.reads_flags {
             self.asm.i(LWU, OLDER, STATE, STATUS_FLAGS);
         }

@@ -19,8 +19,10 @@ use crate::stubs::computed_jump;
 pub(crate) enum Cold {
     /// Leaves for the target of link number `n`; its far jump.
     Link { label: Label, n: usize },
-    /// Back edge number `n`, which goes on to block `to`.
-    BackEdge { label: Label, n: usize, to: BlockId },
+    /// Back edge number `n`, which goes on to a block's entry.
+    BackEdge { label: Label, n: usize, entry: Label },
+    /// A check that the x87 stack is as block `id` must find it.
+    Check { label: Label, id: BlockId },
     /// Where block `id` (number `n` of the list of entries) is entered from outside.
     Entry { id: BlockId, n: usize },
     /// A computed jump that came to another block than its target.
@@ -31,8 +33,8 @@ pub(crate) enum Cold {
     Settle { label: Label, back: Label },
     /// CF of flags that are noted is kept beside the note to come.
     KeepCarry { label: Label, back: Label },
-    /// A way that notes the flags on its way to block `to`.
-    Note { label: Label, note: Note, to: BlockId },
+    /// A way that notes the flags on its way to a block's entry.
+    Note { label: Label, note: Note, entry: Label },
     /// Block `id` with ops on floats evaluated.
     EvaluatedFloats { label: Label, id: BlockId },
     /// Ops on floats that are evaluated.
@@ -73,7 +75,7 @@ impl Lowering<'_> {
                 self.push_return(guest);
                 match to {
                     Target::Block(b) => {
-                        let label = self.labels[b.0 as usize];
+                        let label = self.entry_of(b);
                         self.asm.jump(RA, label);
                     }
                     Target::Guest(pc) => self.link(pc, true),
@@ -135,6 +137,7 @@ impl Lowering<'_> {
 
     /// Where the guest's `ret` lands.
     fn return_pad(&mut self, ret: GuestAddr, ret_block: Option<BlockId>, next: Option<BlockId>) {
+        self.shape_after = None;
         match ret_block {
             Some(b) => {
                 self.load_older(b);
@@ -215,13 +218,13 @@ impl Lowering<'_> {
             Target::Block(b) => {
                 let label = match note {
                     Some(note) if note.instructions() > 1 => {
-                        let label = self.asm.label();
-                        self.cold.push(Cold::Note { label, note, to: b });
+                        let (label, entry) = (self.asm.label(), self.entry_of(b));
+                        self.cold.push(Cold::Note { label, note, entry });
                         label
                     }
                     note => {
                         self.write_note(note);
-                        if self.is_back_edge(b) { self.back_edge(b) } else { self.labels[b.0 as usize] }
+                        if self.is_back_edge(b) { self.back_edge(b) } else { self.entry_of(b) }
                     }
                 };
                 self.branch_if(test, label);
@@ -240,9 +243,9 @@ impl Lowering<'_> {
     fn jump(&mut self, to: Target, next: Option<BlockId>) {
         match to {
             Target::Guest(pc) => self.link(pc, false),
-            Target::Block(b) if next == Some(b) => {}
+            Target::Block(b) if next == Some(b) && self.leads_past_check(b) => {}
             Target::Block(b) => {
-                let label = if self.is_back_edge(b) { self.back_edge(b) } else { self.labels[b.0 as usize] };
+                let label = if self.is_back_edge(b) { self.back_edge(b) } else { self.entry_of(b) };
                 self.asm.jump(ZERO, label);
             }
         }
@@ -268,7 +271,8 @@ impl Lowering<'_> {
         let n = self.out.back_edges.len();
         let target = self.region.block(to).pc;
         self.out.back_edges.push(Link { site: 0, stub: 0, target, is_call: false, far: None });
-        self.cold.push(Cold::BackEdge { label, n, to });
+        let entry = self.entry_of(to);
+        self.cold.push(Cold::BackEdge { label, n, entry });
         label
     }
 
@@ -407,7 +411,7 @@ impl Lowering<'_> {
                     self.asm.load_slot(SCRATCH, slot);
                     self.asm.i(JALR, ZERO, SCRATCH, 0);
                 }
-                Cold::BackEdge { label, n, to } => {
+                Cold::BackEdge { label, n, entry } => {
                     self.asm.bind(label);
                     let stub = self.asm.label();
                     self.out.back_edges[n].site = self.asm.here();
@@ -418,8 +422,7 @@ impl Lowering<'_> {
                     if self.is_counted() {
                         self.count_down(hot);
                     }
-                    let block = self.labels[to.0 as usize];
-                    self.asm.jump(ZERO, block);
+                    self.asm.jump(ZERO, entry);
                     if self.is_counted() {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
@@ -427,14 +430,22 @@ impl Lowering<'_> {
                 Cold::Entry { id, n } => {
                     let label = self.labels[id.0 as usize];
                     let (offset, checked) = self.region_entry(id);
+                    self.check_shape(id);
                     self.asm.jump(ZERO, label);
-                    let is_plain = !self.is_counted() && self.read_in[id.0 as usize].is_empty();
+                    let is_plain =
+                        !self.is_counted() && self.read_in[id.0 as usize].is_empty() && self.shapes.is_none();
                     let block = &mut self.out.blocks[n];
                     block.checked = checked;
                     if !is_plain {
                         // Whatever comes in from outside is counted, so that every loop through several regions is.
                         block.offset = offset;
                     }
+                }
+                Cold::Check { label, id } => {
+                    self.asm.bind(label);
+                    self.check_shape(id);
+                    let block = self.labels[id.0 as usize];
+                    self.asm.jump(ZERO, block);
                 }
                 Cold::Missed { label } => {
                     self.asm.bind(label);
@@ -451,11 +462,10 @@ impl Lowering<'_> {
                     self.asm.jump(ZERO, back);
                 }
                 Cold::KeepCarry { label, back } => self.keep_carry(label, back),
-                Cold::Note { label, note, to } => {
+                Cold::Note { label, note, entry } => {
                     self.asm.bind(label);
                     self.write_note(Some(note));
-                    let block = self.labels[to.0 as usize];
-                    self.asm.jump(ZERO, block);
+                    self.asm.jump(ZERO, entry);
                 }
                 Cold::EvaluatedFloats { label, id } => {
                     self.asm.bind(label);

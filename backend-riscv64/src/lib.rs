@@ -16,7 +16,7 @@
 //! | `float_runs` | scalars whose results are looked at together |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
-//! | `x87` | x87 ops, as calls of routines |
+//! | `x87`, `x87_double` | x87 ops: as calls of routines; in doubles |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode`, `vector_encode` | instructions to words |
@@ -55,6 +55,7 @@ mod vector_encode;
 mod vector_moves;
 mod wide_operands;
 mod x87;
+mod x87_double;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
@@ -98,9 +99,8 @@ impl Backend for Riscv64 {
         !self.features.contains(Features::ZTSO)
     }
 
-    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
-        // The routines for exact values are faster than the evaluator with doubles.
-        X87Arithmetic::Exact
+    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
+        wanted
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

@@ -3,10 +3,12 @@
 use hokku_ir::backend::{
     BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
 };
-use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values};
+use hokku_ir::lowering::{
+    FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack,
+};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{
-    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width,
+    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width, X87Arithmetic,
 };
 
 use crate::Features;
@@ -52,6 +54,12 @@ pub(crate) struct Lowering<'a> {
     pub(crate) wide: Places,
     /// Ops on floats are evaluated.
     pub(crate) evaluates_floats: bool,
+    /// The shapes of the x87 stack that blocks are written for, where code computes in doubles.
+    pub(crate) shapes: Option<Vec<X87Shape>>,
+    /// The x87 stack at hand, if it is known.
+    pub(crate) x87: Option<X87Stack>,
+    /// Its shape behind the block's ops.
+    pub(crate) shape_after: Option<X87Shape>,
     /// Place in the block that code is written for.
     pub(crate) at: u32,
     /// The guest instruction.
@@ -116,6 +124,9 @@ fn compile_once<'a>(
         values: Values::new(HOMES, temporaries(mode), region.value_count),
         wide: Places::new(region.value_count),
         evaluates_floats: false,
+        shapes: hokku_ir::lowering::x87_shapes(region),
+        x87: None,
+        shape_after: None,
         at: 0,
         pc: region.key.pc,
         narrow: 0,
@@ -150,6 +161,9 @@ impl<'a> Lowering<'a> {
         self.start_block(id, false);
         let count = self.asm.count;
         let entry = (id.0 == 0).then(|| self.region_entry(id));
+        if id.0 == 0 {
+            self.check_shape(id);
+        }
         let label = self.labels[id.0 as usize];
         self.asm.bind(label);
         // Jumps within the region come by another way than the entry.
@@ -188,6 +202,9 @@ impl<'a> Lowering<'a> {
         self.narrow = 0;
         self.wide.start_block();
         self.evaluates_floats = evaluates_floats;
+        let shape = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]);
+        self.x87 = shape.filter(|_| !evaluates_floats).map(X87Stack::new);
+        self.shape_after = None;
         self.done.clear();
         self.done.resize(block.insts.len(), false);
     }
@@ -214,7 +231,9 @@ impl<'a> Lowering<'a> {
                 self.write_back_all();
                 self.wide.watched = [None; 32];
             }
-            if self.evaluated.contains(&inst.value) || (is_float && self.evaluates_floats) {
+            if self.evaluated.contains(&inst.value) && self.x87.is_some() && fx.contains(Effects::x87) {
+                self.evaluate_x87(inst.value, inst.op);
+            } else if self.evaluated.contains(&inst.value) || (is_float && self.evaluates_floats) {
                 self.callout(inst.value, inst.op);
             } else {
                 self.inst(inst);
@@ -230,6 +249,7 @@ impl<'a> Lowering<'a> {
         self.move_stack();
         self.end_run();
         self.write_back_all();
+        self.end_stack();
         self.exit(&block.exit, next);
         if self.values.is_exhausted {
             // That makes all of the block's flags frugal.
@@ -256,6 +276,11 @@ impl<'a> Lowering<'a> {
             Exit::Call { to, .. } => at(to).max(FlagsNeed::Recipe),
             _ => FlagsNeed::Recipe,
         }
+    }
+
+    /// Whether x87 ops compute in doubles.
+    pub(crate) fn computes_in_doubles(&self) -> bool {
+        self.region.key.x87 == X87Arithmetic::Double
     }
 
     pub(crate) fn has(&self, feature: Features) -> bool {
@@ -480,7 +505,8 @@ impl<'a> Lowering<'a> {
     pub(crate) fn lazy(&mut self) -> LazyState {
         let node = self.plan.flags_at(self.at as usize);
         let recipe = self.values.recipe(&self.plan, node);
-        LazyState { flags: self.recipe_number(recipe), narrow: self.narrow, behind: 0 }
+        let x87 = self.x87.as_ref().map_or(0, X87Stack::lazy);
+        LazyState { flags: self.recipe_number(recipe), narrow: self.narrow, behind: 0, x87 }
     }
 
     fn recipe_number(&mut self, recipe: FlagsRecipe) -> Option<u32> {

@@ -9,7 +9,7 @@ use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
 use crate::vector_encode::*;
-use crate::x87;
+use crate::{x87, x87_double};
 
 /// The registers that a function must leave as they are.
 const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -127,6 +127,15 @@ impl Builder {
         }
     }
 
+    /// The host registers of x87 values; x5 changes.
+    fn save_x87_floats(&mut self) {
+        self.asm.li(5, X87_FLOATS.into());
+        self.asm.r(ADD, 5, 5, STATE);
+        for n in 0..8 {
+            self.asm.s(FSD, x87_double::FIRST + n, 5, 8 * i32::from(n));
+        }
+    }
+
     /// Rounding as mxcsr says; no exceptions yet.
     fn load_float_control(&mut self) {
         // Nearest, down, up, zero are 0 to 3 there and 0, 2, 3, 1 here: three bits each of 0o1320.
@@ -230,6 +239,7 @@ impl Builder {
                 self.asm.word(FROM_START);
             }
             self.save_registers();
+            self.save_x87_floats();
             self.reason(ExitReason::Fault);
             self.asm.jump(ZERO, leave);
         }

@@ -1,7 +1,7 @@
 //! From ops to the methods that lower them.
 
 use hokku_ir::lowering::UpperBits;
-use hokku_ir::{FlagSet, Inst, Num, Op, Type, VecBin, Width};
+use hokku_ir::{Effects, FlagSet, Inst, Num, Op, Type, VecBin, Width};
 
 use crate::assign::*;
 use crate::encode::*;
@@ -148,6 +148,7 @@ impl Lowering<'_> {
                 self.asm.branch(Branch::Ne, t, n, slow.label);
                 self.out_of_line_ends(slow, None);
             }
+            _ if self.computes_in_doubles() && op.effects().contains(Effects::x87) => self.x87_double(dst, op),
             Op::X87GetStatus {} => self.x87_word(dst, X87_STATUS),
             Op::X87GetControl {} => self.x87_word(dst, X87_CONTROL),
             Op::String { .. } if self.string(op) => {}

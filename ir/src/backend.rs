@@ -262,6 +262,16 @@ pub struct LazyState {
     pub narrow: u16,
     /// Bytes of the guest's access that lie before those of the host instruction, and come after it.
     pub behind: u8,
+    /// Where x87 values are, of code that computes in doubles: for [`settle_x87`](crate::lowering::settle_x87).
+    pub x87: u64,
+}
+
+impl LazyState {
+    /// The same where all of the x87 unit is in order.
+    #[must_use]
+    pub fn with_x87_settled(self) -> LazyState {
+        LazyState { x87: 0, ..self }
+    }
 }
 
 /// A place in the code that has been passed when its host address is in [`HostArea::flag_site`](crate::guest::HostArea::flag_site).

@@ -221,7 +221,7 @@ pub struct HostArea {
     pub exit_site: u64,
     /// Not zero while [`CpuState::mxcsr`] asks for more than a rounding mode (of back ends whose hosts have no such modes).
     pub float_is_odd: u32,
-    /// One while the x87 state of record is in the host's own x87 unit instead of [`CpuState::x87`] (x86-64 hosts).
+    /// One while the x87 state of record is in the host's own x87 unit instead of [`CpuState::x87`] (x86-64 hosts), or that is in host form.
     pub x87_in_host: u32,
     /// Address of the function that evaluates a callout, with this thread's context: the runtime's.
     pub callout_fn: u64,
@@ -247,6 +247,10 @@ pub struct HostArea {
     pub x87_call: u64,
     /// Host addresses of [`crate::eval::X87_ROUTINES`].
     pub x87_routines: [u64; crate::eval::X87_ROUTINES.len()],
+    /// x87 registers as they were when the unit came into host form.
+    pub x87_extended: [F80; 8],
+    /// Host registers for x87 values, by [`crate::lowering::X87Slot`], as they were when the thread left its code by a fault.
+    pub x87_floats: [u64; 8],
 }
 
 /// Number of entries in a jump cache. The slot of address `a` is `a & 0xffff`: so that a host can index with a 16-bit zero extension,
@@ -271,8 +275,8 @@ pub struct CpuState {
     pub segment_base: [u64; 6],
     /// Selectors by segment number.
     pub selector: [u16; 6],
-    /// Fills up.
-    pub padding: u32,
+    /// Top and tags of the x87 unit while it is in host form ([`crate::eval::x87_to_doubles`]): an [`crate::lowering::X87Shape`].
+    pub x87_shape: u32,
     /// SSE control and status.
     pub mxcsr: u32,
     /// Word of Linux-like `rdtscp`/`rdpid`: the processor's number.
@@ -297,7 +301,7 @@ impl CpuState {
             system_flags: eflags::START,
             segment_base: [0; 6],
             selector: [data, code, data, data, data, data],
-            padding: 0,
+            x87_shape: 0,
             vector: [[0; 4]; 16],
             mxcsr: MXCSR_START,
             tsc_aux: 0,
@@ -323,6 +327,8 @@ impl CpuState {
                 attention: 0,
                 x87_call: 0,
                 x87_routines: crate::eval::X87_ROUTINES.map(|routine| routine as usize as u64),
+                x87_extended: X87::INIT.regs,
+                x87_floats: [0; 8],
             },
         }
     }

@@ -36,6 +36,9 @@ offsets! {
     REGISTERS = host.registers;
     X87_CALL = host.x87_call;
     X87_ROUTINES = host.x87_routines;
+    X87_SHAPE = x87_shape;
+    X87_REGS = x87.regs;
+    X87_FLOATS = host.x87_floats;
     X87_STATUS = x87.status;
     X87_CONTROL = x87.control;
     X87_TAGS = x87.tags;

@@ -281,7 +281,7 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::X87UnaryOp { op } => effect!(m.x87()?.unary(op)),
         Op::X87Cmov { c, st } => effect!(m.x87_keeping_c1()?.cmov(int(c) as u8 != 0, st.0)),
         Op::X87Free { st, pop } => effect!(m.x87()?.free_register(st.0, pop.0.into())),
-        Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, op, m.pc)?),
+        Op::X87ControlOp { op } => effect!(x87::control(&mut m.cpu.x87, m.x87, op, m.pc)?),
         Op::X87GetStatus {} => m.cpu.x87.status.into(),
         Op::X87GetControl {} => m.cpu.x87.control.into(),
         Op::X87SetControl { v } => effect!(x87::set_control(&mut m.cpu.x87, m.x87, int(v) as u16)?),

@@ -47,13 +47,13 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     /// `fnstenv`, `fnsave`.
     fn save(&mut self, registers: bool, short: bool, at: GuestAddr) -> Result<(), EvalFault> {
-        let x87 = &mut self.cpu.x87;
+        let (arithmetic, x87) = (self.x87, &mut self.cpu.x87);
         let mut bytes = Vec::with_capacity(4 * ENV_WORDS + REGISTERS);
         for word in environment(x87, short) {
             bytes.extend_from_slice(&word.to_le_bytes()[..if short { 2 } else { 4 }]);
         }
         if registers {
-            (0..8).for_each(|i| bytes.extend_from_slice(&register(x87, i).to_le_bytes()));
+            (0..8).for_each(|i| bytes.extend_from_slice(&register(x87, arithmetic, i).to_le_bytes()));
         }
         self.memory.write(at, &bytes)?;
         if registers {
@@ -95,7 +95,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         put(24, (*mxcsr).into(), 4);
         put(28, MXCSR_MASK.into(), 4);
         for i in 0..8 {
-            let v = register(x87, i);
+            let v = register(x87, self.x87, i);
             put(32 + 16 * i, v.significand, 8);
             put(40 + 16 * i, v.sign_exponent.into(), 2);
         }
@@ -198,8 +198,11 @@ fn full_tags(x87: &X87) -> u16 {
     (0..8).fold(0, |tags, n| tags | tag(n) << (2 * n))
 }
 
-fn register(x87: &X87, i: usize) -> F80 {
-    from_guest(x87.regs[(usize::from(x87.top()) + i) & 7])
+fn register(x87: &X87, arithmetic: X87Arithmetic, i: usize) -> F80 {
+    let place = (usize::from(x87.top()) + i) & 7;
+    // In doubles nobody knows what is in an empty register.
+    let is_known = arithmetic == X87Arithmetic::Exact || x87.tags >> place & 1 != 0;
+    from_guest(if is_known { x87.regs[place] } else { Default::default() })
 }
 
 /// Doubles are rounded, but for what MMX instructions may have left.

@@ -37,6 +37,7 @@ mod vector_string;
 mod vector_sums;
 mod x87;
 mod x87_double;
+mod x87_host;
 mod x87_memory;
 mod x87_routines;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use values::{Operands, Table};
 
 pub use system::{FixedSystem, SystemModel};
 pub use x87::X87Code;
+pub use x87_host::{x87_constant, x87_from_doubles, x87_to_doubles};
 pub(crate) use x87_routines::{FIRST, SECOND, TRUNCATE};
 pub use x87_routines::{X87_ROUTINES, X87Answer, X87How, X87Routine, X87RoutineId};
 

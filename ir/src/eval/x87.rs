@@ -64,14 +64,18 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
     /// Starts a waiting instruction that clears C1.
     pub(super) fn start(x87: &'a mut X87, insn: Insn<'a, M>) -> Result<Self, EvalFault> {
         let mut unit = Unit::start_keeping_c1(x87, insn)?;
-        unit.set_conditions(C1, 0);
+        if !unit.is_double() {
+            unit.set_conditions(C1, 0);
+        }
         Ok(unit)
     }
 
     /// Starts a waiting instruction that leaves C1 as it is unless the stack faults.
     pub(super) fn start_keeping_c1(x87: &'a mut X87, insn: Insn<'a, M>) -> Result<Self, EvalFault> {
         let unit = Unit::wait(x87, insn)?;
-        unit.x87.instruction = unit.insn.pc.0;
+        if !unit.is_double() {
+            unit.x87.instruction = unit.insn.pc.0;
+        }
         Ok(unit)
     }
 
@@ -151,14 +155,20 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
         if self.is_double() { double::result(v, env) } else { v }
     }
 
-    /// Ends the instruction's arithmetic: exception flags, C1, and ES where one is unmasked.
+    /// Ends the instruction's arithmetic: exception flags, C1, and ES where one is unmasked. In doubles there is nothing of that.
     pub(super) fn commit(&mut self, settled: Settled) {
+        if self.is_double() {
+            return;
+        }
         self.set_conditions(C1, settled.flags.bits());
         self.raise(settled);
     }
 
     /// Adds exception flags, and ES where one is unmasked.
     fn raise(&mut self, settled: Settled) {
+        if self.is_double() {
+            return;
+        }
         self.x87.status |= (settled.flags & Exceptions::ALL).bits();
         if !settled.unmasked.is_empty() {
             self.x87.status |= PENDING | BUSY;
@@ -169,6 +179,9 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
 
     /// Reports a stack fault; whether it is masked, so that the instruction goes on with the indefinite.
     pub(super) fn stack_fault(&mut self, fault: StackFault) -> bool {
+        if self.is_double() {
+            return true;
+        }
         self.set_conditions(C1, if fault == StackFault::Overflow { C1 } else { 0 });
         self.x87.status |= SF;
         let flags = Exceptions::INVALID;
@@ -304,7 +317,8 @@ impl<'a, M: Memory + ?Sized> Unit<'a, M> {
             Relation::Greater => 0,
             Relation::Unordered => C0 | C2 | C3,
         };
-        self.set_conditions(C0 | C2 | C3, conditions);
+        let kept = if self.is_double() { 0 } else { C1 };
+        self.set_conditions((C0 | C1 | C2 | C3) & !kept, conditions);
         self.pop(if pop { pops } else { 0 });
     }
 
@@ -350,7 +364,12 @@ pub(super) fn arith<A: Format, B: Format, R: Format>(op: X87Op, a: A, b: B, env:
 }
 
 /// `x87_control` of the instruction at `pc`.
-pub(super) fn control(x87: &mut X87, op: X87Control, pc: GuestAddr) -> Result<(), EvalFault> {
+pub(super) fn control(
+    x87: &mut X87,
+    arithmetic: X87Arithmetic,
+    op: X87Control,
+    pc: GuestAddr,
+) -> Result<(), EvalFault> {
     match op {
         X87Control::Init => initialise(x87),
         X87Control::Clex => x87.status &= !(Exceptions::ALL.bits() | SF | PENDING | BUSY),
@@ -363,7 +382,9 @@ pub(super) fn control(x87: &mut X87, op: X87Control, pc: GuestAddr) -> Result<()
         X87Control::Wait => check_x87_pending(x87)?,
         X87Control::Nop => {
             check_x87_pending(x87)?;
-            x87.instruction = pc.0;
+            if arithmetic == X87Arithmetic::Exact {
+                x87.instruction = pc.0;
+            }
         }
     }
     Ok(())
@@ -436,7 +457,8 @@ pub(super) fn set_control(x87: &mut X87, arithmetic: X87Arithmetic, v: u16) -> R
 /// Loads control and status word; ES follows from the two, where exceptions are delivered.
 pub(super) fn load_words(x87: &mut X87, arithmetic: X87Arithmetic, control: u16, status: u16) {
     x87.control = control & CONTROL_BITS | 0x40;
-    x87.status = status & !(PENDING | BUSY);
+    let kept = if arithmetic == X87Arithmetic::Double { !(Exceptions::ALL.bits() | SF) } else { u16::MAX };
+    x87.status = status & kept & !(PENDING | BUSY);
     if arithmetic == X87Arithmetic::Exact && status & !control & Exceptions::ALL.bits() != 0 {
         x87.status |= PENDING | BUSY;
     }

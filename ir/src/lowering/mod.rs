@@ -17,6 +17,7 @@
 //! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
 //! | `x87` | x87 ops as calls of routines |
+//! | `x87_stack` | the x87 stack of code that computes in doubles |
 
 mod carries;
 mod dead_sets;
@@ -25,6 +26,7 @@ mod recipe;
 mod values;
 mod wide_values;
 mod x87;
+mod x87_stack;
 
 pub use carries::name_carries;
 pub use dead_sets::drop_dead_sets;
@@ -33,3 +35,5 @@ pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT,
 pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
+pub(crate) use x87_stack::rounding_bits;
+pub use x87_stack::{X87Shape, X87Slot, X87Stack, settle_x87, x87_shapes};

@@ -63,7 +63,7 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
     let borrowed = [Some((3, 2)), None, None, None];
     let link = Link { site: 8, stub: 20, target: GuestAddr(0x10), is_call: false, far: None };
     let far = Some(FarJump { jump: 24, slot: 32 });
-    let lazy = LazyState { flags: Some(0), narrow: 5, behind: 8 };
+    let lazy = LazyState { flags: Some(0), narrow: 5, behind: 8, x87: 1 << 63 };
     let compiled = Compiled {
         code: (0..100).collect(),
         blocks: vec![BlockEntry { block: hokku_ir::BlockId(1), pc, offset: 4, checked: 70 }],

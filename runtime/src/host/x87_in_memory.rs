@@ -1,7 +1,7 @@
-//! The x87 state is always in [`CpuState::x87`].
+//! The x87 state is always in [`CpuState::x87`]: as the evaluator knows it, or where code computes in doubles, in host form.
 
-use hokku_ir::eval::X87Code;
-use hokku_ir::{CpuMode, CpuState, GuestAddr};
+use hokku_ir::eval::{X87Code, x87_from_doubles, x87_to_doubles};
+use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 
 /// An x87 instruction of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,14 @@ pub(crate) struct GuestInstruction {
     pub(crate) code: X87Code,
 }
 
-/// Nothing to take.
-pub(crate) fn save(_cpu: &mut CpuState, _translated: impl FnOnce(u64) -> Option<GuestInstruction>) {}
+/// Brings the x87 state into the form that the evaluator knows.
+pub(crate) fn save(cpu: &mut CpuState, _translated: impl FnOnce(u64) -> Option<GuestInstruction>) {
+    x87_from_doubles(cpu);
+}
 
-/// Nothing to put.
-pub(crate) fn load(_cpu: &mut CpuState) {}
+/// Brings the x87 state into the form that translated code knows.
+pub(crate) fn load(cpu: &mut CpuState, arithmetic: X87Arithmetic) {
+    if arithmetic == X87Arithmetic::Double {
+        x87_to_doubles(cpu);
+    }
+}

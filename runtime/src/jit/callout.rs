@@ -52,7 +52,7 @@ fn evaluate_outside(jit: &JitThread, cpu: &mut CpuState, site: u64) -> bool {
     let machine = &mut Machine { cpu: &mut *cpu, memory, system, mode, x87, pc };
     let result = eval_op(&op, &args[..count], machine);
     if uses_x87 {
-        arch::x87::load(cpu);
+        arch::x87::load(cpu, x87);
     }
     match result {
         Ok(value) => {

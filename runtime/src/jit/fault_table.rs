@@ -72,12 +72,13 @@ pub(crate) fn put_lazy(to: &mut Vec<u8>, lazy: LazyState) {
     put(to, lazy.flags.map_or(0, |n| u64::from(n) + 1));
     put(to, lazy.narrow.into());
     to.push(lazy.behind);
+    put(to, lazy.x87);
 }
 
 /// Reads what [`put_lazy`] wrote.
 pub(crate) fn take_lazy(from: &mut Source<'_>) -> Option<LazyState> {
     let flags = from.word()?.checked_sub(1);
-    Some(LazyState { flags, narrow: from.number()?.try_into().ok()?, behind: from.byte()? })
+    Some(LazyState { flags, narrow: from.number()?.try_into().ok()?, behind: from.byte()?, x87: from.number()? })
 }
 
 /// The sites of one region.
@@ -134,7 +135,7 @@ mod tests {
             plain,
             FaultSite { offset: 9, pc: GuestAddr(0x0fff), leave: StubId::LeaveFaultString, ..plain },
             FaultSite { offset: 700, pc: GuestAddr(u64::MAX), stack_delta: -8, borrowed: lent, ..plain },
-            FaultSite { offset: 701, lazy: LazyState { flags: Some(0), narrow: 0x8001, behind: 7 }, ..plain },
+            FaultSite { offset: 701, lazy: LazyState { flags: Some(0), narrow: 0x8001, behind: 7, x87: 1 << 63 | 5 }, ..plain },
             FaultSite { offset: u32::MAX, leave: StubId::LeaveFaultBytes, stack_delta: i32::MAX, ..plain },
         ]
     }

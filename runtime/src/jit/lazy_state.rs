@@ -18,6 +18,7 @@ impl JitThread {
     /// Puts the guest state of a thread in order that left its code, or called out, at host address `site` with `lazy`.
     pub(super) fn settle(&self, cpu: &mut CpuState, lazy: LazyState, site: u64) {
         self.settle_registers(cpu, lazy);
+        hokku_ir::lowering::settle_x87(cpu, lazy.x87);
         // Bit 0 tells the code something, not us.
         let address = |word: u64| word & !(CHAINED | 1);
         let before = address(cpu.host.flag_site);

@@ -220,7 +220,7 @@ impl Thread {
             stale.store(false, Ordering::SeqCst);
             jit.shadow_sp.set(jit.memory.empty_shadow_stack(jit.entrances.get().return_miss));
         }
-        crate::host::arch::x87::load(&mut self.cpu);
+        crate::host::arch::x87::load(&mut self.cpu, self.team.x87);
         let area = &mut self.cpu.host;
         area.jump_cache = jit.memory.jump_cache_address();
         area.shadow_top = jit.memory.shadow_top();

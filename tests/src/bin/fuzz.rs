@@ -48,6 +48,9 @@ struct Arguments {
     /// What is compared: `eval`, the front end and evaluator with this processor, or `jit`, the JIT with the evaluator.
     #[arg(long, default_value = "eval", value_parser = ["eval", "jit"])]
     engine: String,
+    /// What x87 instructions compute in, of the JIT and the evaluator: exact or f64.
+    #[arg(long, default_value = "exact", value_parser = ["exact", "f64"])]
+    x87: String,
     /// Which of the JIT's tiers: `1`, `2`, or `both`, where the second takes over after two rounds.
     #[arg(long, default_value = "both", value_parser = ["1", "2", "both"])]
     tier: String,
@@ -94,7 +97,7 @@ impl Arguments {
         if self.engine != "jit" {
             return Against::Processor;
         }
-        Against::Jit(Tiering {
+        let tiering = Tiering {
             tiers: match self.tier.as_str() {
                 "1" => Tiers::First,
                 "2" => Tiers::Second,
@@ -103,15 +106,16 @@ impl Arguments {
             threshold: 2,
             background: false,
             ..Tiering::default()
-        })
+        };
+        if self.x87 == "f64" { Against::JitInDoubles(tiering) } else { Against::Jit(tiering) }
     }
 
     /// What decides which cases there are.
     fn asked(&self) -> String {
-        let Arguments { seed, first, cases, engine, tier, sequences, mnemonic, .. } = self;
+        let Arguments { seed, first, cases, engine, tier, x87, sequences, mnemonic, .. } = self;
         let cpu = self.cpu.name;
         format!(
-            "seed {seed}, from {first} for {cases}, {engine}, tier {tier}, sequences {sequences}, mnemonic {mnemonic:?}, cpu {cpu}"
+            "seed {seed}, from {first} for {cases}, {engine}, tier {tier}, x87 {x87}, sequences {sequences}, mnemonic {mnemonic:?}, cpu {cpu}"
         )
     }
 
@@ -125,6 +129,7 @@ impl Arguments {
         argument("--mode", mode.word().bits().to_string());
         argument("--engine", self.engine.clone());
         argument("--tier", self.tier.clone());
+        argument("--x87", self.x87.clone());
         argument("--reports", self.reports.to_string());
         argument("--cpu", self.cpu.name.into());
         if let Some(mnemonic) = &self.mnemonic {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hokku_frontend::known_as;
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState, Gpr, Seg};
+use hokku_ir::{CpuMode, CpuState, Gpr, Seg, X87Arithmetic};
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
     Register, UsedMemory, UsedRegister,
@@ -32,6 +32,8 @@ pub struct Program {
     pub mode: CpuMode,
     /// The processor that it runs on.
     pub model: CpuModel,
+    /// What x87 instructions compute in.
+    pub x87: X87Arithmetic,
     /// What this processor runs in its place to do what that one does.
     pub native: Native,
     /// Address of its first instruction.
@@ -144,6 +146,7 @@ impl Program {
         Some(Program {
             mode,
             model,
+            x87: X87Arithmetic::Exact,
             native,
             at,
             bytes,
@@ -171,12 +174,18 @@ impl Program {
         self
     }
 
+    /// With x87 instructions that compute in `x87`.
+    #[must_use]
+    pub fn computing_in(self, x87: X87Arithmetic) -> Program {
+        Program { x87, ..self }
+    }
+
     /// Code of several instructions whose states the caller prepares.
     pub fn sequence(mode: CpuMode, model: CpuModel, at: u64, bytes: Vec<u8>, insns: Vec<Instruction>) -> Program {
         let arrivals = vec![at + bytes.len() as u64];
         let (used, vectors) = (Vec::new(), Vec::new());
-        let native = Native::Same;
-        Program { mode, model, native, at, bytes, arrivals, insns, single: false, used, vectors, uses_x87: true }
+        let (x87, native) = (X87Arithmetic::Exact, Native::Same);
+        Program { mode, model, x87, native, at, bytes, arrivals, insns, single: false, used, vectors, uses_x87: true }
     }
 
     /// Whether it is one instruction.

@@ -89,7 +89,7 @@ pub fn run(
 
 /// The key of the code of `program` at `at`.
 fn key(program: &Program, at: u64) -> BlockKey {
-    BlockKey { features: program.model.features, ..BlockKey::new(GuestAddr(at), program.mode) }
+    BlockKey { features: program.model.features, x87: program.x87, ..BlockKey::new(GuestAddr(at), program.mode) }
 }
 
 fn step(left: &mut usize) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState, GuestAddr, SyscallKind};
+use hokku_ir::{CpuMode, CpuState, GuestAddr, SyscallKind, X87Arithmetic};
 use hokku_runtime::{
     Access, Engine, FaultKind, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, Tiering,
 };
@@ -131,9 +131,15 @@ pub struct Jit {
 impl Jit {
     /// With `pattern` in the scratch pages. `Err` says why this host cannot. There is one 32-bit one in a process at a time, and none beside a
     /// [`Processor`].
-    pub fn new(mode: CpuMode, model: CpuModel, tiering: Tiering, pattern: &[u8; BYTES]) -> Result<Jit, String> {
+    pub fn new(
+        mode: CpuMode,
+        model: CpuModel,
+        x87: X87Arithmetic,
+        tiering: Tiering,
+        pattern: &[u8; BYTES],
+    ) -> Result<Jit, String> {
         let ends = Arc::new(Ends::default());
-        let config = TeamConfig { tiering, processor: model, ..TeamConfig::new(mode, Engine::Jit) };
+        let config = TeamConfig { tiering, processor: model, x87, ..TeamConfig::new(mode, Engine::Jit) };
         let team = Team::new(&config, ends.clone()).map_err(|e| e.to_string())?;
         let map = |at: u64, end: u64| {
             team.memory

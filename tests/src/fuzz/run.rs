@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hokku_ir::eval::Evaluator;
+use hokku_ir::eval::{Evaluator, x87_from_doubles, x87_to_doubles};
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::{CpuMode, CpuState};
+use hokku_ir::{CpuMode, CpuState, X87Arithmetic};
 use hokku_runtime::Tiering;
 use iced_x86::Code;
 use serde::{Deserialize, Serialize};
@@ -105,11 +105,23 @@ pub enum Against {
     Processor,
     /// The JIT, with these tiers.
     Jit(Tiering),
+    /// The same with x87 arithmetic in doubles.
+    JitInDoubles(Tiering),
+}
+
+impl Against {
+    fn x87(self) -> X87Arithmetic {
+        match self {
+            Against::Processor | Against::Jit(_) => X87Arithmetic::Exact,
+            Against::JitInDoubles(_) => X87Arithmetic::Double,
+        }
+    }
 }
 
 /// Runs cases on a machine and through the evaluator.
 pub struct Runner {
     machine: Box<dyn Machine>,
+    x87: X87Arithmetic,
     evaluator: Evaluator,
     pattern: Box<[u8; BYTES]>,
     memory: Vec<u8>,
@@ -122,10 +134,12 @@ impl Runner {
         let pattern = case::pattern();
         let machine: Box<dyn Machine> = match against {
             Against::Processor => Box::new(Processor::new(&pattern)?),
-            Against::Jit(tiering) => Box::new(Jit::new(mode, model, tiering, &pattern)?),
+            Against::Jit(tiering) | Against::JitInDoubles(tiering) => {
+                Box::new(Jit::new(mode, model, against.x87(), tiering, &pattern)?)
+            }
         };
         let (memory, pages) = (vec![0; WRITABLE as usize], Pages::new(&pattern));
-        Ok(Runner { machine, evaluator: Evaluator::new(), pattern, memory, pages })
+        Ok(Runner { machine, x87: against.x87(), evaluator: Evaluator::new(), pattern, memory, pages })
     }
 
     /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each; calls `next` before each.
@@ -138,7 +152,7 @@ impl Runner {
                 tally.skipped += STATES;
                 continue;
             };
-            self.program(plan, number, &program, &mut rng, &mut tally);
+            self.program(plan, number, &program.computing_in(self.x87), &mut rng, &mut tally);
         }
         tally
     }
@@ -153,6 +167,10 @@ impl Runner {
             let Some(start) = start else {
                 tally.skipped += 1;
                 continue;
+            };
+            let start = match self.x87 {
+                X87Arithmetic::Exact => start,
+                X87Arithmetic::Double => in_doubles(start),
             };
             let id = Id { seed: plan.seed, number: number * STATES + state };
             self.case(plan, id, program, &translated, &start, tally);
@@ -179,6 +197,9 @@ impl Runner {
         let Outcome::Ended(our_ending) = outcome else { return Both::Incomparable };
         let mut native = start.cpu.clone();
         let ending = self.machine.run(program, start, &self.memory, &mut native);
+        if self.x87 == X87Arithmetic::Double {
+            [&mut ours, &mut native].into_iter().for_each(forget_the_unknown);
+        }
         let memory = self.machine.memory();
         let (fields, explained) = self.pages.with(|pages| {
             let first = After { ending, cpu: &native, memory };
@@ -240,7 +261,11 @@ impl Runner {
             let sequences = if plan.sequences { " --sequences" } else { "" };
             let cpu =
                 if plan.model == CpuModel::DEFAULT { String::new() } else { format!(" --cpu {}", plan.model.name) };
-            let engine = if self.machine.name() == "JIT" { " --engine jit" } else { "" };
+            let engine = match (self.machine.name(), self.x87) {
+                ("JIT", X87Arithmetic::Exact) => " --engine jit",
+                ("JIT", X87Arithmetic::Double) => " --engine jit --x87 f64",
+                _ => "",
+            };
             let command = format!(
                 "fuzz --seed {} --mode {bits}{cpu}{engine}{sequences} --first {} --cases {STATES}",
                 id.seed,
@@ -320,6 +345,26 @@ impl Runner {
         }
         start
     }
+}
+
+/// `start` with doubles in the x87 registers, and no exception flags.
+fn in_doubles(mut start: Start) -> Start {
+    let cpu = &mut start.cpu;
+    x87_to_doubles(cpu);
+    // What registers were is not to come back.
+    cpu.host.x87_extended = Default::default();
+    x87_from_doubles(cpu);
+    start
+}
+
+/// What the arithmetic in doubles leaves open: empty registers, and the exception flags in mxcsr.
+fn forget_the_unknown(cpu: &mut CpuState) {
+    for n in 0..8 {
+        if cpu.x87.tags >> n & 1 == 0 {
+            cpu.x87.regs[n] = Default::default();
+        }
+    }
+    cpu.mxcsr &= !0x3f;
 }
 
 /// A case on both sides.

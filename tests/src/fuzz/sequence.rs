@@ -494,5 +494,6 @@ pub fn without(program: &Program, n: usize) -> Option<Program> {
     let from = (insn.ip() - program.at) as usize;
     bytes[from..from + insn.len()].copy_from_slice(&nop(insn.len()));
     let insns = decode_all(program.mode, program.at, &bytes);
-    Some(Program::sequence(program.mode, program.model, program.at, bytes, insns))
+    let smaller = Program::sequence(program.mode, program.model, program.at, bytes, insns);
+    Some(smaller.computing_in(program.x87))
 }

@@ -10,7 +10,7 @@ use std::arch::x86_64::{_fxrstor64, _fxsave64};
 
 use hokku_ir::eval::X87Code;
 use hokku_ir::guest::{F80, X87};
-use hokku_ir::{CpuMode, CpuState, GuestAddr};
+use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 
 /// An FXSAVE image with 64-bit pointers. Source: Intel SDM vol. 1, 10.5.1.
 #[repr(C, align(16))]
@@ -96,7 +96,7 @@ fn translate(x87: &mut X87, cpu: &CpuState, guest: GuestInstruction, host_opcode
 }
 
 /// Puts the x87 state into the host's unit, if it is not there.
-pub(crate) fn load(cpu: &mut CpuState) {
+pub(crate) fn load(cpu: &mut CpuState, _arithmetic: X87Arithmetic) {
     if cpu.host.x87_in_host != 0 {
         return;
     }
@@ -145,7 +145,7 @@ mod tests {
             };
         }
         let before = cpu.x87;
-        load(&mut cpu);
+        load(&mut cpu, X87Arithmetic::Exact);
         cpu.x87 = X87::INIT;
         save(&mut cpu, |_| None);
         // Processors may drop the pointers where no exception is pending.
@@ -188,6 +188,6 @@ mod tests {
     /// Leaves the unit as other code expects it.
     fn leave_clean(mut cpu: CpuState) {
         cpu.x87 = X87::INIT;
-        load(&mut cpu);
+        load(&mut cpu, X87Arithmetic::Exact);
     }
 }
