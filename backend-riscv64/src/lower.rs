@@ -76,6 +76,9 @@ pub(crate) struct Lowering<'a> {
     /// Flags that may be seen of those before each block.
     pub(crate) seen_in: Vec<FlagSet>,
     pub(crate) labels: Vec<Label>,
+    /// Where blocks are with ops on floats evaluated, and where they are entered by way of a check of the x87 stack's shape.
+    slow_versions: Vec<Option<Label>>,
+    pub(crate) checks: Vec<Option<Label>>,
     pub(crate) cold: Vec<Cold>,
     /// Where the far jump of each link is, by its number, and the number of its slot.
     pub(crate) far: Vec<(u32, u32)>,
@@ -136,6 +139,8 @@ fn compile_once<'a>(
         read_in: flags_live_in(region, FaultsSee::ValuesAlone, FlagSet::empty()),
         seen_in: flags_live_in(region, FaultsSee::ExactFlags, FlagSet::STATUS),
         labels,
+        slow_versions: vec![None; region.blocks.len()],
+        checks: vec![None; region.blocks.len()],
         cold: Vec::new(),
         far: Vec::new(),
         out: Compiled::default(),
@@ -175,12 +180,22 @@ impl<'a> Lowering<'a> {
             self.cold.push(Cold::Entry { id, n: self.out.blocks.len() - 1 });
         }
         if self.block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float)) {
-            let label = self.asm.label();
+            let label = self.slow_version(id);
             self.asm.i(LWU, SCRATCH, STATE, FLOAT_IS_ODD);
             self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
-            self.cold.push(Cold::EvaluatedFloats { label, id });
         }
         self.lower_ops(next);
+    }
+
+    /// Where block `id` is with ops on floats evaluated.
+    pub(crate) fn slow_version(&mut self, id: BlockId) -> Label {
+        if let Some(label) = self.slow_versions[id.0 as usize] {
+            return label;
+        }
+        let label = self.asm.label();
+        self.slow_versions[id.0 as usize] = Some(label);
+        self.cold.push(Cold::EvaluatedFloats { label, id });
+        label
     }
 
     /// Writes block `id` with ops on floats evaluated.

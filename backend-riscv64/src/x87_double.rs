@@ -50,14 +50,13 @@ impl Lowering<'_> {
     /// Goes to the other version of block `id` unless the stack has the shape that this one is written for.
     pub(crate) fn check_shape(&mut self, id: BlockId) {
         let Some(shape) = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]) else { return };
-        let label = self.asm.label();
+        let label = self.slow_version(id);
         self.asm.i(LW, SCRATCH, STATE, X87_SHAPE);
         if shape.0 != 0 {
             // As a signed number of 12 bits; the bits above differ then where rounding is not to nearest, and must not.
             self.asm.i(XORI, SCRATCH, SCRATCH, shape.0.into());
         }
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
-        self.cold.push(Cold::EvaluatedFloats { label, id });
     }
 
     /// Where a jump to block `id` from the block at hand leads: past the check where the stack is as it must be.
@@ -65,7 +64,11 @@ impl Lowering<'_> {
         if self.leads_past_check(id) {
             return self.labels[id.0 as usize];
         }
+        if let Some(label) = self.checks[id.0 as usize] {
+            return label;
+        }
         let label = self.asm.label();
+        self.checks[id.0 as usize] = Some(label);
         self.cold.push(Cold::Check { label, id });
         label
     }
