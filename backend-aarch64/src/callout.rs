@@ -112,7 +112,11 @@ impl Lowering<'_> {
         let sees_flags = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
         let lazy = if sees_flags || fx.contains(Effects::may_fault) { self.lazy() } else { LazyState::default() };
         self.branch_to_stub(StubId::Callout, true);
+        let lazy = lazy.with_x87_settled();
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: numbered, pc: self.pc, lazy });
+        if fx.contains(Effects::x87) {
+            self.x87_was_evaluated(&op);
+        }
     }
 
     /// Evaluates the op at hand, which does not touch state but mxcsr and whose operands are in registers, slots or constants, without moving any
@@ -159,7 +163,7 @@ impl Lowering<'_> {
             }
         }
         let may_fault = op.effects().contains(Effects::may_fault);
-        let lazy = if may_fault { self.lazy() } else { LazyState::default() };
+        let lazy = if may_fault { self.lazy().with_x87_settled() } else { LazyState::default() };
         self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
         for r in &kept {
@@ -190,7 +194,7 @@ impl Lowering<'_> {
             Value(n - 1)
         });
         let kept: Vec<u8> = self.vectors.in_use().collect();
-        let (lazy, pc) = (self.lazy(), self.pc);
+        let (lazy, pc) = (self.lazy().with_x87_settled(), self.pc);
         self.outline(slow, |l| {
             for r in &kept {
                 l.asm.store(Piece::Q, *r, STATE, vector_slot_offset(*r));

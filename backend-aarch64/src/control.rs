@@ -17,8 +17,10 @@ use crate::lower::{KnownSite, Lowering};
 pub(crate) enum Cold {
     /// Leaves for the target of link number `n`.
     Link { label: Label, n: usize },
-    /// Counts back edge number `n` and goes on to block `to`.
-    BackEdge { label: Label, n: usize, to: BlockId },
+    /// Counts back edge number `n` and goes on to a block's entry.
+    BackEdge { label: Label, n: usize, entry: Label },
+    /// A check that the x87 stack is as block `id` must find it.
+    Check { label: Label, id: BlockId },
     /// To a shared stub.
     Stub { label: Label, stub: StubId },
     /// A return to another place than the expected one: that in the register.
@@ -251,7 +253,7 @@ impl Lowering<'_> {
     fn call(&mut self, to: Target) {
         match to {
             Target::Block(b) => {
-                let label = self.block_labels[b.0 as usize];
+                let label = self.entry_of(b);
                 self.asm.bl(label);
             }
             Target::Guest(pc) => {
@@ -272,6 +274,7 @@ impl Lowering<'_> {
 
     /// Where the guest's `ret` lands.
     fn return_pad(&mut self, pad: Label, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
+        self.shape_after = None;
         self.asm.bind(pad);
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
         match block {
@@ -319,13 +322,16 @@ impl Lowering<'_> {
     fn entries(&mut self, id: BlockId) -> (u32, u32) {
         if !self.is_counted() {
             let checked = self.checked_entry(id, None);
-            return (self.asm.offset(), checked);
+            let entry = self.asm.offset();
+            self.check_shape(id);
+            return (entry, checked);
         }
         let hot = self.asm.label();
         self.leave_hot(hot, self.region.block(id).pc);
         let checked = self.checked_entry(id, None);
         let entry = self.asm.offset();
         self.count_down(hot);
+        self.check_shape(id);
         (entry, checked)
     }
 
@@ -359,7 +365,7 @@ impl Lowering<'_> {
         if taken == otherwise {
             return self.jump(None, taken, next);
         }
-        if next.is_some_and(|n| taken == Target::Block(n)) {
+        if next.is_some_and(|n| taken == Target::Block(n) && self.leads_past_check(n)) {
             self.jump(Some(test.negate()), otherwise, next);
         } else {
             self.jump(Some(test), taken, next);
@@ -371,12 +377,12 @@ impl Lowering<'_> {
     fn jump(&mut self, test: Option<Test>, to: Target, next: Option<BlockId>) {
         let (label, pc) = match to {
             Target::Block(b) => {
-                if test.is_none() && next == Some(b) {
+                if test.is_none() && next == Some(b) && self.leads_past_check(b) {
                     return;
                 }
                 let pc = self.region.block(b).pc;
                 if self.tier == Tier::Second || !self.placed[b.0 as usize] {
-                    let label = self.block_labels[b.0 as usize];
+                    let label = self.entry_of(b);
                     return match test {
                         None => self.asm.b(label),
                         Some(test) => self.branch_if(test, label),
@@ -384,7 +390,8 @@ impl Lowering<'_> {
                 }
                 let label = self.asm.label();
                 let n = self.out.back_edges.len();
-                self.cold.push(Cold::BackEdge { label, n, to: b });
+                let entry = self.entry_of(b);
+                self.cold.push(Cold::BackEdge { label, n, entry });
                 (label, pc)
             }
             Target::Guest(pc) => (self.asm.label(), pc),
@@ -446,15 +453,14 @@ impl Lowering<'_> {
                     self.out.links[n].stub = self.asm.offset();
                     self.leave_from_here(StubId::LeaveLink);
                 }
-                Cold::BackEdge { label, n, to } => {
+                Cold::BackEdge { label, n, entry } => {
                     self.asm.bind(label);
                     self.out.back_edges[n].stub = self.asm.offset();
                     let hot = self.asm.label();
                     if self.is_counted() {
                         self.count_down(hot);
                     }
-                    let label = self.block_labels[to.0 as usize];
-                    self.asm.b(label);
+                    self.asm.b(entry);
                     if self.is_counted() {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
@@ -476,7 +482,13 @@ impl Lowering<'_> {
                     self.out.stops.push(Stop { stub, kind: StopKind::Trap(Trap::Stale), at, next: at });
                     self.leave_from_here(StubId::LeaveTrap);
                 }
-                Cold::Checked { id, label, n } if self.is_counted() => {
+                Cold::Check { label, id } => {
+                    self.asm.bind(label);
+                    self.check_shape(id);
+                    let block = self.block_labels[id.0 as usize];
+                    self.asm.b(block);
+                }
+                Cold::Checked { id, label, n } if self.is_counted() || self.shapes.is_some() => {
                     // Whatever comes in from outside is counted, so that every loop through several regions is.
                     let (offset, checked) = self.entries(id);
                     self.asm.b(label);

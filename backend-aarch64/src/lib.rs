@@ -50,6 +50,7 @@ mod vector;
 mod vector_values;
 mod wide;
 mod x87;
+mod x87_double;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
@@ -86,9 +87,8 @@ impl Backend for Aarch64 {
         true
     }
 
-    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
-        // The routines for exact values are faster than the evaluator with doubles.
-        X87Arithmetic::Exact
+    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
+        wanted
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

@@ -1,7 +1,9 @@
 //! A region, block by block: what the lowering of all ops shares.
 
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
-use hokku_ir::lowering::{FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values};
+use hokku_ir::lowering::{
+    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Stack,
+};
 use hokku_ir::ops;
 use hokku_ir::{Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Width};
 
@@ -56,6 +58,15 @@ pub(crate) struct Lowering<'a> {
     pub(crate) recipes: Recipes,
     /// Code that computes flags from what blocks left of them.
     pub(crate) routines: Vec<Routine>,
+    /// The shapes of the x87 stack that blocks are written for, where code computes in doubles.
+    pub(crate) shapes: Option<Vec<X87Shape>>,
+    /// The x87 stack at hand, if it is known.
+    pub(crate) x87: Option<X87Stack>,
+    /// Its shape behind the block's ops.
+    pub(crate) shape_after: Option<X87Shape>,
+    /// By block: where its x87 ops are evaluated, and where it is entered by way of a check of that shape.
+    pub(crate) slow_versions: Vec<Label>,
+    pub(crate) checks: Vec<Option<Label>>,
     /// Code that stands behind all blocks: rare ways of single ops.
     pub(crate) outlined: Vec<Outlined>,
     pub(crate) out: Compiled,
@@ -107,6 +118,7 @@ impl Moves for Asm {
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
+    let slow_versions = region.blocks.iter().map(|_| asm.label()).collect();
     let mut l = Lowering {
         asm,
         mode: region.key.mode,
@@ -132,6 +144,11 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         pushed: None,
         recipes: Recipes::default(),
         routines: Vec::new(),
+        shapes: crate::x87_double::shapes(region),
+        x87: None,
+        shape_after: None,
+        slow_versions,
+        checks: vec![None; region.blocks.len()],
         outlined: Vec::new(),
         out: Compiled::default(),
     };
@@ -141,6 +158,9 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     }
     l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
     l.out.block_callouts = l.out.callouts.len() as u32;
+    if l.shapes.is_some() {
+        order.iter().for_each(|id| l.lower_slow_version(*id));
+    }
     l.write_outlined();
     l.write_cold();
     l.write_routines();
@@ -151,7 +171,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
 }
 
 impl<'a> Lowering<'a> {
-    fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
+    fn start_block(&mut self, id: BlockId) {
         let region: &'a Region = self.region;
         self.block = region.block(id);
         self.at = 0;
@@ -170,6 +190,12 @@ impl<'a> Lowering<'a> {
         self.vectors.start_block();
         self.compared = None;
         self.pushed = None;
+        self.x87 = None;
+        self.shape_after = None;
+    }
+
+    fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
+        self.start_block(id);
         let entry = (id.0 == 0).then(|| self.region_entry(id));
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
@@ -178,6 +204,25 @@ impl<'a> Lowering<'a> {
         if id.0 != 0 {
             self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
         }
+        if let Some(shapes) = &self.shapes {
+            let shape = shapes[id.0 as usize];
+            // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
+            self.fault_site();
+            self.x87 = Some(X87Stack::new(shape));
+        }
+        self.lower_ops(next);
+    }
+
+    /// Writes block `id` with x87 ops evaluated.
+    fn lower_slow_version(&mut self, id: BlockId) {
+        self.start_block(id);
+        self.entry_site = None;
+        let label = self.slow_versions[id.0 as usize];
+        self.asm.bind(label);
+        self.lower_ops(None);
+    }
+
+    fn lower_ops(&mut self, next: Option<BlockId>) {
         for (n, inst) in self.block.insts.iter().enumerate() {
             self.at = n as u32;
             let is_deferred = self.plan.info(inst.value).deferred;
@@ -189,6 +234,7 @@ impl<'a> Lowering<'a> {
         }
         self.at = self.block.insts.len() as u32;
         self.values.start(self.at);
+        self.end_stack();
         self.exit(next);
     }
 
@@ -361,7 +407,7 @@ impl<'a> Lowering<'a> {
                 Some(self.recipes.number(recipe))
             }
         };
-        LazyState { flags, ..LazyState::default() }
+        LazyState { flags, x87: self.x87.as_ref().map_or(0, X87Stack::lazy), ..LazyState::default() }
     }
 
     /// The next instruction may fault.
@@ -379,6 +425,10 @@ impl<'a> Lowering<'a> {
 
     /// `b` or `bl` to a stub.
     pub(crate) fn branch_to_stub(&mut self, stub: StubId, link: bool) {
+        if stub == StubId::Callout {
+            // Who evaluates may look at the x87 unit.
+            self.write_stack();
+        }
         self.out.relocations.push(Relocation { offset: self.asm.offset(), stub });
         self.asm.word(if link { 0x9400_0000 } else { 0x1400_0000 });
     }

@@ -168,7 +168,7 @@ impl Lowering<'_> {
         let op = Op::TrapIf { trap: hokku_ir::CheckedTrap::Protection, c: Value(0) };
         self.asm.constant(SCRATCH, 1);
         self.asm.store(Piece::X, SCRATCH, STATE, callout_arg_offset(0));
-        let lazy = self.lazy();
+        let lazy = self.lazy().with_x87_settled();
         self.branch_to_stub(hokku_ir::backend::StubId::Callout, true);
         let offset = self.asm.offset();
         self.out.callouts.push(hokku_ir::backend::Callout { offset, op, pc: self.pc, lazy });

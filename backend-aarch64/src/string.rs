@@ -53,6 +53,8 @@ impl Lowering<'_> {
         if address != self.mode.word() || reads_source && matches!(source, Some(Seg::Fs | Seg::Gs)) {
             return false;
         }
+        // Its faults tell of no x87 values.
+        self.write_stack_back();
         // Whoever sees flags from here on finds them by the site.
         self.leave_flags();
         if let Some(site) = self.sites[self.block_number] {

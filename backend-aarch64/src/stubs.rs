@@ -9,7 +9,7 @@ use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::immediate::bitmask;
 use crate::integer::{Extend, Logic, Shift, Sum};
-use crate::x87;
+use crate::{x87, x87_double};
 
 /// The registers that a function must leave as they are, in pairs.
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
@@ -84,6 +84,16 @@ impl Builder {
     /// FPCR and FPSR by mxcsr: see `float`. The scratch registers and NZCV change.
     fn load_float_mode(&mut self) {
         let (m, t, u) = (SCRATCH, TARGET, TEMPS[0]);
+        let (usual, end) = (self.asm.label(), self.asm.label());
+        self.asm.load(Piece::W, m, STATE, X87_IN_HOST);
+        self.asm.cbz(Size::W, m, usual);
+        // x87 code in doubles: default NaNs, denormals as they are. QC sends SSE ops to the runtime.
+        self.asm.constant(t, 1 << 25);
+        self.asm.write_fpcr(t);
+        self.asm.constant(t, 1 << 27);
+        self.asm.write_fpsr(t);
+        self.asm.b(end);
+        self.asm.bind(usual);
         self.asm.store(Piece::X, u, STATE, REGISTERS);
         self.asm.load(Piece::W, m, STATE, MXCSR);
         // 14:13 nearest, down, up, zero; 23:22 nearest, up, down, zero: the bits are exchanged. Bit 24 flushes denormals.
@@ -99,6 +109,7 @@ impl Builder {
         self.asm.lsl(Size::W, t, t, 27);
         self.asm.write_fpsr(t);
         self.asm.load(Piece::X, u, STATE, REGISTERS);
+        self.asm.bind(end);
     }
 
     /// Compares what mxcsr, in `m`, asks for with what programs have: all six masks set, FTZ (bit 15) and DAZ (bit 6) not. `t` and `m` change.
@@ -112,6 +123,9 @@ impl Builder {
     /// Adds the inexact exception in FPSR to mxcsr; not where all operations go to the runtime, which knows better.
     fn save_float_exceptions(&mut self) {
         let (f, m) = (SCRATCH, TARGET);
+        let end = self.asm.label();
+        self.asm.load(Piece::W, m, STATE, X87_IN_HOST);
+        self.asm.cbnz(Size::W, m, end);
         self.asm.load(Piece::W, m, STATE, MXCSR);
         self.compare_mode(f, m);
         self.asm.read_fpsr(f);
@@ -120,6 +134,7 @@ impl Builder {
         self.asm.csel(Size::W, f, f, ZERO, crate::asm::Cc::Eq);
         self.asm.logic_shifted(Logic::Orr, Size::W, m, m, f, Shift::Lsl, 5);
         self.asm.store(Piece::W, m, STATE, MXCSR);
+        self.asm.bind(end);
     }
 
     /// Everything of the guest's into registers. The scratch registers change.
@@ -211,6 +226,10 @@ impl Builder {
             self.entry(id);
             if reason == ExitReason::Fault {
                 self.save_registers();
+                for n in 0..8 {
+                    let at = X87_FLOATS + 8 * i32::from(n);
+                    self.asm.store(Piece::Vec(3), x87_double::FIRST + n, STATE, at);
+                }
             }
             self.reason(reason);
             if id != StubId::LeaveLink {

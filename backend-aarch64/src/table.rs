@@ -513,6 +513,9 @@ impl Lower for Lowering<'_> {
         self.x87(dst);
     }
     fn x87_get_status(&mut self, dst: Value) {
+        if self.computes_in_doubles() {
+            return self.x87(dst);
+        }
         self.x87_word(dst, crate::assign::X87_STATUS);
     }
     fn x87_get_control(&mut self, dst: Value) {

@@ -48,6 +48,9 @@ impl Lowering<'_> {
     /// The x87 op at hand.
     pub(crate) fn x87(&mut self, dst: Value) {
         let op = self.block.insts[self.at as usize].op;
+        if self.computes_in_doubles() {
+            return self.x87_double(dst, op);
+        }
         match x87_call(&op) {
             Some(call) => self.x87_call(dst, op, &call),
             None => self.callout(dst, op),

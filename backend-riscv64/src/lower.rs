@@ -3,12 +3,11 @@
 use hokku_ir::backend::{
     BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
 };
-use hokku_ir::lowering::{
-    FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack,
-};
+use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{
-    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width, X87Arithmetic,
+    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width,
+    X87Arithmetic,
 };
 
 use crate::Features;
@@ -171,6 +170,10 @@ impl<'a> Lowering<'a> {
         }
         let label = self.labels[id.0 as usize];
         self.asm.bind(label);
+        if self.shapes.is_some() && self.read_in[id.0 as usize].is_empty() {
+            // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
+            self.may_fault(LazyState::default());
+        }
         // Jumps within the region come by another way than the entry.
         self.wide.sew = None;
         self.asm.count = count;

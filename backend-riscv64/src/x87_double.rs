@@ -4,7 +4,7 @@
 
 use hokku_ir::eval::x87_constant;
 use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack};
-use hokku_ir::{Addr, BlockId, Op, Value, Width, X87Control, X87Format, X87Op, X87Unary};
+use hokku_ir::{Addr, BlockId, Num, Op, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::Features;
 use crate::asm::Label;
@@ -205,6 +205,7 @@ impl Lowering<'_> {
                 self.asm.word(fp(0x78, true, 0, float_of(slot), r, 0));
                 self.stack().push(slot);
             }
+            Op::X87Copy { st: Num(0), pop } => self.stack().pop(pop.0.into()),
             Op::X87Copy { st, pop } => {
                 self.st(0);
                 let slot = self.stack().slot(0);

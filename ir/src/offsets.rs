@@ -36,6 +36,7 @@ offsets! {
     REGISTERS = host.registers;
     X87_CALL = host.x87_call;
     X87_ROUTINES = host.x87_routines;
+    X87_IN_HOST = host.x87_in_host;
     X87_SHAPE = x87_shape;
     X87_REGS = x87.regs;
     X87_FLOATS = host.x87_floats;

@@ -4,7 +4,7 @@ use hokku_backend_riscv64::{Features, Riscv64};
 use hokku_ir::backend::{Backend as _, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{CpuMode, Region, text};
+use hokku_ir::{BlockKey, CpuMode, GuestAddr, Region, X87Arithmetic, text};
 use hokku_tests::fuzz::case::codes;
 use hokku_tests::fuzz::evaluate::translated;
 use hokku_tests::fuzz::run::Plan;
@@ -25,6 +25,8 @@ fn compile_all(sequences: bool, count: u64) {
             let (_, Some(program)) = plan.program(n) else { continue };
             let features = if n % 2 == 0 { Features::empty() } else { Features::all() };
             let back_end = Riscv64::new(features);
+            let x87 = if n % 4 < 2 { X87Arithmetic::Double } else { X87Arithmetic::Exact };
+            let program = program.computing_in(x87);
             let region = prepared(&back_end, translated(&program, false).region, n % 3 == 0);
             for tier in [Tier::First { counted: true }, Tier::Second] {
                 let compile = || back_end.compile_as(&region, tier);
@@ -76,4 +78,20 @@ block b0 0x1000
     .expect("a region");
     let compiled = Riscv64::new(Features::empty()).compile_as(&region, Tier::Second);
     assert_eq!(compiled.faults.len(), 1);
+}
+
+/// `again: fld qword [ebx+eax*8]; fmul qword [ecx+eax*8]; faddp st1,st0; inc eax; cmp eax, edx; jne again`: values stay in registers, and the shape of
+/// the stack is not looked at in the loop.
+#[test]
+fn x87_stack_is_in_registers_where_it_holds_doubles() {
+    let bytes: &[u8] = &[0xdd, 0x04, 0xc3, 0xdc, 0x0c, 0xc1, 0xde, 0xc1, 0x40, 0x39, 0xd0, 0x75, 0xf3];
+    let code = (GuestAddr(0x1000), bytes);
+    let key = BlockKey { x87: X87Arithmetic::Double, ..BlockKey::new(GuestAddr(0x1000), CpuMode::Protected32) };
+    let back_end = Riscv64::new(Features::all());
+    let region = prepared(&back_end, hokku_frontend::translate(&code, key, &Default::default()), false);
+    let compiled = back_end.compile_as(&region, Tier::Second);
+    assert_eq!(compiled.block_callouts, 0);
+    assert!(compiled.host_instructions <= 20, "{} instructions", compiled.host_instructions);
+    let exact = Region { key: BlockKey { x87: X87Arithmetic::Exact, ..region.key }, ..region };
+    assert!(back_end.compile_as(&exact, Tier::Second).block_callouts >= 3);
 }

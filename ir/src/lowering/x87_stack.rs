@@ -72,7 +72,9 @@ impl X87Shape {
         let Use { needs, pushes, pops } = match *op {
             Op::X87Free { st, pop } => return Some(self.free(st.0).pop(pop.0.into())),
             Op::X87Copy { st, pop } => return self.uses(0).then(|| self.mark(st.0).pop(pop.0.into())),
-            Op::X87Exchange { st } | Op::X87Cmov { st, .. } => return (self.uses(0) && self.uses(st.0)).then_some(self),
+            Op::X87Exchange { st } | Op::X87Cmov { st, .. } => {
+                return (self.uses(0) && self.uses(st.0)).then_some(self);
+            }
             Op::X87Push { st } => return (self.uses(st.0) && !self.uses(7)).then(|| self.push()),
             Op::X87Arith { dst, src, pop, .. } => {
                 return (self.uses(dst.0) && self.uses(src.0)).then(|| self.pop(pop.0.into()));

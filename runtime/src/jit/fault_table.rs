@@ -135,7 +135,11 @@ mod tests {
             plain,
             FaultSite { offset: 9, pc: GuestAddr(0x0fff), leave: StubId::LeaveFaultString, ..plain },
             FaultSite { offset: 700, pc: GuestAddr(u64::MAX), stack_delta: -8, borrowed: lent, ..plain },
-            FaultSite { offset: 701, lazy: LazyState { flags: Some(0), narrow: 0x8001, behind: 7, x87: 1 << 63 | 5 }, ..plain },
+            FaultSite {
+                offset: 701,
+                lazy: LazyState { flags: Some(0), narrow: 0x8001, behind: 7, x87: 1 << 63 | 5 },
+                ..plain
+            },
             FaultSite { offset: u32::MAX, leave: StubId::LeaveFaultBytes, stack_delta: i32::MAX, ..plain },
         ]
     }

@@ -17,6 +17,7 @@ use hokku_tests::fuzz::report;
 use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES, Tally};
 use hokku_tests::fuzz::sequence;
+use iced_x86::{Code, Mnemonic};
 
 /// Cases between two notes of the progress.
 const PART: u64 = 400_000;
@@ -82,6 +83,9 @@ impl Arguments {
         }
         if self.sequences {
             codes = sequence::codes(&case::codes_of(&self.cpu, &codes));
+            if self.x87 == "f64" {
+                codes.retain(|c| !fills_empty_registers(*c));
+            }
         }
         Plan { seed: self.seed, mode, model: self.cpu, codes, sequences: self.sequences, reports: self.reports }
     }
@@ -141,6 +145,13 @@ impl Arguments {
         command.arg("--worker").arg(range.from.to_string()).arg(range.to.to_string());
         command
     }
+}
+
+/// Whether x87 registers may be in use behind `code` that were empty, whatever is in them then: in doubles nobody knows.
+fn fills_empty_registers(code: Code) -> bool {
+    let name = format!("{code:?}");
+    let is_mmx = name.split('_').any(|part| part == "mm" || part.starts_with("mmm"));
+    is_mmx || matches!(code.mnemonic(), Mnemonic::Fldenv | Mnemonic::Emms)
 }
 
 /// The processor called `name`.

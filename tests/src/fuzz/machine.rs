@@ -21,6 +21,11 @@ pub trait Machine {
     /// Whether it has fs and gs in 32-bit code.
     fn has_segments(&self) -> bool;
 
+    /// What its x87 instructions compute in.
+    fn x87(&self) -> X87Arithmetic {
+        X87Arithmetic::Exact
+    }
+
     /// Makes `program` the contents of the code page.
     fn load(&mut self, program: &Program);
 
@@ -165,6 +170,10 @@ impl Machine for Jit {
 
     fn has_segments(&self) -> bool {
         true
+    }
+
+    fn x87(&self) -> X87Arithmetic {
+        self.team.x87
     }
 
     fn load(&mut self, program: &Program) {

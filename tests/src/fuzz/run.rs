@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hokku_ir::eval::{Evaluator, x87_from_doubles, x87_to_doubles};
 use hokku_ir::eval::cpuid::CpuModel;
+use hokku_ir::eval::{Evaluator, x87_from_doubles, x87_to_doubles};
 use hokku_ir::{CpuMode, CpuState, X87Arithmetic};
 use hokku_runtime::Tiering;
 use iced_x86::Code;
@@ -105,12 +105,12 @@ pub enum Against {
     Processor,
     /// The JIT, with these tiers.
     Jit(Tiering),
-    /// The same with x87 arithmetic in doubles.
+    /// The same with x87 arithmetic in doubles, where the back end has that.
     JitInDoubles(Tiering),
 }
 
 impl Against {
-    fn x87(self) -> X87Arithmetic {
+    fn wanted_x87(self) -> X87Arithmetic {
         match self {
             Against::Processor | Against::Jit(_) => X87Arithmetic::Exact,
             Against::JitInDoubles(_) => X87Arithmetic::Double,
@@ -135,11 +135,12 @@ impl Runner {
         let machine: Box<dyn Machine> = match against {
             Against::Processor => Box::new(Processor::new(&pattern)?),
             Against::Jit(tiering) | Against::JitInDoubles(tiering) => {
-                Box::new(Jit::new(mode, model, against.x87(), tiering, &pattern)?)
+                Box::new(Jit::new(mode, model, against.wanted_x87(), tiering, &pattern)?)
             }
         };
         let (memory, pages) = (vec![0; WRITABLE as usize], Pages::new(&pattern));
-        Ok(Runner { machine, x87: against.x87(), evaluator: Evaluator::new(), pattern, memory, pages })
+        let x87 = machine.x87();
+        Ok(Runner { machine, x87, evaluator: Evaluator::new(), pattern, memory, pages })
     }
 
     /// Runs programs `from` to `to` of `plan`, [`STATES`] cases each; calls `next` before each.
@@ -198,7 +199,7 @@ impl Runner {
         let mut native = start.cpu.clone();
         let ending = self.machine.run(program, start, &self.memory, &mut native);
         if self.x87 == X87Arithmetic::Double {
-            [&mut ours, &mut native].into_iter().for_each(forget_the_unknown);
+            forget_the_unknown(&mut ours, &mut native);
         }
         let memory = self.machine.memory();
         let (fields, explained) = self.pages.with(|pages| {
@@ -357,14 +358,22 @@ fn in_doubles(mut start: Start) -> Start {
     start
 }
 
-/// What the arithmetic in doubles leaves open: empty registers, and the exception flags in mxcsr.
-fn forget_the_unknown(cpu: &mut CpuState) {
+/// What the arithmetic in doubles leaves open: empty registers, whether a register is a double or what an MMX instruction has left there that is read
+/// as this double, and the exception flags in mxcsr.
+fn forget_the_unknown(ours: &mut CpuState, native: &mut CpuState) {
+    let doubles = |cpu: &CpuState| {
+        let mut cpu = cpu.clone();
+        x87_to_doubles(&mut cpu);
+        cpu.x87.regs.map(|reg| reg.significand)
+    };
+    let is_same: Vec<bool> = doubles(ours).iter().zip(doubles(native)).map(|(a, b)| *a == b).collect();
     for n in 0..8 {
-        if cpu.x87.tags >> n & 1 == 0 {
-            cpu.x87.regs[n] = Default::default();
+        if ours.x87.tags >> n & 1 == 0 || is_same[n] {
+            ours.x87.regs[n] = native.x87.regs[n];
         }
     }
-    cpu.mxcsr &= !0x3f;
+    ours.mxcsr &= !0x3f;
+    native.mxcsr &= !0x3f;
 }
 
 /// A case on both sides.
