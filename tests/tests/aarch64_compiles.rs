@@ -5,7 +5,7 @@ use hokku_frontend::{Limits, translate};
 use hokku_ir::backend::{Backend, Compiled, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::passes::{self, FaultsSee};
-use hokku_ir::{BlockKey, CpuMode, GuestAddr};
+use hokku_ir::{BlockKey, CpuMode, GuestAddr, X87Arithmetic};
 use hokku_tests::fuzz::case::{Program, codes};
 use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::sequence;
@@ -89,6 +89,43 @@ fn guest_programs() {
                     passes::run_one(&mut region, name, FaultsSee::ExactFlags);
                 }
                 check(&back_end.compile_as(&region, Tier::Second));
+            }
+        }
+    }
+}
+
+/// `again: fld qword [ebx+eax*8]; fmul qword [ecx+eax*8]; faddp st1,st0; inc eax; cmp eax, edx; jne again`: values stay in registers, and the shape of
+/// the stack is not looked at in the loop.
+#[test]
+fn x87_stack_is_in_registers_where_it_holds_doubles() {
+    let bytes: &[u8] = &[0xdd, 0x04, 0xc3, 0xdc, 0x0c, 0xc1, 0xde, 0xc1, 0x40, 0x39, 0xd0, 0x75, 0xf3];
+    let code = (GuestAddr(0x1000), bytes);
+    let back_end = Aarch64::new(Features::all());
+    let compile = |x87| {
+        let key = BlockKey { x87, ..BlockKey::new(GuestAddr(0x1000), CpuMode::Protected32) };
+        let mut region = translate(&code, key, &Limits::default());
+        for name in back_end.passes() {
+            passes::run_one(&mut region, name, FaultsSee::ExactFlags);
+        }
+        back_end.compile_as(&region, Tier::Second)
+    };
+    let compiled = compile(X87Arithmetic::Double);
+    assert_eq!(compiled.block_callouts, 0);
+    assert!(compiled.host_instructions <= 18, "{} instructions", compiled.host_instructions);
+    assert!(compile(X87Arithmetic::Exact).block_callouts >= 3);
+}
+
+#[test]
+fn x87_code_in_doubles() {
+    for mode in MODES {
+        let mut rng = Rng::new(11, mode as u64);
+        for code in codes(mode).into_iter().filter(|c| format!("{c:?}").starts_with('F')) {
+            let Some(program) = Program::single(&mut rng, code, mode) else { continue };
+            let key = BlockKey { x87: X87Arithmetic::Double, ..BlockKey::new(GuestAddr(program.at), mode) };
+            let region = translate(&(GuestAddr(program.at), &program.bytes[..]), key, &Limits::default());
+            for tier in TIERS {
+                let compiled = Aarch64::new(Features::all()).compile_as(&region, tier);
+                assert_eq!(compiled.blocks.len(), region.blocks.len());
             }
         }
     }
