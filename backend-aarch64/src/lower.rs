@@ -215,6 +215,9 @@ impl<'a> Lowering<'a> {
 
     /// Writes block `id` with x87 ops evaluated.
     fn lower_slow_version(&mut self, id: BlockId) {
+        // Nothing is left of the other version.
+        self.values = Values::new(HOMES, &TEMPS, self.region.value_count);
+        self.vectors = VectorValues::new(self.region.value_count);
         self.start_block(id);
         self.entry_site = None;
         let label = self.slow_versions[id.0 as usize];
