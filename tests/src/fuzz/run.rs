@@ -367,8 +367,8 @@ fn forget_the_unknown(ours: &mut CpuState, native: &mut CpuState) {
         cpu.x87.regs.map(|reg| reg.significand)
     };
     let is_same: Vec<bool> = doubles(ours).iter().zip(doubles(native)).map(|(a, b)| *a == b).collect();
-    for n in 0..8 {
-        if ours.x87.tags >> n & 1 == 0 || is_same[n] {
+    for (n, is_same) in is_same.into_iter().enumerate() {
+        if is_same || ours.x87.tags >> n & 1 == 0 {
             ours.x87.regs[n] = native.x87.regs[n];
         }
     }
