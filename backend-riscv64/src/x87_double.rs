@@ -235,7 +235,7 @@ impl Lowering<'_> {
             }
             Op::X87CompareMem { format, pop, at } => {
                 let a = self.st(0);
-                if !self.load_float(FLOAT_SCRATCH, format, &at) {
+                if !self.load_operand(FLOAT_SCRATCH, format, &at) {
                     return false;
                 }
                 self.x87_conditions(a, FLOAT_SCRATCH);
@@ -330,7 +330,7 @@ impl Lowering<'_> {
     }
 
     /// `to` = the operand at `at`; false: in a format that is not loaded here.
-    fn load_float(&mut self, to: Reg, format: X87Format, at: &Addr) -> bool {
+    fn load_operand(&mut self, to: Reg, format: X87Format, at: &Addr) -> bool {
         let (load, convert) = match format {
             X87Format::F64 => (FLD, None),
             X87Format::F32 => (FLW, Some(fp(0x20, true, NEAREST, to, to, 0))),
@@ -354,7 +354,7 @@ impl Lowering<'_> {
             return false;
         }
         let slot = self.stack().free_slot();
-        let is_loaded = self.load_float(float_of(slot), format, at);
+        let is_loaded = self.load_operand(float_of(slot), format, at);
         if is_loaded {
             self.stack().push(slot);
         }
@@ -442,7 +442,7 @@ impl Lowering<'_> {
             return false;
         }
         let a = self.st(0);
-        if !self.load_float(FLOAT_SCRATCH, format, at) {
+        if !self.load_operand(FLOAT_SCRATCH, format, at) {
             return false;
         }
         self.x87_arith(kind, 0, a, FLOAT_SCRATCH);

@@ -160,7 +160,7 @@ mod tests {
         let mut cpu = CpuState::new(CpuMode::Long64);
         cpu.x87.instruction = load as *const () as u64;
         let before = cpu.x87.instruction;
-        load(&mut cpu);
+        load(&mut cpu, X87Arithmetic::Exact);
         let code = X87Code { opcode: 0, segment: None };
         let guest = GuestInstruction { pc: GuestAddr(0x1234), mode: CpuMode::Long64, code };
         save(&mut cpu, |host| (host == before).then_some(guest));
