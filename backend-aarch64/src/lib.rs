@@ -87,8 +87,8 @@ impl Backend for Aarch64 {
         true
     }
 
-    fn x87_arithmetic(&self, _wanted: X87Arithmetic) -> X87Arithmetic {
-        X87Arithmetic::Exact
+    fn x87_arithmetic(&self, wanted: X87Arithmetic) -> X87Arithmetic {
+        wanted
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {

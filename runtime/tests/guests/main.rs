@@ -6,3 +6,4 @@ mod debug;
 mod faults;
 mod system;
 mod threads;
+mod x87;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dynasmrt::VecAssembler;
-use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, SyscallKind};
+use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, SyscallKind, X87Arithmetic};
 use hokku_runtime::{
     Engine, GuestFault, Personality, Placement, Prot, Resume, Team, TeamConfig, Thread, ThreadHandle, Tiering, Tiers,
 };
@@ -153,6 +153,16 @@ impl Ended {
 impl Guest {
     pub(crate) fn new(engine: Engine, mode: CpuMode, code: &[u8], on_fault: OnFault) -> Guest {
         Self::with(&TeamConfig { tiering: TIERING.get(), ..TeamConfig::new(mode, engine) }, code, on_fault)
+    }
+
+    /// A 32-bit one whose x87 arithmetic may be in doubles.
+    pub(crate) fn in_doubles(engine: Engine, code: &[u8], on_fault: OnFault) -> Guest {
+        let config = TeamConfig {
+            tiering: TIERING.get(),
+            x87: X87Arithmetic::Double,
+            ..TeamConfig::new(CpuMode::Protected32, engine)
+        };
+        Self::with(&config, code, on_fault)
     }
 
     pub(crate) fn with(config: &TeamConfig, code: &[u8], on_fault: OnFault) -> Guest {
