@@ -93,6 +93,8 @@ impl Lowering<'_> {
         }
         if stack.is_late() {
             self.write_shape(stack.shape, stack.is_nearest);
+            // Out of line that is not done each time.
+            self.stack().may_be_written();
         }
     }
 

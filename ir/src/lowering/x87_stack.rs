@@ -320,6 +320,13 @@ impl X87Stack {
         self.written = self.is_nearest.then_some(self.shape);
     }
 
+    /// Code that may or may not run has written what the state did not have.
+    pub fn may_be_written(&mut self) {
+        if self.is_late() {
+            self.written = None;
+        }
+    }
+
     /// The state has been changed by others, and has `shape`: nothing is held.
     pub fn renew(&mut self, shape: X87Shape) {
         *self = X87Stack { written: self.is_nearest.then_some(shape), shape, held: [None; 8], ..self.clone() };
@@ -393,7 +400,11 @@ mod tests {
         cpu.host.x87_floats[1] = 77;
         settle_x87(&mut cpu, stack.lazy());
         assert_eq!((cpu.x87.regs[6].significand, cpu.x87_shape), (77, X87Shape::of_depth(2).0.into()));
+        stack.may_be_written();
         stack.pop(1);
+        // The shape is that of the start again, but the state may say something else.
+        assert!(stack.is_late());
+        stack.clean();
         assert_eq!(stack.lazy(), 0);
     }
 }
