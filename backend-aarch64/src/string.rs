@@ -107,6 +107,7 @@ impl Lowering<'_> {
             stack_delta: 0,
             borrowed: [None; 4],
             lazy: LazyState::default(),
+            retry: None,
         });
     }
 

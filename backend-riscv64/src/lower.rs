@@ -536,7 +536,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn may_fault(&mut self, lazy: LazyState) {
         let (offset, pc) = (self.asm.here(), self.pc);
         let (leave, borrowed, stack_delta) = (StubId::LeaveFault, [None; 4], self.late);
-        self.out.faults.push(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy });
+        self.out.faults.push(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy, retry: None });
     }
 
     /// `auipc` and `jalr rd` to `stub`.

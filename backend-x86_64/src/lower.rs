@@ -263,6 +263,7 @@ impl<'a> Lowering<'a> {
                 stack_delta,
                 borrowed,
                 lazy: LazyState::default(),
+                retry: None,
             });
         }
         self.asm.guest_accesses = accesses;

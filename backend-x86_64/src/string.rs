@@ -133,6 +133,7 @@ impl Lowering<'_> {
             stack_delta: code.stack_delta,
             borrowed: [None; 4],
             lazy: LazyState::default(),
+            retry: None,
         });
     }
 

@@ -247,6 +247,9 @@ pub struct FaultSite {
     pub borrowed: [Option<(u8, u8)>; 4],
     /// Guest state that is not where it belongs.
     pub lazy: LazyState,
+    /// Offset of code that does the block again from its start, exactly: guest state is as it was there, and the thread goes on there instead of
+    /// leaving.
+    pub retry: Option<u32>,
 }
 
 /// Guest state that the runtime puts in order once the thread has left the code: of back ends whose hosts have no flags of their own.

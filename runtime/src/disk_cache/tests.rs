@@ -76,7 +76,7 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
             Stop { stub: 40, kind: StopKind::Trap(hokku_ir::Trap::Breakpoint), at, next: pc },
         ],
         faults: vec![
-            FaultSite { offset: 12, pc, leave: StubId::LeaveFaultString, stack_delta: -8, borrowed, lazy },
+            FaultSite { offset: 12, pc, leave: StubId::LeaveFaultString, stack_delta: -8, borrowed, lazy, retry: Some(40) },
             FaultSite {
                 offset: 5,
                 pc: at,
@@ -84,6 +84,7 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
                 stack_delta: 0,
                 borrowed: [Some((1, 0)); 4],
                 lazy: LazyState::default(),
+                retry: None,
             },
         ],
         callouts: vec![Callout { offset: 9, op: hokku_ir::Op::Cpuid {}, pc, lazy }],

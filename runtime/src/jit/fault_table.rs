@@ -15,6 +15,7 @@ const BORROWED_SHIFT: u32 = 2;
 const BORROWED: u8 = 7;
 const STACK: u8 = 1 << 5;
 const LAZY: u8 = 1 << 6;
+const RETRY: u8 = 1 << 7;
 
 /// Writes or reads sites in order of offset.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) struct Coder {
 impl Coder {
     /// Appends `site`.
     pub(crate) fn put(&mut self, to: &mut Vec<u8>, site: &FaultSite) {
-        let FaultSite { offset, pc, leave, stack_delta, borrowed, lazy } = *site;
+        let FaultSite { offset, pc, leave, stack_delta, borrowed, lazy, retry } = *site;
         let number = LEAVES.iter().position(|one| *one == leave);
         let number = number.unwrap_or_else(|| panic!("{leave:?} is not for faults"));
         let lent = borrowed.iter().flatten();
@@ -37,6 +38,9 @@ impl Coder {
         if lazy != LazyState::default() {
             what |= LAZY;
         }
+        if retry.is_some() {
+            what |= RETRY;
+        }
         to.push(what);
         put(to, offset.wrapping_sub(self.offset).into());
         put_signed(to, pc.0.wrapping_sub(self.pc.0) as i64);
@@ -46,6 +50,9 @@ impl Coder {
         lent.for_each(|(register, slot)| to.extend_from_slice(&[*register, *slot]));
         if what & LAZY != 0 {
             put_lazy(to, lazy);
+        }
+        if let Some(retry) = retry {
+            put(to, retry.into());
         }
         *self = Coder { offset, pc };
     }
@@ -62,8 +69,9 @@ impl Coder {
             *lent = Some((from.byte()?, from.byte()?));
         }
         let lazy = if what & LAZY != 0 { take_lazy(from)? } else { LazyState::default() };
+        let retry = if what & RETRY != 0 { Some(from.number()?.try_into().ok()?) } else { None };
         *self = Coder { offset, pc };
-        Some(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy })
+        Some(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy, retry })
     }
 }
 
@@ -129,6 +137,7 @@ mod tests {
             stack_delta: 0,
             borrowed: [None; 4],
             lazy: LazyState::default(),
+            retry: None,
         };
         let lent = [Some((3, 1)), Some((0, 63)), None, None];
         vec![
@@ -140,6 +149,8 @@ mod tests {
                 lazy: LazyState { flags: Some(0), narrow: 0x8001, behind: 7, x87: 1 << 63 | 5 },
                 ..plain
             },
+            FaultSite { offset: 702, retry: Some(0), ..plain },
+            FaultSite { offset: 703, retry: Some(u32::MAX), ..plain },
             FaultSite { offset: u32::MAX, leave: StubId::LeaveFaultBytes, stack_delta: i32::MAX, ..plain },
         ]
     }

@@ -49,6 +49,16 @@ impl Running {
         }
     }
 
+    /// Where the thread goes on that can leave at `point`, at host address `pc`, but is to do the block again first.
+    pub(in crate::host) fn retry(&self, pc: u64, point: SafePoint) -> Option<u64> {
+        match point {
+            SafePoint::Site(FaultSite { offset, retry: Some(retry), .. }) => {
+                Some(pc - u64::from(offset) + u64::from(retry))
+            }
+            _ => None,
+        }
+    }
+
     /// The place of a fault at host address `pc` in translated code.
     pub(in crate::host) fn fault_site(&self, pc: u64) -> Option<FaultSite> {
         // SAFETY: as above.

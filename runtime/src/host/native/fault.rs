@@ -84,6 +84,10 @@ fn in_host_code(running: &Running, context: &mut libc::ucontext_t, signal: c_int
     }
     let pc = context::pc(context);
     let Some(site) = running.fault_site(pc) else { return false };
+    if let Some(again) = running.retry(pc, SafePoint::Site(site)) {
+        context::set_pc(context, again);
+        return true;
+    }
     let Some(fault) = context::native_fault(context, signal, address) else { return false };
     running.leave(context, pc, SafePoint::Site(site), fault);
     true

@@ -103,6 +103,10 @@ fn go_on(running: &Running, context: &mut libc::ucontext_t, mut pc: u64) {
             return context::set_pc(context, pc);
         }
         if let Some(point) = running.safe_point(pc) {
+            if let Some(again) = running.retry(pc, point) {
+                pc = again;
+                continue;
+            }
             return running.leave(context, pc, point, NativeFault::Called);
         }
         match step::next(context, pc) {
