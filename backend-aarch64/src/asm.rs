@@ -66,6 +66,11 @@ impl Asm {
         self.labels[label.0 as usize] = Some(self.words.len() as u32);
     }
 
+    /// The offset of `label`, if it has its place.
+    pub(crate) fn offset_of(&self, label: Label) -> Option<u32> {
+        self.labels[label.0 as usize].map(|at| at * 4)
+    }
+
     /// A bound label at this place.
     pub(crate) fn here(&mut self) -> Label {
         let label = self.label();

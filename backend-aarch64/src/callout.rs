@@ -58,6 +58,9 @@ impl Lowering<'_> {
 
     /// The call alone: the result is in memory.
     pub(crate) fn call_out(&mut self, op: Op) {
+        if self.fail_attempt() {
+            return;
+        }
         let mut operands = Vec::new();
         let mut numbered = op;
         numbered.map_values(&mut |v| {

@@ -35,11 +35,16 @@ impl Lowering<'_> {
     /// than the inexact exception. The stubs make that so, too, where mxcsr is not the usual one.
     fn check_exceptions(&mut self) -> Label {
         let slow = self.asm.label();
+        self.look_at_exceptions(slow);
+        slow
+    }
+
+    /// Goes to `slow` where what has been computed is not what the guest's processor computes. Keeps NZCV.
+    pub(crate) fn look_at_exceptions(&mut self, slow: Label) {
         self.asm.read_fpsr(SCRATCH);
         let but_inexact = bitmask(Size::W, !0x10 & 0xffff_ffff).unwrap_or(0);
         self.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, but_inexact);
         self.asm.cbnz(Size::W, SCRATCH, slow);
-        slow
     }
 
     /// `fp_arith`.
@@ -95,6 +100,15 @@ impl Lowering<'_> {
         let size = Size::of(w);
         let mut from = r;
         let mut before = None;
+        if self.is_attempt() {
+            if round == FpRound::Current {
+                self.asm.fp_round(double(ty), t, r);
+                from = t;
+            }
+            let d = self.dest(dst);
+            self.asm.fp_to_int(size, double(ty), d, from);
+            return self.define(dst, UpperBits::ZERO);
+        }
         if round == FpRound::Current {
             // What does not fit 32 bits is not inexact as well.
             before = (double(ty) && w == Width::W32).then(|| self.note_exceptions());
@@ -125,14 +139,13 @@ impl Lowering<'_> {
         self.reserve();
         let d = self.dest(dst);
         self.asm.fp_compare(signalling, double(ty), ra, rb);
+        if self.is_attempt() {
+            self.compared_flags(d);
+            self.define(dst, UpperBits::ZERO);
+            return self.compared(dst, Sense::Float, ALL);
+        }
         let slow = self.check_exceptions();
-        // Less or unordered is CF, unordered PF, and equal or unordered ZF.
-        self.asm.cset(d, Cc::Lt);
-        self.asm.cset(SCRATCH, Cc::Vs);
-        self.asm.cset(TARGET, Cc::Eq);
-        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 2);
-        self.asm.logic(Logic::Orr, Size::W, TARGET, TARGET, SCRATCH);
-        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
+        self.compared_flags(d);
         let done = self.asm.label();
         self.outline(slow, |l| {
             l.call_out_of_line();
@@ -159,6 +172,17 @@ impl Lowering<'_> {
         self.compared(dst, Sense::Float, ALL);
     }
 
+    /// `d` = the flags of a comparison, at their EFLAGS places.
+    fn compared_flags(&mut self, d: u8) {
+        // Less or unordered is CF, unordered PF, and equal or unordered ZF.
+        self.asm.cset(d, Cc::Lt);
+        self.asm.cset(SCRATCH, Cc::Vs);
+        self.asm.cset(TARGET, Cc::Eq);
+        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 2);
+        self.asm.logic(Logic::Orr, Size::W, TARGET, TARGET, SCRATCH);
+        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
+    }
+
     /// What FPSR is, in a register for [`Self::settle_from`].
     pub(crate) fn note_exceptions(&mut self) -> u8 {
         let t = self.temp();
@@ -180,6 +204,9 @@ impl Lowering<'_> {
 
     /// As [`Self::settle`]; `before` holds what FPSR was, of which the runtime's way is to know.
     pub(crate) fn settle_from(&mut self, dst: Value, before: Option<u8>) {
+        if self.is_attempt() {
+            return;
+        }
         let slow = self.check_exceptions();
         self.compared = None;
         let done = self.asm.label();

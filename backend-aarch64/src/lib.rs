@@ -8,6 +8,7 @@
 //! | `lower` | a region, block by block; code out of line |
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
+//! | `attempt` | blocks that look once whether the results of all their operations on floats stand |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
@@ -20,6 +21,7 @@ mod access;
 mod arith;
 mod asm;
 mod assign;
+mod attempt;
 mod atomic;
 mod bits;
 mod callout;

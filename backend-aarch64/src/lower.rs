@@ -10,6 +10,7 @@ use hokku_ir::{Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Widt
 use crate::Features;
 use crate::access;
 use crate::asm::{Asm, Label, Piece, Size};
+use crate::attempt::{Attempt, Retry};
 use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
 use crate::conditions::Compared;
 use crate::control::Cold;
@@ -18,7 +19,7 @@ use crate::flag_words::Routine;
 use crate::vector_values::VectorValues;
 
 /// The host's registers for the guest's, by number.
-const HOMES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+pub(crate) const HOMES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Code of a region while it is written.
 pub(crate) struct Lowering<'a> {
@@ -36,6 +37,16 @@ pub(crate) struct Lowering<'a> {
     pub(crate) plan: Plan,
     pub(crate) values: Values,
     pub(crate) vectors: VectorValues,
+    /// The attempt at the block's start that is being written.
+    pub(crate) attempt: Option<Attempt>,
+    /// Other versions of blocks that are to be written.
+    pub(crate) retries: Vec<Retry>,
+    /// By block: the place that no attempt may go beyond.
+    pub(crate) limits: &'a [u32],
+    /// Block and place that an attempt should not have gone to.
+    pub(crate) failed: Option<(usize, u32)>,
+    /// By fault site's number: the version of a block that is to run instead.
+    pub(crate) fault_retries: Vec<(usize, Label)>,
     /// What NZCV holds.
     pub(crate) compared: Option<Compared>,
     /// By place: the flags that the op there is to leave in NZCV beside its result.
@@ -116,6 +127,17 @@ impl Moves for Asm {
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+    let mut limits = vec![u32::MAX; region.blocks.len()];
+    loop {
+        match compile_once(region, features, tier, &limits) {
+            Ok(compiled) => return compiled,
+            Err((block, at)) => limits[block] = at,
+        }
+    }
+}
+
+/// The same, with attempts that do not go beyond the places `limits` in their blocks. `Err`: a block and place that one should not have gone to.
+fn compile_once(region: &Region, features: Features, tier: Tier, limits: &[u32]) -> Result<Compiled, (usize, u32)> {
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let slow_versions = region.blocks.iter().map(|_| asm.label()).collect();
@@ -131,6 +153,11 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         plan: Plan::new(region),
         values: Values::new(HOMES, &TEMPS, region.value_count),
         vectors: VectorValues::new(region.value_count),
+        attempt: None,
+        retries: Vec::new(),
+        limits,
+        failed: None,
+        fault_retries: Vec::new(),
         compared: None,
         carried: Vec::new(),
         done: Vec::new(),
@@ -155,30 +182,36 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     let order = region.code_order();
     for (n, id) in order.iter().enumerate() {
         l.lower_block(*id, order.get(n + 1).copied());
+        if let Some(failed) = l.failed {
+            return Err(failed);
+        }
     }
     l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
     l.out.block_callouts = l.out.callouts.len() as u32;
     if l.shapes.is_some() {
         order.iter().for_each(|id| l.lower_slow_version(*id));
     }
+    l.write_retries();
     l.write_outlined();
     l.write_cold();
     l.write_routines();
     l.out.recipes = l.recipes.take();
+    for (n, label) in std::mem::take(&mut l.fault_retries) {
+        l.out.faults[n].retry = l.asm.offset_of(label);
+    }
     l.out.faults.sort_by_key(|f| f.offset);
     l.out.code = l.asm.finish();
-    l.out
+    Ok(l.out)
 }
 
 impl<'a> Lowering<'a> {
-    fn start_block(&mut self, id: BlockId) {
+    /// The code of block `id` is written next.
+    pub(crate) fn start_block(&mut self, id: BlockId) {
         let region: &'a Region = self.region;
         self.block = region.block(id);
         self.at = 0;
         self.pc = self.block.pc;
         self.block_number = id.0 as usize;
-        self.entry_site = self.site_before(id);
-        self.placed[id.0 as usize] = true;
         let live = self.exit_sees_flags(&self.block.exit);
         let need = if live { FlagsNeed::Recipe } else { FlagsNeed::None };
         self.plan.block(self.block, need, &|op, user| is_fused(op, user));
@@ -196,6 +229,8 @@ impl<'a> Lowering<'a> {
 
     fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
         self.start_block(id);
+        self.entry_site = self.site_before(id);
+        self.placed[id.0 as usize] = true;
         let entry = (id.0 == 0).then(|| self.region_entry(id));
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
@@ -209,6 +244,8 @@ impl<'a> Lowering<'a> {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
             self.fault_site();
             self.x87 = Some(X87Stack::new(shape));
+        } else {
+            self.start_attempt(id);
         }
         self.lower_ops(next);
     }
@@ -225,17 +262,21 @@ impl<'a> Lowering<'a> {
         self.lower_ops(None);
     }
 
-    fn lower_ops(&mut self, next: Option<BlockId>) {
+    /// Writes the ops and the exit of the block at hand, before block `next`.
+    pub(crate) fn lower_ops(&mut self, next: Option<BlockId>) {
         for (n, inst) in self.block.insts.iter().enumerate() {
             self.at = n as u32;
+            self.end_attempt();
             let is_deferred = self.plan.info(inst.value).deferred;
             if self.plan.dead[n] || is_deferred || self.done[n] {
                 continue;
             }
             self.values.start(self.at);
+            self.hold_attempt();
             self.lower_inst(inst);
         }
         self.at = self.block.insts.len() as u32;
+        self.end_attempt();
         self.values.start(self.at);
         self.end_stack();
         self.exit(next);
@@ -263,6 +304,7 @@ impl<'a> Lowering<'a> {
 
     /// Writes code that stands behind all blocks, at `entry`. It must not change where values are.
     pub(crate) fn outline(&mut self, entry: Label, write: impl FnOnce(&mut Self)) {
+        self.fail_attempt();
         let start = self.asm.offset();
         let (relocations, callouts) = (self.out.relocations.len(), self.out.callouts.len());
         write(self);
@@ -423,7 +465,11 @@ impl<'a> Lowering<'a> {
             stack_delta: 0,
             borrowed: [None; 4],
             lazy,
+            retry: None,
         });
+        if let Some(label) = self.retry_label() {
+            self.fault_retries.push((self.out.faults.len() - 1, label));
+        }
     }
 
     /// `b` or `bl` to a stub.

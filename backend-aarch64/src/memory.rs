@@ -156,6 +156,9 @@ impl Lowering<'_> {
     fn check_alignment(&mut self, r: u8, bytes: u64, dst: Value) {
         let bits = bitmask(Size::X, bytes - 1).unwrap_or(0);
         self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
+        if let Some(retry) = self.retry_label() {
+            return self.asm.cbnz(Size::X, SCRATCH, retry);
+        }
         let aligned = self.asm.label();
         self.asm.cbz(Size::X, SCRATCH, aligned);
         let _ = dst;

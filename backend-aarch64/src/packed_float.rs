@@ -210,7 +210,7 @@ impl Lowering<'_> {
             return false;
         }
         // A double that does not fit 32 bits is not inexact as well.
-        let before = (op == CvtPd2Dq).then(|| self.note_exceptions());
+        let before = (op == CvtPd2Dq && !self.is_attempt()).then(|| self.note_exceptions());
         if ty == Type::V256 && op.narrows() {
             let (low, high, t) = (self.vec_temp(), self.vec_temp(), self.vec_temp());
             let d = self.float_dest(dst);
@@ -284,7 +284,9 @@ impl Lowering<'_> {
 
     /// `vec_fma`.
     pub(crate) fn packed_multiply_add(&mut self, dst: Value, op: FmaOp, lane: Type, ty: Type, abc: [Value; 3]) {
-        self.asm.read_fpsr(TARGET);
+        if !self.is_attempt() {
+            self.asm.read_fpsr(TARGET);
+        }
         self.float_halves_from(dst, ty, abc, Some(TARGET), |asm, d, abc, [t, _]| {
             asm.multiply_add_lanes(op, lane == Type::F64, d, abc, t);
         });
@@ -302,7 +304,9 @@ impl Lowering<'_> {
             FmaOp::Add | FmaOp::SubAdd => (false, false),
         };
         let double = ty == Type::F64;
-        self.asm.read_fpsr(TARGET);
+        if !self.is_attempt() {
+            self.asm.read_fpsr(TARGET);
+        }
         self.asm.fp_multiply_add(signs, double, d, abc);
         self.asm.same_scalar(Same::FCMGE, size(double, false), t, d, d);
         self.settle_from(dst, Some(TARGET));

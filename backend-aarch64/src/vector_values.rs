@@ -33,6 +33,8 @@ pub(crate) struct VectorValues {
     slots: u32,
     /// By guest register: values that are its low part.
     held: [Vec<Value>; 16],
+    /// Values that are the low part of another one.
+    names: Vec<(Value, Value)>,
     /// By guest register: its upper half is zero.
     pub(crate) clear_above: u16,
 }
@@ -45,6 +47,7 @@ impl VectorValues {
             locked: 0,
             slots: 0,
             held: Default::default(),
+            names: Vec::new(),
             clear_above: 0,
         }
     }
@@ -53,6 +56,7 @@ impl VectorValues {
         self.owner = [None; 32];
         (self.locked, self.slots, self.clear_above) = (0, 0, 0);
         self.held.iter_mut().for_each(Vec::clear);
+        self.names.clear();
     }
 
     /// The code of the op at place `at` is written: what it held and what is needed no more is free.
@@ -79,7 +83,27 @@ impl VectorValues {
     }
 
     pub(crate) fn loc(&self, v: Value) -> VecLoc {
-        self.locs[v.0 as usize]
+        self.locs[self.root(v).0 as usize]
+    }
+
+    /// `name`, which is not anywhere yet, is the low part of `v`.
+    pub(crate) fn name_again(&mut self, name: Value, v: Value) {
+        self.names.push((name, self.root(v)));
+    }
+
+    /// The value in whose place `v` is.
+    pub(crate) fn root(&self, v: Value) -> Value {
+        self.names.iter().find(|n| n.0 == v).map_or(v, |n| n.1)
+    }
+
+    /// Whether `v` is in guest register `n`.
+    pub(crate) fn is_in_home(&self, v: Value, n: u8) -> bool {
+        self.loc(v) == VecLoc::Home(n)
+    }
+
+    /// All registers may be taken.
+    pub(crate) fn unlock_all(&mut self) {
+        self.locked = 0;
     }
 
     /// A free spill slot.
@@ -108,6 +132,7 @@ impl VectorValues {
 
     /// The low part of guest register `n` is `v` as well.
     pub(crate) fn hold(&mut self, n: u8, v: Value) {
+        let v = self.root(v);
         self.held[usize::from(n)].push(v);
         match self.locs[v.0 as usize] {
             VecLoc::Temp(r) => self.owner[r as usize] = None,
@@ -128,6 +153,7 @@ impl Lowering<'_> {
         let free =
             TEMPS.into_iter().find(|r| self.vectors.owner[*r as usize].is_none() && self.vectors.locked & 1 << *r == 0);
         let r = free.unwrap_or_else(|| {
+            self.fail_attempt();
             let loose = TEMPS.into_iter().filter(|r| self.vectors.locked & 1 << *r == 0);
             let victim = loose.max_by_key(|r| self.vectors.owner[*r as usize].map_or(0, |v| self.plan.info(v).last));
             let victim = victim.unwrap_or_else(|| panic!("the code of one op locks all vector registers"));
@@ -139,6 +165,11 @@ impl Lowering<'_> {
     }
 
     fn spill_vector(&mut self, reg: u8) {
+        if self.is_attempt() {
+            // What is written is of no use.
+            self.vectors.owner[reg as usize] = None;
+            return;
+        }
         if let Some(v) = self.vectors.owner[reg as usize].take() {
             let slot = self.vectors.take_slot();
             if let VecLoc::Pair(low, high) = self.vectors.loc(v) {
@@ -160,6 +191,7 @@ impl Lowering<'_> {
 
     /// The register with the low 128 bits of `v`, locked.
     pub(crate) fn vec_reg(&mut self, v: Value) -> u8 {
+        let v = self.vectors.root(v);
         let r = match self.vectors.loc(v) {
             VecLoc::Temp(r) | VecLoc::Home(r) | VecLoc::Pair(r, _) => r,
             VecLoc::Slot(slot) => {
@@ -217,13 +249,14 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn own_vec(&mut self, reg: u8, v: Value) {
+        debug_assert!(self.vectors.root(v) == v, "{v} is another's low part");
         self.vectors.owner[reg as usize] = Some(v);
         self.vectors.locs[v.0 as usize] = VecLoc::Temp(reg);
     }
 
     /// A register for the result `v`, locked: the guest register that it is written to next, or a temporary.
     pub(crate) fn vec_dest(&mut self, v: Value) -> u8 {
-        if let Some(n) = self.vec_home(v) {
+        if let Some(n) = self.vec_home(v).filter(|_| !self.is_attempt()) {
             self.overwrite_vec(n, Some(v));
             self.vectors.hold(n, v);
             self.vectors.lock(n);
@@ -256,7 +289,7 @@ impl Lowering<'_> {
     }
 
     /// Moves what is still needed away from guest register `n`, which is about to be written: with `new`, if that is a value.
-    fn overwrite_vec(&mut self, n: u8, new: Option<Value>) {
+    pub(crate) fn overwrite_vec(&mut self, n: u8, new: Option<Value>) {
         for v in std::mem::take(&mut self.vectors.held[usize::from(n)]) {
             if self.vectors.loc(v) != VecLoc::Home(n) || Some(v) == new {
                 continue;
@@ -287,11 +320,17 @@ impl Lowering<'_> {
 
     /// `get_vec`: another name for the register.
     pub(crate) fn read_vec(&mut self, dst: Value, n: u8) {
+        if self.is_attempt() {
+            return self.read_pending(dst, n);
+        }
         self.vectors.hold(n, dst);
     }
 
     /// `set_vec`.
     pub(crate) fn write_vec(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
+        if self.is_attempt() {
+            return self.write_pending(n, ty, upper, v);
+        }
         if ty == Type::V256 {
             return self.write_vec_256(n, v);
         }

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::host::file_view::FileView;
 
 /// Starts every file; its last byte is the format's version.
-const MAGIC: &[u8; 8] = b"hokkuTC\x01";
+const MAGIC: &[u8; 8] = b"hokkuTC\x02";
 const HEAD: usize = 48;
 const INDEX_ENTRY: usize = 28;
 
