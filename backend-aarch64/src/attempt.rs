@@ -125,8 +125,7 @@ impl Lowering<'_> {
             kept.push((g, t));
         }
         self.retries.push(Retry { label: retry, block: id, before, kept: kept.clone() });
-        self.attempt =
-            Some(Attempt { end, before, kept, pending: Default::default(), lasts: Vec::new(), retry });
+        self.attempt = Some(Attempt { end, before, kept, pending: Default::default(), lasts: Vec::new(), retry });
     }
 
     /// The attempt stays as it is while the op at hand takes registers.

@@ -5,13 +5,13 @@ use hokku_ir::lowering::{
     FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Stack,
 };
 use hokku_ir::ops;
-use hokku_ir::{Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Width};
 
 use crate::Features;
 use crate::access;
 use crate::asm::{Asm, Label, Piece, Size};
-use crate::attempt::{Attempt, Retry};
 use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
+use crate::attempt::{Attempt, Retry};
 use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
@@ -37,6 +37,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) plan: Plan,
     pub(crate) values: Values,
     pub(crate) vectors: VectorValues,
+    /// Addresses that are multiples of so many bytes.
+    pub(crate) aligned: Vec<(Addr, u32)>,
     /// The attempt at the block's start that is being written.
     pub(crate) attempt: Option<Attempt>,
     /// Other versions of blocks that are to be written.
@@ -153,6 +155,7 @@ fn compile_once(region: &Region, features: Features, tier: Tier, limits: &[u32])
         plan: Plan::new(region),
         values: Values::new(HOMES, &TEMPS, region.value_count),
         vectors: VectorValues::new(region.value_count),
+        aligned: Vec::new(),
         attempt: None,
         retries: Vec::new(),
         limits,
@@ -221,6 +224,7 @@ impl<'a> Lowering<'a> {
         self.done.resize(self.block.insts.len(), false);
         self.values.start_block();
         self.vectors.start_block();
+        self.aligned.clear();
         self.compared = None;
         self.pushed = None;
         self.x87 = None;

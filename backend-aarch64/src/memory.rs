@@ -152,18 +152,26 @@ impl Lowering<'_> {
         self.define(dst, if zero { UpperBits::ZERO } else { UpperBits::UNKNOWN });
     }
 
+    /// Whether the block has checked already that `at` is aligned to `bytes`.
+    fn is_aligned(&self, at: Addr, bytes: u32) -> bool {
+        let distance = |other: &Addr| other.disp.wrapping_sub(at.disp) & i64::from(bytes - 1);
+        // A segment's base may have changed.
+        at.seg.is_none()
+            && self.aligned.iter().any(|(other, of)| {
+                *of >= bytes && distance(other) == 0 && Addr { disp: 0, ..*other } == Addr { disp: 0, ..at }
+            })
+    }
+
     /// Goes to a callout of the op at hand if the address in `r` is not aligned to `bytes`: that faults as it should.
-    fn check_alignment(&mut self, r: u8, bytes: u64, dst: Value) {
+    fn check_alignment(&mut self, r: u8, bytes: u64) {
         let bits = bitmask(Size::X, bytes - 1).unwrap_or(0);
         self.asm.logic_bits(Logic::And, Size::X, SCRATCH, r, bits);
         if let Some(retry) = self.retry_label() {
             return self.asm.cbnz(Size::X, SCRATCH, retry);
         }
-        let aligned = self.asm.label();
-        self.asm.cbz(Size::X, SCRATCH, aligned);
-        let _ = dst;
-        self.protection_fault();
-        self.asm.bind(aligned);
+        let slow = self.asm.label();
+        self.asm.cbnz(Size::X, SCRATCH, slow);
+        self.outline(slow, Self::protection_fault);
     }
 
     /// Raises #GP: what the evaluator makes of a trap under a condition that holds.
@@ -221,8 +229,13 @@ impl Lowering<'_> {
             return;
         }
         if align == Align::Natural && ty.bytes() >= 16 {
+            if ty == Type::V128 && self.is_aligned(at, 16) {
+                let place = self.place(at, piece, false);
+                return self.load_vector(dst, ty, place);
+            }
             let r = self.address(at);
-            self.check_alignment(r, u64::from(ty.bytes()), dst);
+            self.check_alignment(r, u64::from(ty.bytes()));
+            self.aligned.push((at, ty.bytes()));
             return self.load_vector(dst, ty, Place::Offset { base: r, offset: 0 });
         }
         let place = self.place(at, piece, ty == Type::V256);
@@ -295,7 +308,7 @@ impl Lowering<'_> {
     }
 
     /// `store`.
-    pub(crate) fn store_value(&mut self, dst: Value, ty: Type, align: Align, at: Addr, v: Value) {
+    pub(crate) fn store_value(&mut self, ty: Type, align: Align, at: Addr, v: Value) {
         let piece = piece(ty);
         if ty.width().is_some() {
             let r = self.reg(v);
@@ -318,10 +331,17 @@ impl Lowering<'_> {
             return self.asm.access(false, piece, r, place);
         }
         let natural = align == Align::Natural && ty.bytes() >= 16;
+        if ty == Type::V128 && natural && self.is_aligned(at, 16) {
+            let q = self.vec_reg(v);
+            let place = self.place(at, piece, false);
+            self.fault_site();
+            return self.asm.access(false, piece, q, place);
+        }
         if ty == Type::V256 || natural {
             let r = self.address(at);
             if natural {
-                self.check_alignment(r, u64::from(ty.bytes()), dst);
+                self.check_alignment(r, u64::from(ty.bytes()));
+                self.aligned.push((at, ty.bytes()));
             }
             if ty != Type::V256 {
                 let q = self.vec_reg(v);

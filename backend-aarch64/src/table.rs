@@ -244,8 +244,8 @@ impl Lower for Lowering<'_> {
     fn load(&mut self, dst: Value, ty: Type, align: Align, at: Addr) {
         self.load_value(dst, ty, align, at);
     }
-    fn store(&mut self, dst: Value, ty: Type, align: Align, at: Addr, v: Value) {
-        self.store_value(dst, ty, align, at, v);
+    fn store(&mut self, _: Value, ty: Type, align: Align, at: Addr, v: Value) {
+        self.store_value(ty, align, at, v);
     }
     fn atomic_rmw(&mut self, dst: Value, op: AtomicOp, w: Width, at: Addr, v: Value) {
         self.atomic_modify(dst, op, w, at, v);

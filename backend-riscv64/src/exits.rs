@@ -123,7 +123,15 @@ impl Lowering<'_> {
     fn tell_transfer(&mut self, pc: GuestAddr) {
         if self.mode == CpuMode::Long64 && self.out.faults.last().is_none_or(|f| f.pc != pc) {
             let (offset, leave, lazy) = (self.asm.here(), StubId::LeaveFault, LazyState::default());
-            self.out.faults.push(FaultSite { offset, pc, leave, stack_delta: 0, borrowed: [None; 4], lazy, retry: None });
+            self.out.faults.push(FaultSite {
+                offset,
+                pc,
+                leave,
+                stack_delta: 0,
+                borrowed: [None; 4],
+                lazy,
+                retry: None,
+            });
         }
     }
 

@@ -76,7 +76,15 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
             Stop { stub: 40, kind: StopKind::Trap(hokku_ir::Trap::Breakpoint), at, next: pc },
         ],
         faults: vec![
-            FaultSite { offset: 12, pc, leave: StubId::LeaveFaultString, stack_delta: -8, borrowed, lazy, retry: Some(40) },
+            FaultSite {
+                offset: 12,
+                pc,
+                leave: StubId::LeaveFaultString,
+                stack_delta: -8,
+                borrowed,
+                lazy,
+                retry: Some(40),
+            },
             FaultSite {
                 offset: 5,
                 pc: at,
