@@ -159,6 +159,10 @@ fn keeps_nzcv(plan: &Plan, op: &Op, f: Value) -> bool {
         Op::Mul { w, .. } => w >= Width::W32,
         Op::Shl { n, .. } | Op::Shr { n, .. } | Op::Sar { n, .. } => plan.constant(n).is_some(),
         Op::Load { ty, .. } | Op::Store { ty, .. } => ty.width().is_some(),
+        // With a carry that is not inverted these two take a test of a register.
+        Op::Condition { cc: Cond::Be | Cond::A, f: other } => {
+            other == f && matches!(plan.info(f).op, Op::SubFlags { .. } | Op::SbbFlags { .. })
+        }
         Op::Condition { f: other, .. } => other == f,
         _ => false,
     }

@@ -8,7 +8,7 @@ use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, ZERO, slot_offset};
+use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, TEMPS, ZERO, slot_offset};
 use crate::conditions::{ALL_BUT_PARITY, Compared, ON_CARRY, SIGNED, Sense, Test, UNSIGNED, host_condition};
 use crate::flag_code::{Room, Source};
 use crate::immediate::{add_immediate, bitmask};
@@ -348,8 +348,9 @@ impl Lowering<'_> {
         match self.plan.info(f).op {
             Op::GetFlags {} => self.node_word(self.plan.flags_at(self.plan.info(f).def as usize)),
             Op::MergeFlags { set, a, b } => {
-                let a = self.flags_word(a);
+                // The older ones first: they may take more temporaries.
                 let b = self.flags_word(b);
+                let a = self.flags_word(a);
                 self.merge_words(set, a, b)
             }
             op => self.compute_word(&op),
@@ -358,37 +359,38 @@ impl Lowering<'_> {
 
     /// The flags that `op` gives, in a locked register.
     fn compute_word(&mut self, op: &Op) -> u8 {
+        let locks = self.values.locks();
         // A shift that does shift replaces all older flags.
         let drops_older = count_is_known(op, |n| self.constant_of(n));
         let mut operands = Vec::new();
         op.values(&mut |v| operands.push(v));
-        let is_flags = |l: &Self, v: Value| l.plan.info(v).op.result_type() == Type::Flags;
-        // Flags first: their code takes temporaries.
         let mut sources = vec![Source::Constant(0); operands.len()];
-        for (n, v) in operands.iter().enumerate() {
-            if is_flags(self, *v) && !drops_older {
-                let locks = self.values.locks();
-                let word = self.flags_word(*v);
-                self.values.unlock_since(locks, &[word]);
-                sources[n] = Source::Register(word);
-            }
+        let (flags, integers): (Vec<usize>, Vec<usize>) =
+            (0..operands.len()).partition(|n| self.plan.info(operands[*n]).op.result_type() == Type::Flags);
+        // Flags first: their code takes temporaries.
+        for n in flags.into_iter().filter(|_| !drops_older) {
+            let word = self.flags_word(operands[n]);
+            self.values.unlock_since(locks, &[word]);
+            sources[n] = Source::Register(word);
         }
-        for (n, v) in operands.iter().enumerate() {
-            if !is_flags(self, *v) {
-                sources[n] = match self.constant_of(*v) {
-                    Some(n) => Source::Constant(n),
-                    None => Source::Register(self.reg(*v)),
-                };
-            }
+        let is_free = |r: &&u8| self.values.locks() & 1 << **r == 0;
+        if TEMPS.iter().filter(is_free).count() < integers.len() + 3 {
+            self.values.unlock_since(locks, &[]);
+            return self.evaluate_now(*op);
+        }
+        for n in integers {
+            sources[n] = match self.constant_of(operands[n]) {
+                Some(n) => Source::Constant(n),
+                None => Source::Register(self.reg(operands[n])),
+            };
         }
         let room = Room { word: self.temp(), t: self.temp(), u: self.temp() };
         self.compared = None;
         if !self.asm.flags_of(op, &sources, FlagSet::STATUS, room) {
-            [room.word, room.t, room.u].into_iter().for_each(|r| self.values.unlock(r));
+            self.values.unlock_since(locks, &[]);
             return self.evaluate_now(*op);
         }
-        self.values.unlock(room.t);
-        self.values.unlock(room.u);
+        self.values.unlock_since(locks, &[room.word]);
         room.word
     }
 
@@ -398,8 +400,8 @@ impl Lowering<'_> {
             FlagsNode::Entry => self.entry_word(),
             FlagsNode::Set { set, v, .. } if set.is_all() => self.flags_word(v),
             FlagsNode::Set { set, v, rest } => {
-                let a = self.flags_word(v);
                 let b = self.node_word(rest);
+                let a = self.flags_word(v);
                 self.merge_words(set, a, b)
             }
         }
