@@ -5,7 +5,7 @@
 //! block's end. Ways out of line write it where it belongs.
 
 use hokku_ir::lowering::SLOTS;
-use hokku_ir::{Op, Type, Upper, Value};
+use hokku_ir::{Addr, Inst, Op, Type, Upper, Value};
 
 use crate::Features;
 use crate::assign::*;
@@ -60,6 +60,8 @@ pub(crate) struct Places {
     pub(crate) told: u32,
     /// Where the results in floating-point registers have ways out of line that can tell of denormals: numbers in the list of those, and in the run.
     pub(crate) watched: [Option<(usize, usize)>; 32],
+    /// Addresses that are multiples of 16, with the low bits of what is added to their registers.
+    pub(crate) aligned: Vec<Addr>,
     /// Ops whose results nobody has looked at yet.
     pub(crate) run: FloatRun,
     /// Width of elements that is set.
@@ -77,6 +79,7 @@ impl Places {
             locked_vectors: 0,
             told: 0,
             watched: [None; 32],
+            aligned: Vec::new(),
             run: FloatRun::default(),
             sew: None,
         }
@@ -528,6 +531,11 @@ impl Lowering<'_> {
             return;
         }
         if self.has_vectors() {
+            if let Place::State(m) = from
+                && self.set_vector_by_lane(n, m)
+            {
+                return;
+            }
             let r = self.vector(v);
             if r != HOME_VECTOR + n {
                 self.asm.word(vmv1r(HOME_VECTOR + n, r));
@@ -568,6 +576,22 @@ impl Lowering<'_> {
                 self.wide.put(v, Place::State(n));
             }
         }
+    }
+
+    /// Copies guest register `m` to `n`, on a host with vectors, where its low lane is in a floating-point register, or is about to be: what is dirty
+    /// there is so here. Says whether it has done so.
+    fn set_vector_by_lane(&mut self, n: u8, m: u8) -> bool {
+        let is_read = |i: &Inst| matches!(i.op, Op::GetVec { reg, ty: Type::F64, .. } if reg.0 == n || reg.0 == m);
+        if self.wide.cached[m as usize].is_none() && self.block.insts[self.at as usize..].iter().any(is_read) {
+            self.cached_float(m, false);
+        }
+        let Some(lane) = self.wide.cached[m as usize].filter(|c| !c.is_single) else { return false };
+        if lane.dirty != Some(Upper::Zero128) {
+            self.any_sew();
+            self.asm.word(vmv1r(HOME_VECTOR + n, HOME_VECTOR + m));
+        }
+        self.wide.cached[n as usize] = Some(lane);
+        true
     }
 
     /// All 256 bits of guest register `n`.

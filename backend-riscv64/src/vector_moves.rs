@@ -42,7 +42,7 @@ impl Lowering<'_> {
         if ty == Type::V128 && self.has_vectors() {
             return self.load_vector(dst, op, at, lazy);
         }
-        let slow = is_aligned(&op, ty).then(|| self.out_of_line_wide(op));
+        let slow = (is_aligned(&op, ty) && !self.is_known_aligned(ty, at)).then(|| self.out_of_line_wide(op));
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
         if ty == Type::V128 {
@@ -50,6 +50,7 @@ impl Lowering<'_> {
             let (low, high) = (self.temp(), self.temp());
             if let Some(slow) = &slow {
                 self.unless_aligned(slow, base, offset, ty);
+                self.know_aligned(at);
             }
             // Both are read before one is written: it may be in the guest's register.
             for (n, t) in [low, high].into_iter().enumerate() {
@@ -90,6 +91,24 @@ impl Lowering<'_> {
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
     }
 
+    /// `at` with what its alignment depends on alone.
+    fn alignment(at: &Addr) -> Addr {
+        Addr { disp: at.disp & 15, ..*at }
+    }
+
+    /// Whether the block has found that the `ty` at `at` is at a multiple of its size.
+    fn is_known_aligned(&self, ty: Type, at: &Addr) -> bool {
+        ty == Type::V128 && self.wide.aligned.contains(&Self::alignment(at))
+    }
+
+    /// From here on the V128 at `at` is at a multiple of its size.
+    fn know_aligned(&mut self, at: &Addr) {
+        // Segments may come to have another base.
+        if at.seg.is_none() {
+            self.wide.aligned.push(Self::alignment(at));
+        }
+    }
+
     /// The same address with an offset to which the bytes of a `ty` can be added.
     fn within_reach(&mut self, base: Reg, offset: i32, ty: Type) -> (Reg, i32) {
         if offset + (ty.bytes() as i32) < 2048 {
@@ -103,6 +122,7 @@ impl Lowering<'_> {
     /// A register that holds the address of 16 bytes, and whether that is known to be a multiple of 16.
     fn vector_address(&mut self, at: &Addr) -> (Reg, bool) {
         let known = at.base.is_none() && at.index.is_none() && at.seg.is_none() && at.disp & 15 == 0;
+        let known = known || self.is_known_aligned(Type::V128, at);
         let (base, offset) = self.sum(at);
         if offset == 0 && base != ZERO {
             return (base, known);
@@ -129,7 +149,10 @@ impl Lowering<'_> {
         self.may_fault(lazy);
         self.asm.word(vle(sew, r, base));
         match slow {
-            Some(slow) if is_aligned(&op, Type::V128) => self.out_of_line_ends(slow, None),
+            Some(slow) if is_aligned(&op, Type::V128) => {
+                self.know_aligned(at);
+                self.out_of_line_ends(slow, None);
+            }
             Some(slow) => self.out_of_line_moves(slow, Moves::Load { to: r, base }),
             None => {}
         }
@@ -147,7 +170,10 @@ impl Lowering<'_> {
         self.may_fault(lazy);
         self.asm.word(vse(sew, r, base));
         match slow {
-            Some(slow) if is_aligned(&op, Type::V128) => self.out_of_line_ends(slow, None),
+            Some(slow) if is_aligned(&op, Type::V128) => {
+                self.know_aligned(at);
+                self.out_of_line_ends(slow, None);
+            }
             Some(slow) => {
                 let (from, ty) = (Place::Vector(r), Type::V128);
                 self.out_of_line_moves(slow, Moves::Store { from, ty, base, offset: 0 });
@@ -203,17 +229,23 @@ impl Lowering<'_> {
         }
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
-        let slow = self.out_of_line_wide(op);
+        let slow = (!self.is_known_aligned(ty, at)).then(|| self.out_of_line_wide(op));
         let from = self.wide_source(v);
-        let at = self.offset_of(v);
+        let in_state = self.offset_of(v);
         let t = self.temp();
-        self.unless_aligned(&slow, base, offset, ty);
+        if let Some(slow) = &slow {
+            self.unless_aligned(slow, base, offset, ty);
+        }
         for n in 0..i32::from(words(ty)) {
-            self.asm.i(LD, t, STATE, at + 8 * n);
+            self.asm.i(LD, t, STATE, in_state + 8 * n);
             self.may_fault(lazy);
             self.asm.s(SD, t, base, offset + 8 * n);
         }
+        let Some(slow) = slow else { return };
         if is_aligned(&op, ty) {
+            if ty == Type::V128 {
+                self.know_aligned(at);
+            }
             self.out_of_line_ends(slow, None);
         } else {
             self.out_of_line_moves(slow, Moves::Store { from, ty, base, offset });
