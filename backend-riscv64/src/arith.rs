@@ -200,7 +200,7 @@ impl Lowering<'_> {
         {
             return;
         }
-        let (base, offset) = self.sum(&Addr { seg: None, ..at });
+        let (base, offset) = self.low_sum(&at);
         let end = self.asm.here();
         // What is in the low bits does not depend on those above.
         let is_cut = at.width < w || at.width == Width::W16;

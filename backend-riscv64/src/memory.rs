@@ -14,12 +14,21 @@ impl Lowering<'_> {
     /// In 32-bit code an offset that fits an instruction is added without being cut to 32 bits: what lies within 2 KiB below and above the 4 GiB is never
     /// mapped there.
     pub(crate) fn sum(&mut self, at: &Addr) -> (Reg, i32) {
-        let is_cut = at.width != Width::W64 || !self.is_64();
+        self.sum_of(at, at.width != Width::W64 || !self.is_64())
+    }
+
+    /// The same as far as the low bits of an effective address go.
+    pub(crate) fn low_sum(&mut self, at: &Addr) -> (Reg, i32) {
+        self.sum_of(&Addr { seg: None, ..*at }, false)
+    }
+
+    fn sum_of(&mut self, at: &Addr, is_cut: bool) -> (Reg, i32) {
         let width = if self.is_64() { at.width } else { at.width.min(Width::W32) };
         let small = (-2048..2048).contains(&at.disp);
         let seg = at.seg;
         // An effective address that needs no cut.
-        let simple = at.index.is_none() && (!is_cut || (width == Width::W32 && !self.is_64() && small) || at.disp == 0);
+        let near_is_cut = width == Width::W32 && !self.is_64();
+        let simple = at.index.is_none() && (!is_cut || (near_is_cut && small) || at.disp == 0);
         let (mut base, mut offset) = match (at.base, at.index) {
             (None, None) => {
                 let n = if is_cut { at.disp & width.mask() as i64 } else { at.disp };
@@ -54,7 +63,11 @@ impl Lowering<'_> {
                     }
                     (base, None) => base.unwrap_or(ZERO),
                 };
-                if is_cut {
+                if is_cut && near_is_cut && small {
+                    let t = self.temp();
+                    self.extend_zero_to(t, sum, width);
+                    (t, at.disp as i32)
+                } else if is_cut {
                     let (sum, offset) = self.displaced(sum, at.disp);
                     let t = self.temp();
                     let mut from = sum;
