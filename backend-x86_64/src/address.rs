@@ -129,9 +129,9 @@ impl Lowering<'_> {
         reg
     }
 
-    /// Whether `reg` is a temporary that no value owns: a copy made for this instruction.
+    /// Whether `reg` is a temporary that no value owns: a copy made for this instruction, and that only one operand of it is made of.
     pub(crate) fn is_free_or_scratch(&self, reg: u8) -> bool {
-        self.is_free_temp(reg)
+        self.is_free_temp(reg) && self.shared & 1 << reg == 0
     }
 
     /// Whether the register that holds `v` has zeros above 32 bits (32-bit code's registers always do).

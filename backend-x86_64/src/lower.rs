@@ -40,6 +40,8 @@ pub(crate) struct Lowering<'a> {
     /// The guest register that lives in memory and of which host r15 holds a copy.
     pub(crate) r15_copy: Option<Gpr>,
     pub(crate) locked: u16,
+    /// Those that were locked more than once: another operand may be in them too.
+    pub(crate) shared: u16,
     pub(crate) vec_owner: [Option<Value>; 16],
     pub(crate) vec_locked: u16,
     /// Spill slots in use, and those that the next `end_op` frees.
@@ -119,6 +121,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         temp_owner: [None; 16],
         r15_copy: None,
         locked: 0,
+        shared: 0,
         vec_owner: [None; 16],
         vec_locked: 0,
         slots: 0,

@@ -140,6 +140,7 @@ impl Lowering<'_> {
     /// Ends an instruction: operands' registers and freed slots can be taken again.
     pub(crate) fn end_op(&mut self) {
         self.locked = 0;
+        self.shared = 0;
         self.vec_locked = 0;
         while let Some((slot, words)) = self.freed_slots.pop() {
             self.slots &= !(((1u64 << words) - 1) << slot);
@@ -147,6 +148,7 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn lock(&mut self, reg: u8) {
+        self.shared |= self.locked & 1 << (reg & 15);
         self.locked |= 1 << (reg & 15);
     }
 
