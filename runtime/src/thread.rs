@@ -1,6 +1,7 @@
 //! Guest threads: each is a host thread.
 
 use std::any::Any;
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -268,11 +269,8 @@ pub(crate) fn spawn(
         }
     };
     // Interior zero bytes cannot be part of a host thread's name.
-    let name = name.split('\0').next().unwrap_or_default().to_owned();
-    std::thread::Builder::new()
-        .name(name)
-        .stack_size(HOST_STACK)
-        .spawn(run)
+    let name = CString::new(name.split('\0').next().unwrap_or_default()).unwrap_or_default();
+    crate::host::background::spawn_for_guest(name, HOST_STACK, run)
         .map_err(|error| StartError::Host { what: "start a host thread", error })?;
     started.recv().unwrap_or_else(|_| {
         Err(StartError::Host { what: "start a host thread", error: std::io::ErrorKind::Interrupted.into() })

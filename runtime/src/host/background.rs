@@ -1,5 +1,7 @@
-//! Threads of the translator's own, which the guest and its signals never see.
+//! Host threads: the guest's, and those of the translator's own, which the guest and its signals never see.
 
+use std::ffi::{CString, c_void};
+use std::io::Error;
 use std::mem::MaybeUninit;
 use std::thread::Builder;
 
@@ -27,4 +29,44 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         assert_eq!(failed, 0, "unblocking signals");
     }
     started
+}
+
+/// What a guest thread's host thread is to do.
+struct Start {
+    name: CString,
+    body: Box<dyn FnOnce() + Send>,
+}
+
+/// Starts a host thread called `name`, without a zero in it, with `stack` bytes of stack, for a guest thread.
+///
+/// Not one of Rust's library: that holds a lock of its own while such a thread starts or ends, and a fork by another thread at that time would
+/// leave it locked in the child.
+pub(crate) fn spawn_for_guest(name: CString, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    extern "C" fn run(start: *mut c_void) -> *mut c_void {
+        // SAFETY: the box that `spawn_for_guest` has given up for this thread.
+        let start = unsafe { Box::from_raw(start.cast::<Start>()) };
+        // SAFETY: names this thread; a name that is too long is refused, and the thread goes without.
+        unsafe { libc::pthread_setname_np(libc::pthread_self(), start.name.as_ptr()) };
+        (start.body)();
+        std::ptr::null_mut()
+    }
+    let name = CString::new(name.as_bytes().iter().copied().take(15).collect::<Vec<_>>()).unwrap_or_default();
+    let start = Box::into_raw(Box::new(Start { name, body: Box::new(body) }));
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
+    // SAFETY: the attributes are made before they are used and live until the call has returned; the thread takes the box over, if it starts.
+    let failed = unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
+        libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
+        let failed = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast());
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        failed
+    };
+    if failed != 0 {
+        // SAFETY: no thread has taken the box.
+        drop(unsafe { Box::from_raw(start) });
+        return Err(Error::from_raw_os_error(failed));
+    }
+    Ok(())
 }
