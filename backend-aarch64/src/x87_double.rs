@@ -6,7 +6,7 @@
 use hokku_ir::backend::{Callout, StubId};
 use hokku_ir::eval::x87_constant;
 use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack};
-use hokku_ir::{Addr, BlockId, CpuMode, Num, Op, Value, X87Arithmetic, X87Control, X87Format, X87Op, X87Unary};
+use hokku_ir::{Addr, BlockId, CpuMode, Op, Value, X87Arithmetic, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
@@ -183,34 +183,21 @@ impl Lowering<'_> {
     /// Lowers `op` for a known stack; false: it is to be evaluated.
     fn x87_known(&mut self, dst: Value, op: Op) -> bool {
         let Some(after) = self.stack().shape.after(&op) else { return false };
+        if let Some(moved) = X87Stack::moved(&op) {
+            for i in moved.into_iter().flatten() {
+                self.st(i);
+            }
+            self.stack().rearrange(&op, after);
+            return true;
+        }
         match op {
             Op::X87Load { format, at } => return self.x87_load(format, at),
             Op::X87Store { format, truncate, pop, at } => return self.x87_store(format, truncate.0, pop.0, at),
-            Op::X87Push { st } => {
-                self.st(st.0);
-                let slot = self.stack().slot(st.0);
-                slot.into_iter().for_each(|slot| self.stack().push(slot));
-            }
             Op::X87PushConst { value } => {
                 let slot = self.stack().free_slot();
                 self.asm.constant(SCRATCH, x87_constant(value));
                 self.asm.word(one(FMOV, float_of(slot), SCRATCH));
                 self.stack().push(slot);
-            }
-            Op::X87Copy { st: Num(0), pop } => self.stack().pop(pop.0.into()),
-            Op::X87Copy { st, pop } => {
-                self.st(0);
-                let slot = self.stack().slot(0);
-                slot.into_iter().for_each(|slot| self.stack().set(st.0, slot));
-                self.stack().pop(pop.0.into());
-            }
-            Op::X87Exchange { st } => {
-                self.st(0);
-                self.st(st.0);
-                if let (Some(a), Some(b)) = (self.stack().slot(0), self.stack().slot(st.0)) {
-                    self.stack().set(0, b);
-                    self.stack().set(st.0, a);
-                }
             }
             Op::X87Arith { op: kind, dst: d, src, pop } => {
                 let (a, b) = (self.st(d.0), self.st(src.0));
@@ -267,9 +254,6 @@ impl Lowering<'_> {
                 let zero = self.vec_temp();
                 self.asm.word(one(FMOV, zero, ZERO));
                 self.x87_conditions(a, zero);
-            }
-            Op::X87UnaryOp { op: X87Unary::Fincstp | X87Unary::Fdecstp } | Op::X87Free { .. } => {
-                self.stack().reshape(after);
             }
             Op::X87ControlOp { op: X87Control::Wait | X87Control::Nop | X87Control::Clex } => {}
             Op::X87SetControl { v } => {

@@ -134,7 +134,7 @@ impl Lowering<'_> {
         let w = width(is_double);
         let (oa, ob) = (self.offset_of(a), self.offset_of(b));
         let slow = self.out_of_line_wide(op);
-        // An operand that is denormal is found before the first lane is written.
+        // In slots of its own: where an operand turns out to be denormal, both are read again.
         let to = self.wide_result(dst, Type::V128);
         let t = self.temp();
         for lane in 0..count(w) {

@@ -1,7 +1,6 @@
 //! Guest threads: each is a host thread.
 
 use std::any::Any;
-use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -268,9 +267,7 @@ pub(crate) fn spawn(
             let _ = report.send(Err(error));
         }
     };
-    // Interior zero bytes cannot be part of a host thread's name.
-    let name = CString::new(name.split('\0').next().unwrap_or_default()).unwrap_or_default();
-    crate::host::background::spawn_for_guest(name, HOST_STACK, run)
+    crate::host::threads::spawn_for_guest(name, HOST_STACK, run)
         .map_err(|error| StartError::Host { what: "start a host thread", error })?;
     started.recv().unwrap_or_else(|_| {
         Err(StartError::Host { what: "start a host thread", error: std::io::ErrorKind::Interrupted.into() })

@@ -8,7 +8,7 @@
 use crate::exit::{Exit, Target};
 use crate::guest::CpuState;
 use crate::key::X87Arithmetic;
-use crate::operand::{X87Control, X87Unary};
+use crate::operand::{Num, X87Control, X87Unary};
 use crate::ops::{Effects, Op};
 use crate::region::{Block, Region};
 
@@ -290,6 +290,39 @@ impl X87Stack {
             if shape.tags() >> n & 1 == 0 {
                 self.held[n] = None;
             }
+        }
+    }
+
+    /// The positions on the stack whose values `op` moves, where it does no more than that; `None` for all other ops.
+    pub fn moved(op: &Op) -> Option<[Option<u8>; 2]> {
+        match *op {
+            Op::X87Push { st } => Some([Some(st.0), None]),
+            Op::X87Copy { st: Num(0), .. }
+            | Op::X87UnaryOp { op: X87Unary::Fincstp | X87Unary::Fdecstp }
+            | Op::X87Free { .. } => Some([None; 2]),
+            Op::X87Copy { .. } => Some([Some(0), None]),
+            Op::X87Exchange { st } => Some([Some(0), Some(st.0)]),
+            _ => None,
+        }
+    }
+
+    /// Does `op`, which leaves the shape `after` and for which [`Self::moved`] has named values: they are in host registers.
+    pub fn rearrange(&mut self, op: &Op, after: X87Shape) {
+        match *op {
+            Op::X87Push { st } => self.slot(st.0).into_iter().for_each(|slot| self.push(slot)),
+            Op::X87Copy { st, pop } => {
+                if st.0 != 0 {
+                    self.slot(0).into_iter().for_each(|slot| self.set(st.0, slot));
+                }
+                self.pop(pop.0.into());
+            }
+            Op::X87Exchange { st } => {
+                if let (Some(a), Some(b)) = (self.slot(0), self.slot(st.0)) {
+                    self.set(0, b);
+                    self.set(st.0, a);
+                }
+            }
+            _ => self.reshape(after),
         }
     }
 

@@ -7,7 +7,6 @@
     reason = "the one folder of the crate where host memory and signals are handled; each use says why it is sound"
 )]
 
-pub(crate) mod background;
 #[cfg(target_os = "linux")]
 mod blocking;
 pub(crate) mod callout;
@@ -21,6 +20,7 @@ pub mod program;
 mod random;
 mod system;
 pub(crate) mod thread_memory;
+pub(crate) mod threads;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) mod unix_clock;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

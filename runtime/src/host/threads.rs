@@ -37,20 +37,24 @@ struct Start {
     body: Box<dyn FnOnce() + Send>,
 }
 
-/// Starts a host thread called `name`, without a zero in it, with `stack` bytes of stack, for a guest thread.
+/// Bytes of a thread's name that Linux keeps.
+const NAME_BYTES: usize = 15;
+
+/// Starts a host thread called `name`, up to a zero in it, with `stack` bytes of stack, for a guest thread. A panic of its own ends the process.
 ///
 /// Not one of Rust's library: that holds a lock of its own while such a thread starts or ends, and a fork by another thread at that time would
 /// leave it locked in the child.
-pub(crate) fn spawn_for_guest(name: CString, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn spawn_for_guest(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     extern "C" fn run(start: *mut c_void) -> *mut c_void {
         // SAFETY: the box that `spawn_for_guest` has given up for this thread.
         let start = unsafe { Box::from_raw(start.cast::<Start>()) };
-        // SAFETY: names this thread; a name that is too long is refused, and the thread goes without.
+        // SAFETY: names this thread by a string that ends with zero.
         unsafe { libc::pthread_setname_np(libc::pthread_self(), start.name.as_ptr()) };
         (start.body)();
         std::ptr::null_mut()
     }
-    let name = CString::new(name.as_bytes().iter().copied().take(15).collect::<Vec<_>>()).unwrap_or_default();
+    let name: Vec<u8> = name.bytes().take_while(|&byte| byte != 0).take(NAME_BYTES).collect();
+    let name = CString::new(name).unwrap_or_default();
     let start = Box::into_raw(Box::new(Start { name, body: Box::new(body) }));
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
