@@ -143,6 +143,12 @@ impl Table {
 }
 
 impl Report {
+    /// A report without figures.
+    pub fn new(machine: String, commit: String, rounds: usize) -> Self {
+        let (tables, latencies, start_up, executed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { machine, commit, rounds, tables, latencies, start_up, executed }
+    }
+
     /// The tables as text.
     pub fn text(&self) -> String {
         let mut out = String::new();

@@ -85,24 +85,27 @@ fn bench(args: &Args) -> Result<(), String> {
     if !flavours.contains(&Flavour::X86_64) {
         systems.clear();
     }
+    let mut report = Report::new(machine(), commit(), args.rounds);
     if !args.executed.is_empty() {
+        report.rounds = 1;
         let machines = args.executed.iter().map(|name| Machine::named(name)).collect::<Result<Vec<_>, _>>()?;
-        let count = |flavour| executed::measure(&machines, flavour, &kernels, args.share.max(1), &args.hokku);
-        let executed = flavours.into_iter().map(count).collect::<Result<Vec<_>, _>>()?;
-        let (tables, latencies, start_up) = (Vec::new(), Vec::new(), Vec::new());
-        let report = Report { machine: machine(), commit: commit(), rounds: 1, tables, latencies, start_up, executed };
-        return write(args, &report);
+        for flavour in flavours {
+            let counted = executed::measure(&machines, flavour, &kernels, args.share.max(1), &args.hokku)?;
+            report.executed.push(counted);
+            save(args, &report)?;
+        }
+        print!("{}", report.text());
+        return Ok(());
     }
     let hokku = build::hokku()?;
     let native = build::native()?;
-    let mut tables = Vec::new();
-    let bench = Bench { args, hokku: &hokku };
+    let mut bench = Bench { args, hokku: &hokku, report };
     for flavour in &flavours {
         let of = |kernel: &String| {
             let (root, guest) = flavour.guest(kernel)?;
             Some((kernel.clone(), Built { native: native.join(flavour.native_folder()).join(kernel), root, guest }))
         };
-        tables.extend(bench.table(flavour.name(), *flavour, &kernels.iter().filter_map(of).collect::<Vec<_>>())?);
+        bench.table(flavour.name(), *flavour, &kernels.iter().filter_map(of).collect::<Vec<_>>())?;
     }
     for flavour in &flavours {
         let mut built = Vec::new();
@@ -110,22 +113,22 @@ fn bench(args: &Args) -> Result<(), String> {
             eprintln!("building {program} for {}", flavour.name());
             built.push((program.clone(), programs::build(program, *flavour, &native)?));
         }
-        tables.extend(bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?);
+        bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?;
     }
     let build = |name: &String| Ok::<_, String>((name.clone(), programs::build_system(name)?));
     let built = systems.iter().map(build).collect::<Result<Vec<_>, _>>()?;
-    tables.extend(bench.table("system x86_64", Flavour::X86_64, &built)?);
-    let latencies = if args.no_latencies { Vec::new() } else { latencies(&hokku, args.rounds)? };
-    let start_up = if args.no_latencies { Vec::new() } else { startup::measure(&hokku, &native, args.rounds)? };
-    let executed = Vec::new();
-    let report =
-        Report { machine: machine(), commit: commit(), rounds: args.rounds, tables, latencies, start_up, executed };
-    write(args, &report)
+    bench.table("system x86_64", Flavour::X86_64, &built)?;
+    let mut report = bench.report;
+    if !args.no_latencies {
+        report.latencies = latencies(&hokku, args.rounds)?;
+        report.start_up = startup::measure(&hokku, &native, args.rounds)?;
+    }
+    print!("{}", report.text());
+    save(args, &report)
 }
 
-/// Prints the report, and writes the files that were asked for.
-fn write(args: &Args, report: &Report) -> Result<(), String> {
-    print!("{}", report.text());
+/// Writes the files that were asked for: after each row, so that a run that is cut off leaves what it found.
+fn save(args: &Args, report: &Report) -> Result<(), String> {
     if let Some(file) = &args.svg {
         fs::write(file, plot::svg(report)).map_err(|e| format!("{}: {e}", file.display()))?;
     }
@@ -139,6 +142,7 @@ fn write(args: &Args, report: &Report) -> Result<(), String> {
 struct Bench<'a> {
     args: &'a Args,
     hokku: &'a Path,
+    report: Report,
 }
 
 impl Bench<'_> {
@@ -152,16 +156,17 @@ impl Bench<'_> {
         if self.args.no_peers { Vec::new() } else { all.iter().copied().filter(is_there).collect() }
     }
 
-    /// Times each of `programs` under everything; `None` where there are none.
-    fn table(&self, name: &str, flavour: Flavour, programs: &[(String, Built)]) -> Result<Option<Table>, String> {
+    /// Times each of `programs` under everything, as a table of the report; none where there are no programs.
+    fn table(&mut self, name: &str, flavour: Flavour, programs: &[(String, Built)]) -> Result<(), String> {
         if programs.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let peers = self.peers(flavour);
         let mut runners = vec!["hokku".to_string()];
         runners.extend(self.args.interp.then(|| "hokku interp".into()));
         runners.extend(peers.iter().map(|p| p.to_string()));
-        let mut rows = Vec::new();
+        let at = self.report.tables.len();
+        self.report.tables.push(Table { flavour: name.into(), runners: runners.clone(), rows: Vec::new() });
         for (program, Built { native, root, guest }) in programs {
             let cache = startup::cache();
             let under = |engine: &str| {
@@ -185,9 +190,10 @@ impl Bench<'_> {
             };
             let errors = runners.iter().zip(&results[1..]).filter_map(failed).collect();
             eprintln!("{ratios:.2?}");
-            rows.push(Row { kernel: program.clone(), native_seconds, ratios, errors });
+            self.report.tables[at].rows.push(Row { kernel: program.clone(), native_seconds, ratios, errors });
+            save(self.args, &self.report)?;
         }
-        Ok(Some(Table { flavour: name.into(), runners, rows }))
+        Ok(())
     }
 }
 
