@@ -2,12 +2,13 @@
 
 use hokku_ir::backend::{Callout, FaultSite, HotExit, LazyState, Link, ReturnPad, Stop, StopKind, StubId, Tier};
 use hokku_ir::lowering::{FLAG_SLOTS, FlagsNode, FlagsRecipe, RecipeStep};
-use hokku_ir::{BlockId, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
+use hokku_ir::{BlockId, CpuMode, Exit, FlagSet, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::access::{Piece, Place};
 use crate::asm::{Label, Size};
 use crate::assign::*;
 use crate::conditions::Test;
+use crate::flag_uses::target_sees;
 use crate::flag_words::compute_flags;
 use crate::integer::{Extend, Logic, Sum};
 use crate::lower::{KnownSite, Lowering};
@@ -58,8 +59,8 @@ fn known_site(label: Label, steps: &[RecipeStep]) -> Option<KnownSite> {
 }
 
 impl Lowering<'_> {
-    /// Whether somebody may see the flags at `exit`.
-    pub(crate) fn exit_sees_flags(&self, exit: &Exit) -> bool {
+    /// Which flags at `exit` somebody may see.
+    pub(crate) fn exit_sees_flags(&self, exit: &Exit) -> FlagSet {
         crate::flag_uses::exit_sees(exit, &self.sees_flags)
     }
 
@@ -71,14 +72,13 @@ impl Lowering<'_> {
             Exit::Branch { cond, .. } => Some(self.test_value(cond)),
             _ => None,
         };
-        if self.exit_sees_flags(&exit) {
-            self.leave_flags();
+        if let Exit::Branch { taken, next: otherwise, .. } = exit {
+            return self.branch(test.unwrap_or(Test::Constant(true)), taken, otherwise, next);
         }
+        self.leave_flags(self.exit_sees_flags(&exit));
         match exit {
+            Exit::Branch { .. } => {}
             Exit::Jump { to } => self.jump(None, to, next),
-            Exit::Branch { taken, next: otherwise, .. } => {
-                self.branch(test.unwrap_or(Test::Constant(true)), taken, otherwise, next);
-            }
             Exit::Indirect { target } => {
                 self.target(target);
                 self.tell_transfer(self.pc);
@@ -113,12 +113,24 @@ impl Lowering<'_> {
         }
     }
 
-    /// Says where the guest's flags are: `flag_site`, and operands in slots of their own.
-    pub(crate) fn leave_flags(&mut self) {
-        let node = self.plan.flags_at(self.at as usize);
-        if self.plan.node(node) == FlagsNode::Entry {
+    /// Whether the block has changed flags in `seen`.
+    fn changes_flags(&self, seen: FlagSet) -> bool {
+        let mut node = self.plan.flags_at(self.at as usize);
+        while let FlagsNode::Set { set, rest, .. } = self.plan.node(node) {
+            if set.intersects(seen) {
+                return true;
+            }
+            node = rest;
+        }
+        false
+    }
+
+    /// Says where the guest's flags are, if somebody sees those in `seen`: `flag_site`, and operands in slots of their own.
+    pub(crate) fn leave_flags(&mut self, seen: FlagSet) {
+        if !self.changes_flags(seen) {
             return;
         }
+        let node = self.plan.flags_at(self.at as usize);
         let recipe = self.values.recipe(&self.plan, node);
         if leaves(&recipe) > usize::from(64 - FLAG_SLOTS) {
             return self.leave_word(&recipe);
@@ -370,8 +382,25 @@ impl Lowering<'_> {
     }
 
     fn branch(&mut self, test: Test, taken: Target, otherwise: Target, next: Option<BlockId>) {
+        let sees = |to: &Target| target_sees(to, &self.sees_flags);
+        let (there, here) = (sees(&taken), sees(&otherwise));
         if taken == otherwise {
+            self.leave_flags(there);
             return self.jump(None, taken, next);
+        }
+        // Flags that matter on one way alone are left on that.
+        match (self.changes_flags(there), self.changes_flags(here)) {
+            (true, false) if self.shapes.is_none() => {
+                self.jump(Some(test.negate()), otherwise, None);
+                self.leave_flags(there);
+                return self.jump(None, taken, next);
+            }
+            (false, true) if self.shapes.is_none() => {
+                self.jump(Some(test), taken, None);
+                self.leave_flags(here);
+                return self.jump(None, otherwise, next);
+            }
+            _ => self.leave_flags(there | here),
         }
         if next.is_some_and(|n| taken == Target::Block(n) && self.leads_past_check(n)) {
             self.jump(Some(test.negate()), otherwise, next);

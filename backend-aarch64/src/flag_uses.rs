@@ -22,7 +22,10 @@ impl FlagUses {
     pub(crate) fn find(block: &Block, plan: &mut Plan) -> FlagUses {
         let mut uses = FlagUses { carried: vec![None; block.insts.len()] };
         let mut any = false;
-        for n in (0..block.insts.len()).filter(|n| !plan.dead[*n]).collect::<Vec<_>>() {
+        for n in 0..block.insts.len() {
+            if plan.dead[n] || plan.info(block.insts[n].value).deferred {
+                continue;
+            }
             let Some(f) = flags_beside(block, plan, n) else { continue };
             let last = plan.info(f).last as usize;
             // Nobody reads them, but for recipes.
@@ -168,9 +171,9 @@ fn keeps_nzcv(plan: &Plan, op: &Op, f: Value) -> bool {
     }
 }
 
-/// By block: whether somebody may see the flags with which it is entered, be it after a fault.
-pub(crate) fn blocks_that_see_flags(region: &Region) -> Vec<bool> {
-    let mut sees = vec![false; region.blocks.len()];
+/// By block: which of the flags with which it is entered somebody may see, be it after a fault.
+pub(crate) fn blocks_that_see_flags(region: &Region) -> Vec<FlagSet> {
+    let mut sees = vec![FlagSet::empty(); region.blocks.len()];
     loop {
         let mut changed = false;
         for id in region.block_ids().collect::<Vec<_>>().into_iter().rev() {
@@ -184,39 +187,43 @@ pub(crate) fn blocks_that_see_flags(region: &Region) -> Vec<bool> {
     }
 }
 
-fn block_sees(region: &Region, id: BlockId, sees: &[bool]) -> bool {
+fn block_sees(region: &Region, id: BlockId, sees: &[FlagSet]) -> FlagSet {
     let block = region.block(id);
     let mut unset = FlagSet::STATUS;
     for inst in &block.insts {
         match inst.op {
             Op::SetFlags { set, .. } => unset -= set,
-            Op::GetFlags {} => return true,
+            Op::GetFlags {} => return unset,
             op => {
                 let fx = op.effects();
                 if fx.contains(Effects::may_fault)
                     || fx.contains(Effects::x87)
                     || (fx.contains(Effects::reads_state) && op.result_type() == Type::Void)
                 {
-                    return true;
+                    return unset;
                 }
             }
         }
         if unset.is_empty() {
-            return false;
+            return unset;
         }
     }
-    exit_sees(&block.exit, sees)
+    unset & exit_sees(&block.exit, sees)
 }
 
-/// Whether the flags at `exit` may be seen by somebody.
-pub(crate) fn exit_sees(exit: &Exit, sees: &[bool]) -> bool {
-    let at = |t: &Target| match t {
+/// Which of the flags at `to` may be seen by somebody.
+pub(crate) fn target_sees(to: &Target, sees: &[FlagSet]) -> FlagSet {
+    match to {
         Target::Block(b) => sees[b.0 as usize],
-        Target::Guest(_) => true,
-    };
+        Target::Guest(_) => FlagSet::STATUS,
+    }
+}
+
+/// Which of the flags at `exit` may be seen by somebody.
+pub(crate) fn exit_sees(exit: &Exit, sees: &[FlagSet]) -> FlagSet {
     match exit {
-        Exit::Jump { to } => at(to),
-        Exit::Branch { taken, next, .. } => at(taken) || at(next),
-        _ => true,
+        Exit::Jump { to } => target_sees(to, sees),
+        Exit::Branch { taken, next, .. } => target_sees(taken, sees) | target_sees(next, sees),
+        _ => FlagSet::STATUS,
     }
 }

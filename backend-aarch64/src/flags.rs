@@ -554,6 +554,14 @@ impl Lowering<'_> {
                 let test = self.test_value(v);
                 self.set_by(d, test);
             }
+            Op::Add { w, a, b } | Op::Sub { w, a, b } | Op::And { w, a, b } => {
+                let (a, b) = (self.reg(a), self.reg(b));
+                match self.plan.info(v).op {
+                    Op::Add { .. } => self.asm.add(Sum::Add, Size::of(w), d, a, b),
+                    Op::Sub { .. } => self.asm.add(Sum::Sub, Size::of(w), d, a, b),
+                    _ => self.asm.logic(Logic::And, Size::of(w), d, a, b),
+                }
+            }
             op => {
                 debug_assert!(op.result_type() == Type::Flags, "{op:?} is not put off");
                 let word = self.flags_word(v);

@@ -5,7 +5,7 @@ use hokku_ir::lowering::{
     FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Stack,
 };
 use hokku_ir::ops;
-use hokku_ir::{Addr, Block, BlockId, CpuMode, GuestAddr, Inst, Op, Region, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, CpuMode, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};
 
 use crate::Features;
 use crate::access;
@@ -16,6 +16,7 @@ use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
+use crate::known_flags::Known;
 use crate::vector_values::VectorValues;
 
 /// The host's registers for the guest's, by number.
@@ -28,6 +29,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) features: Features,
     pub(crate) tier: Tier,
     pub(crate) region: &'a Region,
+    /// Blocks from this number on are copies, which nobody enters from outside.
+    originals: usize,
+    /// By block: how many ops at its start say what the flags are.
+    told: &'a [usize],
     /// The block at hand.
     pub(crate) block: &'a Block,
     /// The place in it that code is written for.
@@ -55,8 +60,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) carried: Vec<Option<Carried>>,
     /// By place: code for the op has been written with that of another.
     pub(crate) done: Vec<bool>,
-    /// By block: whether somebody may see the flags with which it is entered.
-    pub(crate) sees_flags: Vec<bool>,
+    /// By block: which of the flags with which it is entered somebody may see.
+    pub(crate) sees_flags: Vec<FlagSet>,
     /// By block: the place that tells its flags at its end, and the op that they are of.
     pub(crate) sites: Vec<Option<KnownSite>>,
     /// The one of those that a block before this one in the code has, from which control comes here.
@@ -129,9 +134,14 @@ impl Moves for Asm {
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
-    let mut limits = vec![u32::MAX; region.blocks.len()];
+    let known = match tier {
+        // Blocks with x87 registers in host registers have another version already.
+        Tier::Second if crate::x87_double::shapes(region).is_none() => Known::copies(region),
+        _ => Known::nothing(region),
+    };
+    let mut limits = vec![u32::MAX; known.region.blocks.len()];
     loop {
-        match compile_once(region, features, tier, &limits) {
+        match compile_once(&known, features, tier, &limits) {
             Ok(compiled) => return compiled,
             Err((block, at)) => limits[block] = at,
         }
@@ -139,7 +149,8 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
 }
 
 /// The same, with attempts that do not go beyond the places `limits` in their blocks. `Err`: a block and place that one should not have gone to.
-fn compile_once(region: &Region, features: Features, tier: Tier, limits: &[u32]) -> Result<Compiled, (usize, u32)> {
+fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -> Result<Compiled, (usize, u32)> {
+    let region = &known.region;
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let slow_versions = region.blocks.iter().map(|_| asm.label()).collect();
@@ -149,6 +160,8 @@ fn compile_once(region: &Region, features: Features, tier: Tier, limits: &[u32])
         features,
         tier,
         region,
+        originals: known.originals,
+        told: &known.told,
         block: &region.blocks[0],
         at: 0,
         pc: region.key.pc,
@@ -183,14 +196,23 @@ fn compile_once(region: &Region, features: Features, tier: Tier, limits: &[u32])
         out: Compiled::default(),
     };
     let order = region.code_order();
+    let mut callouts = 0;
     for (n, id) in order.iter().enumerate() {
+        let (before, not_own) = (l.asm.offset() / 4, l.out.host_instructions);
+        let called = l.out.callouts.len();
         l.lower_block(*id, order.get(n + 1).copied());
         if let Some(failed) = l.failed {
             return Err(failed);
         }
+        if known.stands[id.0 as usize] {
+            callouts += (l.out.callouts.len() - called) as u32;
+        } else {
+            // All of it counts as not its own.
+            l.out.host_instructions = not_own + l.asm.offset() / 4 - before;
+        }
     }
     l.out.host_instructions = l.asm.offset() / 4 - l.out.host_instructions;
-    l.out.block_callouts = l.out.callouts.len() as u32;
+    l.out.block_callouts = callouts;
     if l.shapes.is_some() {
         order.iter().for_each(|id| l.lower_slow_version(*id));
     }
@@ -215,9 +237,10 @@ impl<'a> Lowering<'a> {
         self.at = 0;
         self.pc = self.block.pc;
         self.block_number = id.0 as usize;
-        let live = self.exit_sees_flags(&self.block.exit);
+        let live = !self.exit_sees_flags(&self.block.exit).is_empty();
         let need = if live { FlagsNeed::Recipe } else { FlagsNeed::None };
-        self.plan.block(self.block, need, &|op, user| is_fused(op, user));
+        let told = &self.block.insts[..self.told[self.block_number]];
+        self.plan.block(self.block, need, &|op, user| is_fused(op, user) || is_told(told, op));
         let uses = FlagUses::find(self.block, &mut self.plan);
         self.carried = uses.carried;
         self.done.clear();
@@ -239,8 +262,11 @@ impl<'a> Lowering<'a> {
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
         let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
-        self.out.blocks.push(BlockEntry { block: id, pc: self.block.pc, offset, checked });
-        if id.0 != 0 {
+        let is_original = self.block_number < self.originals;
+        if is_original {
+            self.out.blocks.push(BlockEntry { block: id, pc: self.block.pc, offset, checked });
+        }
+        if id.0 != 0 && is_original {
             self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
         }
         if let Some(shapes) = &self.shapes {
@@ -393,8 +419,8 @@ impl<'a> Lowering<'a> {
         let root = self.plan.root(v);
         let info = self.plan.info(root);
         if info.deferred {
-            // Conditions and comparisons: zero or one.
-            return UpperBits::BOTH;
+            let is_bit = matches!(info.op, Op::Condition { .. } | Op::Compare { .. });
+            return if is_bit { UpperBits::BOTH } else { UpperBits::UNKNOWN };
         }
         if info.op.result_type().width() == Some(w) { self.values.upper(root) } else { UpperBits::UNKNOWN }
     }
@@ -505,6 +531,11 @@ impl<'a> Lowering<'a> {
             self.asm.add(Sum::Add, size, d, n, SCRATCH);
         }
     }
+}
+
+/// Whether `op`, which is used once, is one of those that say what the flags are, for who reads them alone.
+fn is_told(told: &[Inst], op: &Op) -> bool {
+    matches!(op, Op::Add { .. } | Op::Sub { .. } | Op::And { .. }) && told.iter().any(|i| i.op == *op)
 }
 
 /// Whether `op`, which is used once, is read by its user's code.

@@ -3,7 +3,7 @@
 use hokku_ir::backend::{Callout, FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
 use hokku_ir::lowering::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
-use hokku_ir::{Gpr, Op, Rep, Seg, StringOp, Value, Width};
+use hokku_ir::{FlagSet, Gpr, Op, Rep, Seg, StringOp, Value, Width};
 
 use crate::access::{Piece, Place};
 use crate::asm::{Cc, Label, Size};
@@ -56,7 +56,7 @@ impl Lowering<'_> {
         // Its faults tell of no x87 values.
         self.write_stack_back();
         // Whoever sees flags from here on finds them by the site.
-        self.leave_flags();
+        self.leave_flags(FlagSet::STATUS);
         if let Some(site) = self.sites[self.block_number] {
             self.entry_site = Some(site);
         }

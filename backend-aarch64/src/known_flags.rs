@@ -1,0 +1,260 @@
+//! Blocks that are entered with known flags.
+//!
+//! Where a block ends, its flags would have to be put away for what follows: most of all for the first access to memory of the next block, which may fault.
+//! Instead the next block is copied for those that come from here, and the copy begins by saying anew what the flags are, in terms of the guest's registers.
+//! That costs no instruction. The original stays for whoever comes from elsewhere.
+
+use std::collections::HashMap;
+
+use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op, Region, Target, Value, Width};
+
+use crate::flag_uses::blocks_that_see_flags;
+
+/// Most ops of a block that is copied.
+const LONGEST: usize = 80;
+/// Most copies of one block.
+const COPIES: usize = 2;
+
+/// A region with copies.
+pub(crate) struct Known {
+    /// The region; the copies come last.
+    pub(crate) region: Region,
+    /// Number of the blocks that are no copies.
+    pub(crate) originals: usize,
+    /// By block: how many ops at its start say what the flags are.
+    pub(crate) told: Vec<usize>,
+    /// By block: it stands for a piece of guest code; of a block and its copies the first copy does.
+    pub(crate) stands: Vec<bool>,
+}
+
+impl Known {
+    /// `region` as it is.
+    pub(crate) fn nothing(region: &Region) -> Known {
+        let originals = region.blocks.len();
+        Known { region: region.clone(), originals, told: vec![0; originals], stands: vec![true; originals] }
+    }
+
+    /// `region` with copies of blocks that are entered with known flags.
+    pub(crate) fn copies(region: &Region) -> Known {
+        let mut known = Known::nothing(region);
+        let sees = blocks_that_see_flags(region);
+        let mut room = 2 * region.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
+        // By copy: the block that it is one of, and the ops that it begins with.
+        let mut copies: Vec<(BlockId, Vec<Op>)> = Vec::new();
+        let mut n = 0;
+        while n < known.region.blocks.len() {
+            let from = &known.region.blocks[n];
+            n += 1;
+            let mut exit = from.exit;
+            let Some(told) = flags_at_end(from) else { continue };
+            let mut lead = |known: &mut Known, to: &mut Target| {
+                let Target::Block(b) = *to else { return };
+                let block = known.region.block(b);
+                if b.0 as usize >= known.originals || sees[b.0 as usize].is_empty() || !is_copied(block) {
+                    return;
+                }
+                let length = block.insts.len() + told.len();
+                let there = copies.iter().position(|(of, with)| *of == b && *with == told);
+                let number = there.or_else(|| {
+                    let count = copies.iter().filter(|c| c.0 == b).count();
+                    if length > room || count >= COPIES {
+                        return None;
+                    }
+                    room -= length;
+                    known.copy(b, &told);
+                    copies.push((b, told.clone()));
+                    Some(copies.len() - 1)
+                });
+                if let Some(number) = number {
+                    *to = Target::Block(BlockId((known.originals + number) as u32));
+                }
+            };
+            match &mut exit {
+                Exit::Jump { to } => lead(&mut known, to),
+                Exit::Branch { taken, next, .. } => {
+                    lead(&mut known, taken);
+                    lead(&mut known, next);
+                }
+                _ => {}
+            }
+            known.region.blocks[n - 1].exit = exit;
+        }
+        known
+    }
+
+    /// Adds a copy of block `id` that begins with `told`.
+    fn copy(&mut self, id: BlockId, told: &[Op]) {
+        let region = &mut self.region;
+        let mut block = region.block(id).clone();
+        let mut next = region.value_count;
+        let mut fresh = || {
+            next += 1;
+            Value(next - 1)
+        };
+        let mut insts: Vec<Inst> = Vec::with_capacity(told.len() + block.insts.len());
+        for mut op in told.iter().copied() {
+            op.map_values(&mut |v| insts[v.0 as usize].value);
+            insts.push(Inst { value: fresh(), op });
+        }
+        let mut new: HashMap<Value, Value> = HashMap::new();
+        for mut inst in block.insts.drain(..) {
+            inst.op.map_values(&mut |v| new[&v]);
+            let value = fresh();
+            new.insert(inst.value, value);
+            insts.push(Inst { value, op: inst.op });
+        }
+        block.exit.map_values(&mut |v| new[&v]);
+        block.insts = insts;
+        region.value_count = next;
+        region.blocks.push(block);
+        self.told.push(told.len());
+        let is_first = std::mem::replace(&mut self.stands[id.0 as usize], false);
+        self.stands.push(is_first);
+    }
+}
+
+/// Whether `block` may be copied: not a long one, and one with an access to memory, where a thread that is called can be stopped.
+fn is_copied(block: &Block) -> bool {
+    let is_access = |i: &Inst| matches!(i.op, Op::Load { .. } | Op::Store { .. });
+    block.insts.len() <= LONGEST && block.insts.iter().any(is_access)
+}
+
+/// What is known at the end of a block.
+struct End<'a> {
+    block: &'a Block,
+    /// Values that the low bits of guest registers are.
+    held: Vec<(Value, Gpr)>,
+    /// Ops that give the flags from the guest's registers; values number them.
+    told: Vec<Op>,
+}
+
+/// Ops that give the flags at the end of `block` from the guest's registers as they are then, where there are such: values number them. What they do not set is as before the block.
+fn flags_at_end(block: &Block) -> Option<Vec<Op>> {
+    let mut sets = block.insts.iter().rev().filter_map(|i| match i.op {
+        Op::SetFlags { set, v } => Some((set, v)),
+        _ => None,
+    });
+    let (set, flags) = sets.next()?;
+    let is_alone = set.is_all() || sets.all(|(older, _)| set.contains(older));
+    // The last to change them.
+    let changes = |i: &Inst| hokku_ir::lowering::sees_flags(&i.op);
+    if !is_alone || block.insts.iter().any(changes) {
+        return None;
+    }
+    let mut end = End { block, held: held_at_end(block), told: Vec::new() };
+    let op = match end.op_of(flags)? {
+        Op::SubFlags { w, a, b } => {
+            let (a, b) = end.operands(w, a, b, Op::Sub { w, a, b })?;
+            Op::SubFlags { w, a, b }
+        }
+        Op::AddFlags { w, a, b } => {
+            let (a, b) = end.operands(w, a, b, Op::Add { w, a, b })?;
+            Op::AddFlags { w, a, b }
+        }
+        Op::IncFlags { w, a } if !set.contains(FlagSet::CF) => Op::IncFlags { w, a: end.before_one(w, a, false)? },
+        Op::DecFlags { w, a } if !set.contains(FlagSet::CF) => Op::DecFlags { w, a: end.before_one(w, a, true)? },
+        Op::LogicFlags { w, v } => {
+            let v = match end.value(w, v) {
+                Some(v) => v,
+                None => {
+                    let Op::And { w, a, b } = end.op_of(v)? else { return None };
+                    let (a, b) = (end.value(w, a)?, end.value(w, b)?);
+                    end.tell(Op::And { w, a, b })
+                }
+            };
+            Op::LogicFlags { w, v }
+        }
+        _ => return None,
+    };
+    let v = end.tell(op);
+    end.tell(Op::SetFlags { set, v });
+    Some(end.told)
+}
+
+fn held_at_end(block: &Block) -> Vec<(Value, Gpr)> {
+    let mut held: Vec<(Value, Gpr)> = Vec::new();
+    for inst in &block.insts {
+        match inst.op {
+            Op::GetGpr { reg, .. } => held.push((inst.value, reg)),
+            Op::SetGpr { reg, v, .. } => {
+                held.retain(|h| h.1 != reg);
+                held.push((v, reg));
+            }
+            Op::SetGprHigh { reg, .. } => held.retain(|h| h.1 != reg),
+            Op::SetFlags { .. } | Op::SetVec { .. } => {}
+            op if op.effects().contains(Effects::writes_state) => held.clear(),
+            _ => {}
+        }
+    }
+    held
+}
+
+impl End<'_> {
+    fn tell(&mut self, op: Op) -> Value {
+        if let Some(n) = self.told.iter().position(|o| *o == op) {
+            return Value(n as u32);
+        }
+        self.told.push(op);
+        Value(self.told.len() as u32 - 1)
+    }
+
+    fn op_of(&self, v: Value) -> Option<Op> {
+        self.block.insts.iter().find(|i| i.value == v).map(|i| i.op)
+    }
+
+    fn constant(&self, v: Value) -> Option<u64> {
+        match self.op_of(v)? {
+            Op::Iconst { value, .. } => Some(value.0),
+            Op::Truncate { v, .. } => self.constant(v),
+            _ => None,
+        }
+    }
+
+    /// The guest register whose low bits `v` is.
+    fn register(&self, v: Value) -> Option<Gpr> {
+        let held = self.held.iter().find(|h| h.0 == v).map(|h| h.1);
+        held.or_else(|| match self.op_of(v)? {
+            Op::Truncate { v, .. } => self.register(v),
+            _ => None,
+        })
+    }
+
+    /// `v` of width `w`, if it is a constant or in a register.
+    fn value(&mut self, w: Width, v: Value) -> Option<Value> {
+        if let Some(n) = self.constant(v) {
+            return Some(self.tell(Op::Iconst { w, value: Imm(n & w.mask()) }));
+        }
+        let reg = self.register(v)?;
+        Some(self.tell(Op::GetGpr { reg, w }))
+    }
+
+    /// The operands of the sum or difference `op`; the first may be computed back from the result.
+    fn operands(&mut self, w: Width, a: Value, b: Value, op: Op) -> Option<(Value, Value)> {
+        if let Some(first) = self.value(w, a) {
+            return Some((first, self.value(w, b)?));
+        }
+        let result = self.block.insts.iter().find(|i| i.op == op)?.value;
+        let (result, b) = (self.value(w, result)?, self.value(w, b)?);
+        let a = match op {
+            Op::Sub { .. } => Op::Add { w, a: result, b },
+            _ => Op::Sub { w, a: result, b },
+        };
+        Some((self.tell(a), b))
+    }
+
+    /// The operand of `inc` or `dec`, which may be computed back from the result.
+    fn before_one(&mut self, w: Width, a: Value, less: bool) -> Option<Value> {
+        if let Some(a) = self.value(w, a) {
+            return Some(a);
+        }
+        let is_it = |i: &&Inst| match i.op {
+            Op::Add { w: of, a: x, b } => !less && of == w && x == a && self.constant(b) == Some(1),
+            Op::Sub { w: of, a: x, b } => less && of == w && x == a && self.constant(b) == Some(1),
+            _ => false,
+        };
+        let result = self.block.insts.iter().find(is_it)?.value;
+        let a = self.value(w, result)?;
+        let b = self.tell(Op::Iconst { w, value: Imm(1) });
+        Some(self.tell(if less { Op::Add { w, a, b } } else { Op::Sub { w, a, b } }))
+    }
+}
