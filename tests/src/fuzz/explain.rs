@@ -2,7 +2,7 @@
 //!
 //! "SDM" is the Intel 64 and IA-32 Architectures Software Developer's Manual; words in quotes are its own.
 
-use hokku_ir::guest::F80;
+use hokku_ir::guest::{F80, X87};
 use hokku_ir::{CpuState, FlagSet, Gpr};
 use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register, RflagsBits};
 
@@ -76,7 +76,7 @@ pub const EXPLAINED: &[Explained] = &[
         covers: |case, field| match field.name.as_str() {
             _ if !is_transcendental(case.insn) => false,
             "x87 status" => (case.native.cpu.x87.status ^ case.ours.cpu.x87.status) & !0x82b8 == 0,
-            name => register_number(name).is_some_and(|n| near(case.native.cpu.x87.regs[n], case.ours.cpu.x87.regs[n])),
+            name => register_number(name).is_some_and(|n| near(&case.native.cpu.x87, &case.ours.cpu.x87, n)),
         },
     },
     Explained {
@@ -212,11 +212,21 @@ fn register_number(name: &str) -> Option<usize> {
     name.strip_prefix('R')?.parse().ok()
 }
 
-/// Whether two values are at most one unit in the last place apart.
-fn near(a: F80, b: F80) -> bool {
-    let line = |v: F80| i128::from(v.sign_exponent & 0x7fff) << 63 | i128::from(v.significand & !(1 << 63));
+/// Whether register `n` of two units holds values at most one unit in the last place apart.
+///
+/// An unmasked overflow or underflow leaves a result that is scaled by 2^24576 (volume 1, 8.5.4 and 8.5.5): what it was before counts, so that the
+/// largest number and the overflow beside it are neighbours.
+fn near(a: &X87, b: &X87, n: usize) -> bool {
+    const SCALE: i128 = 0x6000;
+    let line = |unit: &X87| {
+        let unmasked = unit.status & !unit.control;
+        let scale = SCALE * (i128::from(unmasked >> 3 & 1) - i128::from(unmasked >> 4 & 1));
+        let v = unit.regs[n];
+        (i128::from(v.sign_exponent & 0x7fff) + scale) << 63 | i128::from(v.significand & !(1 << 63))
+    };
+    let (x, y) = (a.regs[n], b.regs[n]);
     let finite = |v: F80| v.sign_exponent & 0x7fff != 0x7fff;
-    a.sign_exponent >> 15 == b.sign_exponent >> 15 && (finite(a) || finite(b)) && (line(a) - line(b)).abs() <= 1
+    x.sign_exponent >> 15 == y.sign_exponent >> 15 && (finite(x) || finite(y)) && (line(a) - line(b)).abs() <= 1
 }
 
 /// A register's name in lower case, as the states' fields have it.
@@ -284,4 +294,24 @@ fn from_rflags(bits: u32) -> FlagSet {
         (RflagsBits::PF, FlagSet::PF),
     ];
     pairs.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, flag)| *flag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn largest_number_and_the_overflow_beside_it_are_near() {
+        let unit = |control, status, sign_exponent, significand| {
+            let mut unit = X87 { control, status, ..X87::INIT };
+            unit.regs[7] = F80 { significand, sign_exponent, padding: [0; 3] };
+            unit
+        };
+        let largest = unit(0xb40, 0xfca0, 0x7ffe, u64::MAX);
+        assert!(near(&largest, &unit(0xb40, 0xfea8, 0x1fff, 1 << 63), 7));
+        assert!(!near(&largest, &unit(0xb40, 0xfea8, 0x1fff, 1 << 63 | 1), 7));
+        // Masked, nothing is scaled: a small number is another.
+        assert!(!near(&largest, &unit(0xb7f, 0x7e28, 0x1fff, 1 << 63), 7));
+        assert!(near(&largest, &unit(0xb7f, 0x7e28, 0x7fff, 1 << 63), 7));
+    }
 }
