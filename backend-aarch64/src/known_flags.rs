@@ -1,14 +1,15 @@
-//! Blocks that are entered with known flags.
+//! Blocks that are entered with known flags, or with addresses that are known to be aligned.
 //!
 //! Where a block ends, its flags would have to be put away for what follows: most of all for the first access to memory of the next block, which may fault.
 //! Instead the next block is copied for those that come from here, and the copy begins by saying anew what the flags are, in terms of the guest's registers.
-//! That costs no instruction. The original stays for whoever comes from elsewhere.
+//! That costs no instruction. The original stays for whoever comes from elsewhere. The same goes for addresses that need no second look.
 
 use std::collections::HashMap;
 
-use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op, Region, Target, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op, Region, Target, Value, Width};
 
 use crate::flag_uses::blocks_that_see_flags;
+use crate::known_alignment::{Fact, aligned_in, known_behind};
 
 /// Most ops of a block that is copied.
 const LONGEST: usize = 80;
@@ -23,6 +24,8 @@ pub(crate) struct Known {
     pub(crate) originals: usize,
     /// By block: how many ops at its start say what the flags are.
     pub(crate) told: Vec<usize>,
+    /// By block: addresses in it that are known to be aligned to so many bytes.
+    pub(crate) aligned: Vec<Vec<(Addr, u32)>>,
     /// By block: it stands for a piece of guest code; of a block and its copies the first copy does.
     pub(crate) stands: Vec<bool>,
 }
@@ -31,7 +34,8 @@ impl Known {
     /// `region` as it is.
     pub(crate) fn nothing(region: &Region) -> Known {
         let originals = region.blocks.len();
-        Known { region: region.clone(), originals, told: vec![0; originals], stands: vec![true; originals] }
+        let (told, aligned, stands) = (vec![0; originals], vec![Vec::new(); originals], vec![true; originals]);
+        Known { region: region.clone(), originals, told, aligned, stands }
     }
 
     /// `region` with copies of blocks that are entered with known flags.
@@ -39,30 +43,37 @@ impl Known {
         let mut known = Known::nothing(region);
         let sees = blocks_that_see_flags(region);
         let mut room = 2 * region.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
-        // By copy: the block that it is one of, and the ops that it begins with.
-        let mut copies: Vec<(BlockId, Vec<Op>)> = Vec::new();
+        let mut copies: Vec<Copy> = Vec::new();
         let mut n = 0;
         while n < known.region.blocks.len() {
             let from = &known.region.blocks[n];
-            n += 1;
+            let before: &[Fact] = n.checked_sub(known.originals).map_or(&[], |n| &copies[n].facts);
+            let (flags, facts) = (flags_at_end(from).unwrap_or_default(), known_behind(from, before));
             let mut exit = from.exit;
-            let Some(told) = flags_at_end(from) else { continue };
+            n += 1;
+            if flags.is_empty() && facts.is_empty() {
+                continue;
+            }
             let mut lead = |known: &mut Known, to: &mut Target| {
-                let Target::Block(b) = *to else { return };
-                let block = known.region.block(b);
-                if b.0 as usize >= known.originals || sees[b.0 as usize].is_empty() || !is_copied(block) {
+                let Target::Block(of) = *to else { return };
+                let block = known.region.block(of);
+                if of.0 as usize >= known.originals || !is_copied(block) {
+                    return;
+                }
+                let told = if sees[of.0 as usize].is_empty() { &[][..] } else { &flags };
+                if told.is_empty() && aligned_in(block, &facts).is_empty() {
                     return;
                 }
                 let length = block.insts.len() + told.len();
-                let there = copies.iter().position(|(of, with)| *of == b && *with == told);
+                let there = copies.iter().position(|c| c.of == of && c.told == told && c.is_entered_with(&facts));
                 let number = there.or_else(|| {
-                    let count = copies.iter().filter(|c| c.0 == b).count();
+                    let count = copies.iter().filter(|c| c.of == of).count();
                     if length > room || count >= COPIES {
                         return None;
                     }
                     room -= length;
-                    known.copy(b, &told);
-                    copies.push((b, told.clone()));
+                    known.copy(of, told, &facts);
+                    copies.push(Copy { of, told: told.to_vec(), facts: facts.clone() });
                     Some(copies.len() - 1)
                 });
                 if let Some(number) = number {
@@ -82,8 +93,8 @@ impl Known {
         known
     }
 
-    /// Adds a copy of block `id` that begins with `told`.
-    fn copy(&mut self, id: BlockId, told: &[Op]) {
+    /// Adds a copy of block `id` that begins with `told`, and is entered with `facts`.
+    fn copy(&mut self, id: BlockId, told: &[Op], facts: &[Fact]) {
         let region = &mut self.region;
         let mut block = region.block(id).clone();
         let mut next = region.value_count;
@@ -106,10 +117,24 @@ impl Known {
         block.exit.map_values(&mut |v| new[&v]);
         block.insts = insts;
         region.value_count = next;
+        self.aligned.push(aligned_in(&block, facts));
         region.blocks.push(block);
         self.told.push(told.len());
         let is_first = std::mem::replace(&mut self.stands[id.0 as usize], false);
         self.stands.push(is_first);
+    }
+}
+
+/// Of which block a copy is, the ops that it begins with, and what it takes for known.
+struct Copy {
+    of: BlockId,
+    told: Vec<Op>,
+    facts: Vec<Fact>,
+}
+
+impl Copy {
+    fn is_entered_with(&self, facts: &[Fact]) -> bool {
+        self.facts.iter().all(|f| facts.contains(f))
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `attempt` | blocks that look once whether the results of all their operations on floats stand |
-//! | `known_flags` | blocks that are entered with known flags |
+//! | `known_flags`, `known_alignment` | blocks that are entered with known flags; addresses that need not be looked at again |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
@@ -39,6 +39,7 @@ mod flags;
 mod float;
 mod immediate;
 mod integer;
+mod known_alignment;
 mod known_flags;
 mod lanes;
 mod lower;

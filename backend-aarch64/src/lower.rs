@@ -33,6 +33,8 @@ pub(crate) struct Lowering<'a> {
     originals: usize,
     /// By block: how many ops at its start say what the flags are.
     told: &'a [usize],
+    /// By block: addresses in it that are known to be aligned to so many bytes.
+    known_aligned: &'a [Vec<(Addr, u32)>],
     /// The block at hand.
     pub(crate) block: &'a Block,
     /// The place in it that code is written for.
@@ -162,6 +164,7 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         region,
         originals: known.originals,
         told: &known.told,
+        known_aligned: &known.aligned,
         block: &region.blocks[0],
         at: 0,
         pc: region.key.pc,
@@ -247,7 +250,7 @@ impl<'a> Lowering<'a> {
         self.done.resize(self.block.insts.len(), false);
         self.values.start_block();
         self.vectors.start_block();
-        self.aligned.clear();
+        self.aligned.clone_from(&self.known_aligned[self.block_number]);
         self.compared = None;
         self.pushed = None;
         self.x87 = None;
