@@ -11,7 +11,7 @@ use hokku_ir::{Block, BlockId, Effects, Fence, Gpr, Op, Type, Upper, Value};
 use crate::asm::{Label, Size};
 use crate::assign::TEMPS;
 use crate::lower::{HOMES, Lowering};
-use crate::vector_values::VectorValues;
+use crate::vector_values::{VecLoc, VectorValues};
 
 /// Guest integer registers that an attempt may write: each takes a temporary.
 const MOST_KEPT: usize = 3;
@@ -271,9 +271,16 @@ impl Lowering<'_> {
         let Pending { whole, low } = self.pending(n);
         match low.or(whole) {
             None => self.vectors.hold(n, dst),
-            Some((of, v)) if ty.bytes() <= of.bytes() => self.name_again(dst, v),
+            Some((of, v)) if ty.bytes() <= of.bytes() || low.is_none() && self.is_alone(v) => self.name_again(dst, v),
             Some(_) => self.merge_pending(n, dst),
         }
+    }
+
+    /// Whether the float `v` has zeros above it in its register: instructions on single floats leave them there.
+    fn is_alone(&self, v: Value) -> bool {
+        let v = self.vectors.root(v);
+        let is_result = matches!(self.plan.info(v).op, Op::Load { .. } | Op::FpArith { .. } | Op::FpSqrt { .. });
+        is_result && matches!(self.vectors.loc(v), VecLoc::Temp(_))
     }
 
     /// `set_vec` in an attempt.

@@ -283,7 +283,7 @@ impl Lowering<'_> {
         let site = self.out.faults.len();
         self.fault_site();
         let before = self.asm.offset();
-        let d = self.vec_dest(dst);
+        let d = self.loaded_dest(dst);
         self.move_site(site, before);
         self.asm.access(true, piece(ty), d, place);
     }

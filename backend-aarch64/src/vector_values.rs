@@ -37,6 +37,8 @@ pub(crate) struct VectorValues {
     names: Vec<(Value, Value)>,
     /// By guest register: its upper half is zero.
     pub(crate) clear_above: u16,
+    /// A float that was loaded into the guest register of this number, with zeros above it.
+    loaded: Option<(Value, u8)>,
 }
 
 impl VectorValues {
@@ -49,6 +51,7 @@ impl VectorValues {
             held: Default::default(),
             names: Vec::new(),
             clear_above: 0,
+            loaded: None,
         }
     }
 
@@ -57,6 +60,7 @@ impl VectorValues {
         (self.locked, self.slots, self.clear_above) = (0, 0, 0);
         self.held.iter_mut().for_each(Vec::clear);
         self.names.clear();
+        self.loaded = None;
     }
 
     /// The code of the op at place `at` is written: what it held and what is needed no more is free.
@@ -256,7 +260,18 @@ impl Lowering<'_> {
 
     /// A register for the result `v`, locked: the guest register that it is written to next, or a temporary.
     pub(crate) fn vec_dest(&mut self, v: Value) -> u8 {
-        if let Some(n) = self.vec_home(v).filter(|_| !self.is_attempt()) {
+        self.vec_dest_for(v, |ty, _| ty == Type::V128)
+    }
+
+    /// The same for what is loaded with zeros above it.
+    pub(crate) fn loaded_dest(&mut self, v: Value) -> u8 {
+        let r = self.vec_dest_for(v, |ty, upper| ty == Type::V128 || ty != Type::V256 && upper != Upper::Keep);
+        self.vectors.loaded = (self.vectors.loc(v) == VecLoc::Home(r)).then_some((v, r));
+        r
+    }
+
+    fn vec_dest_for(&mut self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> u8 {
+        if let Some(n) = self.vec_home(v, fits).filter(|_| !self.is_attempt()) {
             self.overwrite_vec(n, Some(v));
             self.vectors.hold(n, v);
             self.vectors.lock(n);
@@ -267,13 +282,13 @@ impl Lowering<'_> {
         r
     }
 
-    /// The guest register that takes all of the V128 `v` soon, with nothing in between that needs the old value.
-    fn vec_home(&self, v: Value) -> Option<u8> {
+    /// The guest register that takes all of `v` soon in a way that `fits`, with nothing in between that needs the old value.
+    fn vec_home(&self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> Option<u8> {
         let from = self.at as usize + 1;
         let until = (from + 6).min(self.block.insts.len());
         for (k, inst) in self.block.insts.iter().enumerate().take(until).skip(from) {
             match inst.op {
-                Op::SetVec { reg, ty: Type::V128, v: set, .. } if set == v => {
+                Op::SetVec { reg, ty, upper, v: set } if set == v && fits(ty, upper) => {
                     // Something may read the register before.
                     let read = self.block.insts[from..k]
                         .iter()
@@ -334,7 +349,8 @@ impl Lowering<'_> {
         if ty == Type::V256 {
             return self.write_vec_256(n, v);
         }
-        let placed = ty == Type::V128 && self.vectors.loc(v) == VecLoc::Home(n);
+        let is_whole = ty == Type::V128 || upper != Upper::Keep && self.vectors.loaded == Some((v, n));
+        let placed = is_whole && self.vectors.loc(v) == VecLoc::Home(n);
         if !placed {
             let r = self.vec_reg(v);
             self.overwrite_vec(n, Some(v));
