@@ -174,13 +174,12 @@ impl Lowering<'_> {
 
     /// `d` = the flags of a comparison, at their EFLAGS places.
     fn compared_flags(&mut self, d: u8) {
-        // Less or unordered is CF, unordered PF, and equal or unordered ZF.
+        // Less is CF, equal ZF, and unordered these and PF.
+        self.asm.constant(SCRATCH, 0x40);
+        self.asm.constant(TARGET, 0x45);
         self.asm.cset(d, Cc::Lt);
-        self.asm.cset(SCRATCH, Cc::Vs);
-        self.asm.cset(TARGET, Cc::Eq);
-        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 2);
-        self.asm.logic(Logic::Orr, Size::W, TARGET, TARGET, SCRATCH);
-        self.asm.logic_shifted(Logic::Orr, Size::W, d, d, TARGET, Shift::Lsl, 6);
+        self.asm.csel(Size::W, d, SCRATCH, d, Cc::Eq);
+        self.asm.csel(Size::W, d, TARGET, d, Cc::Vs);
     }
 
     /// What FPSR is, in a register for [`Self::settle_from`].

@@ -10,6 +10,7 @@ use hokku_ir::{Addr, Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op,
 
 use crate::flag_uses::blocks_that_see_flags;
 use crate::known_alignment::{Fact, aligned_in, known_behind};
+use crate::known_zeros::{write_zeros, zeros_behind};
 
 /// Most ops of a block that is copied.
 const LONGEST: usize = 80;
@@ -47,11 +48,13 @@ impl Known {
         let mut n = 0;
         while n < known.region.blocks.len() {
             let from = &known.region.blocks[n];
-            let before: &[Fact] = n.checked_sub(known.originals).map_or(&[], |n| &copies[n].facts);
-            let (flags, facts) = (flags_at_end(from).unwrap_or_default(), known_behind(from, before));
+            let before = n.checked_sub(known.originals).map(|n| &copies[n]);
+            let (flags, facts) =
+                (flags_at_end(from).unwrap_or_default(), known_behind(from, before.map_or(&[], |c| &c.facts)));
+            let zeros = zeros_behind(from, before.map_or(0, |c| c.zeros));
             let mut exit = from.exit;
             n += 1;
-            if flags.is_empty() && facts.is_empty() {
+            if flags.is_empty() && facts.is_empty() && zeros == 0 {
                 continue;
             }
             let mut lead = |known: &mut Known, to: &mut Target| {
@@ -61,19 +64,20 @@ impl Known {
                     return;
                 }
                 let told = if sees[of.0 as usize].is_empty() { &[][..] } else { &flags };
-                if told.is_empty() && aligned_in(block, &facts).is_empty() {
+                if told.is_empty() && aligned_in(block, &facts).is_empty() && !gains_zeros(block, zeros) {
                     return;
                 }
                 let length = block.insts.len() + told.len();
-                let there = copies.iter().position(|c| c.of == of && c.told == told && c.is_entered_with(&facts));
+                let is_it = |c: &Copy| c.of == of && c.told == told && c.is_entered_with(&facts, zeros);
+                let there = copies.iter().position(is_it);
                 let number = there.or_else(|| {
                     let count = copies.iter().filter(|c| c.of == of).count();
                     if length > room || count >= COPIES {
                         return None;
                     }
                     room -= length;
-                    known.copy(of, told, &facts);
-                    copies.push(Copy { of, told: told.to_vec(), facts: facts.clone() });
+                    known.copy(of, told, &facts, zeros);
+                    copies.push(Copy { of, told: told.to_vec(), facts: facts.clone(), zeros });
                     Some(copies.len() - 1)
                 });
                 if let Some(number) = number {
@@ -93,8 +97,8 @@ impl Known {
         known
     }
 
-    /// Adds a copy of block `id` that begins with `told`, and is entered with `facts`.
-    fn copy(&mut self, id: BlockId, told: &[Op], facts: &[Fact]) {
+    /// Adds a copy of block `id` that begins with `told`, and is entered with `facts` and `zeros`.
+    fn copy(&mut self, id: BlockId, told: &[Op], facts: &[Fact], zeros: u16) {
         let region = &mut self.region;
         let mut block = region.block(id).clone();
         let mut next = region.value_count;
@@ -118,6 +122,7 @@ impl Known {
         block.insts = insts;
         region.value_count = next;
         self.aligned.push(aligned_in(&block, facts));
+        write_zeros(&mut block, zeros);
         region.blocks.push(block);
         self.told.push(told.len());
         let is_first = std::mem::replace(&mut self.stands[id.0 as usize], false);
@@ -130,18 +135,36 @@ struct Copy {
     of: BlockId,
     told: Vec<Op>,
     facts: Vec<Fact>,
+    zeros: u16,
 }
 
 impl Copy {
-    fn is_entered_with(&self, facts: &[Fact]) -> bool {
-        self.facts.iter().all(|f| facts.contains(f))
+    fn is_entered_with(&self, facts: &[Fact], zeros: u16) -> bool {
+        self.facts.iter().all(|f| facts.contains(f)) && self.zeros & !zeros == 0
     }
 }
 
-/// Whether `block` may be copied: not a long one, and one with an access to memory, where a thread that is called can be stopped.
+/// Whether `block` may be copied: not a long one, and one with a place where a thread that is called can be stopped.
 fn is_copied(block: &Block) -> bool {
-    let is_access = |i: &Inst| matches!(i.op, Op::Load { .. } | Op::Store { .. });
-    block.insts.len() <= LONGEST && block.insts.iter().any(is_access)
+    block.insts.len() <= LONGEST && (has_access(block) || stop_at(block).is_some())
+}
+
+fn has_access(block: &Block) -> bool {
+    block.insts.iter().any(|i| matches!(i.op, Op::Load { .. } | Op::Store { .. }))
+}
+
+/// The place where a thread in a copy `block` can be stopped though that has no access to memory: its first operation on floats, if nothing else may fault.
+pub(crate) fn stop_at(block: &Block) -> Option<usize> {
+    let may_fault = |i: &Inst| i.op.effects().contains(Effects::may_fault);
+    let is_float = |i: &Inst| i.op.effects().contains(Effects::float);
+    let only_floats = !has_access(block) && block.insts.iter().all(|i| is_float(i) || !may_fault(i));
+    block.insts.iter().position(may_fault).filter(|_| only_floats)
+}
+
+/// Whether scalars are written in `block` above which `zeros` are known to be, with several operations on floats that can use that.
+fn gains_zeros(block: &Block, zeros: u16) -> bool {
+    let floats = block.insts.iter().filter(|i| i.op.effects().contains(Effects::float)).count();
+    floats > 1 && write_zeros(&mut block.clone(), zeros) > write_zeros(&mut block.clone(), 0)
 }
 
 /// What is known at the end of a block.

@@ -9,7 +9,8 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `attempt` | blocks that look once whether the results of all their operations on floats stand |
-//! | `known_flags`, `known_alignment` | blocks that are entered with known flags; addresses that need not be looked at again |
+//! | `known_flags` | copies of blocks that are entered with known flags, or with what the next two know |
+//! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
@@ -41,6 +42,9 @@ mod immediate;
 mod integer;
 mod known_alignment;
 mod known_flags;
+#[cfg(test)]
+mod known_tests;
+mod known_zeros;
 mod lanes;
 mod lower;
 mod memory;

@@ -16,7 +16,7 @@ use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
-use crate::known_flags::Known;
+use crate::known_flags::{Known, stop_at};
 use crate::vector_values::VectorValues;
 
 /// The host's registers for the guest's, by number.
@@ -297,6 +297,8 @@ impl<'a> Lowering<'a> {
 
     /// Writes the ops and the exit of the block at hand, before block `next`.
     pub(crate) fn lower_ops(&mut self, next: Option<BlockId>) {
+        // A copy is no entry.
+        let stop = stop_at(self.block).filter(|_| self.block_number >= self.originals);
         for (n, inst) in self.block.insts.iter().enumerate() {
             self.at = n as u32;
             self.end_attempt();
@@ -305,6 +307,9 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             self.values.start(self.at);
+            if stop == Some(n) {
+                self.fault_site();
+            }
             self.hold_attempt();
             self.lower_inst(inst);
         }

@@ -1,0 +1,134 @@
+//! What copies of blocks know, and how many there are.
+
+use hokku_ir::text::parse;
+use hokku_ir::{BlockId, Exit, Op, Region, Target, Type, Upper};
+
+use crate::known_flags::Known;
+
+/// A loop that loads vectors and counts `rax` up by `step`.
+fn vector_loop(step: u64) -> Region {
+    let text = format!(
+        "\
+region 0x1000 long64 step top=3
+range 0x1000 32
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_gpr rcx, w64
+  %2 = get_gpr rax, w64
+  %3 = load v128, aligned, [w64 + %1 + %2]
+  set_vec #0, v128, keep, %3
+  insn 0x1004, #4
+  %5 = iconst w64, {step:#x}
+  %6 = add w64, %2, %5
+  set_gpr rax, w64, %6
+  insn 0x1008, #4
+  %7 = iconst w64, 0x300
+  %8 = sub_flags w64, %6, %7
+  set_flags {{cpazso}}, %8
+  %9 = condition ne, %8
+  branch %9, b0, 0x1020
+"
+    );
+    parse::region(&text).expect("the text is a region")
+}
+
+fn taken(region: &Region, id: u32) -> Target {
+    let Exit::Branch { taken, .. } = region.block(BlockId(id)).exit else { panic!("b{id} does not branch") };
+    taken
+}
+
+/// The first round is the original's, all others the copy's, which knows flags and alignment.
+#[test]
+fn a_loop_goes_on_in_its_copy() {
+    let known = Known::copies(&vector_loop(16));
+    assert_eq!((known.originals, known.region.blocks.len()), (1, 2));
+    assert_eq!(taken(&known.region, 0), Target::Block(BlockId(1)));
+    assert_eq!(taken(&known.region, 1), Target::Block(BlockId(1)));
+    let told = &known.region.blocks[1].insts[..known.told[1]];
+    assert!(matches!(told.last().map(|i| i.op), Some(Op::SetFlags { .. })), "{told:?}");
+    assert_eq!((known.aligned[0].len(), known.aligned[1].len()), (0, 1));
+    assert_eq!(known.stands, [false, true]);
+}
+
+/// An address that moves on by less than the alignment is looked at each time.
+#[test]
+fn alignment_is_not_known_after_a_smaller_step() {
+    let known = Known::copies(&vector_loop(8));
+    assert_eq!(known.region.blocks.len(), 2);
+    assert!(known.aligned.iter().all(Vec::is_empty));
+}
+
+/// A scalar is written with the zeros that are above it already, but not where something else may be.
+#[test]
+fn scalars_below_zeros_are_written_with_these() {
+    let scalar_loop = |first: &str| {
+        let text = format!(
+            "\
+region 0x1000 long64 step top=3
+range 0x1000 32
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_gpr rcx, w64
+  %2 = load f64, unaligned, [w64 + %1]
+  set_vec #1, f64, {first}, %2
+  jump b1
+block b1 0x1004
+  insn 0x1004, #4
+  %3 = get_vec #1, f64
+  %4 = fp_arith add, f64, %3, %3
+  %5 = fp_arith mul, f64, %4, %3
+  set_vec #1, f64, keep, %5
+  jump b1
+"
+        );
+        let known = Known::copies(&parse::region(&text).expect("the text is a region"));
+        let written: Vec<Upper> = known.region.blocks[1..]
+            .iter()
+            .flat_map(|b| &b.insts)
+            .filter_map(|i| match i.op {
+                Op::SetVec { ty: Type::F64, upper, .. } => Some(upper),
+                _ => None,
+            })
+            .collect();
+        written
+    };
+    assert_eq!(scalar_loop("zero128"), [Upper::Keep, Upper::Zero128]);
+    assert_eq!(scalar_loop("keep"), [Upper::Keep]);
+}
+
+/// However many ways lead to a block, code grows to no more than three times its size.
+#[test]
+fn copies_are_bounded() {
+    let count = 40;
+    let mut text = String::from("region 0x1000 long64 step top=3\nrange 0x1000 400\n");
+    for n in 0..count {
+        let (pc, v, to) = (0x1000 + 4 * n, 10 * n, [(n * 7 + 3) % count, (n * 11 + 5) % count]);
+        text += &format!(
+            "block b{n} {pc:#x}\n  insn {pc:#x}, #4\n  %{} = get_gpr rcx, w64\n  %{} = load i64, unaligned, [w64 + %{}]\n",
+            v + 1,
+            v + 2,
+            v + 1
+        );
+        text += &format!(
+            "  set_gpr rax, w64, %{}\n  %{} = iconst w64, {n:#x}\n  %{} = sub_flags w64, %{}, %{}\n",
+            v + 2,
+            v + 3,
+            v + 4,
+            v + 2,
+            v + 3
+        );
+        text += &format!(
+            "  set_flags {{cpazso}}, %{}\n  %{} = condition ne, %{}\n  branch %{}, b{}, b{}\n",
+            v + 4,
+            v + 5,
+            v + 4,
+            v + 5,
+            to[0],
+            to[1]
+        );
+    }
+    let region = parse::region(&text).expect("the text is a region");
+    let ops = |r: &Region| r.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
+    let known = Known::copies(&region);
+    assert!(known.region.blocks.len() > count && ops(&known.region) <= 3 * ops(&region));
+}
