@@ -60,6 +60,7 @@ mod vector_values;
 mod wide;
 mod x87;
 mod x87_double;
+mod x87_exact;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};

@@ -276,7 +276,7 @@ impl<'a> Lowering<'a> {
             let shape = shapes[id.0 as usize];
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
             self.fault_site();
-            self.x87 = Some(X87Stack::new(shape));
+            self.x87 = Some(X87Stack::new(shape, self.region.key.x87));
         } else {
             self.start_attempt(id);
         }
@@ -490,7 +490,7 @@ impl<'a> Lowering<'a> {
                 Some(self.recipes.number(recipe))
             }
         };
-        LazyState { flags, x87: self.x87.as_ref().map_or(0, X87Stack::lazy), ..LazyState::default() }
+        LazyState { flags, x87: self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc)), ..LazyState::default() }
     }
 
     /// The next instruction may fault.

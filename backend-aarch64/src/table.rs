@@ -516,7 +516,7 @@ impl Lower for Lowering<'_> {
         if self.computes_in_doubles() {
             return self.x87(dst);
         }
-        self.x87_word(dst, crate::assign::X87_STATUS);
+        self.x87_exact_status(dst);
     }
     fn x87_get_control(&mut self, dst: Value) {
         self.x87_word(dst, crate::assign::X87_CONTROL);

@@ -4,7 +4,7 @@
 //! code has noted the op: with the address as its only operand. Then [`WORD`] is zero.
 
 use hokku_ir::backend::{Callout, StubId};
-use hokku_ir::lowering::{UpperBits, X87Access, X87Call, x87_call};
+use hokku_ir::lowering::{UpperBits, X87Access, X87Call, x87_call, x87_status};
 use hokku_ir::{Op, Type, Value, Width, X87Format};
 
 use crate::access::Piece;
@@ -55,6 +55,15 @@ impl Lowering<'_> {
             Some(call) => self.x87_call(dst, op, &call),
             None => self.callout(dst, op),
         }
+    }
+
+    /// `x87_get_status` of code that computes exactly.
+    pub(crate) fn x87_exact_status(&mut self, dst: Value) {
+        let d = self.dest(dst);
+        let t = self.temp();
+        self.compared = None;
+        x87_status(&mut self.asm, d, [t, SCRATCH], ZERO, self.x87.as_ref());
+        self.define(dst, UpperBits::ZERO);
     }
 
     fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
@@ -120,8 +129,8 @@ impl Lowering<'_> {
             }
             self.asm.load(Piece::H, BITS, STATE, CALLOUT_RESULT + 16);
             self.asm.store(Piece::H, BITS, STATE, X87_STATUS);
-            self.asm.load(Piece::B, BITS, STATE, CALLOUT_RESULT + 24);
-            self.asm.store(Piece::B, BITS, STATE, X87_TAGS);
+            self.asm.load(Piece::W, BITS, STATE, CALLOUT_RESULT + 24);
+            self.asm.store(Piece::W, BITS, STATE, X87_SHAPE);
             self.asm.store(Piece::X, PC, STATE, X87_INSTRUCTION);
             self.asm.bind(over);
         }

@@ -449,5 +449,6 @@ fn is_loaded(format: X87Format) -> bool {
 
 /// The shapes that blocks of `region` are written for, where it is in doubles and v8 to v15 are free.
 pub(crate) fn shapes(region: &hokku_ir::Region) -> Option<Vec<X87Shape>> {
-    hokku_ir::lowering::x87_shapes(region).filter(|_| region.key.mode == CpuMode::Protected32)
+    let is_double = region.key.x87 == X87Arithmetic::Double && region.key.mode == CpuMode::Protected32;
+    hokku_ir::lowering::x87_shapes(region).filter(|_| is_double)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Asm {
     constants: Vec<u64>,
     /// Constants that may be shared.
     shared: Vec<(u64, u32)>,
+    /// Whether the processor counts leading zeros.
+    pub(crate) counts_zeros: bool,
     /// Instructions, for the golden counts.
     pub(crate) count: u32,
 }

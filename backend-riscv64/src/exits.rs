@@ -1,7 +1,7 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line code of unlinked ones.
 
 use hokku_ir::backend::{FarJump, FaultSite, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
-use hokku_ir::lowering::FlagsNode;
+use hokku_ir::lowering::{FlagsNode, X87Slow};
 use hokku_ir::{BlockId, CpuMode, Exit, FlagSet, GuestAddr, Target, Value};
 
 use crate::asm::Label;
@@ -13,6 +13,7 @@ use crate::float_runs::EvaluatedRun;
 use crate::lower::Lowering;
 use crate::notes::Note;
 use crate::stubs::computed_jump;
+use crate::x87_exact::X87Site;
 
 /// Code that is written behind all blocks.
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ pub(crate) enum Cold {
     Note { label: Label, note: Note, entry: Label },
     /// Block `id` with ops on floats evaluated.
     EvaluatedFloats { label: Label, id: BlockId },
+    /// Block `id` for an x87 stack that is not known.
+    Shapeless { label: Label, id: BlockId },
+    /// An x87 op that is not done by the code in place.
+    X87(Box<X87Slow<Label, X87Site>>),
     /// Ops on floats that are evaluated.
     FloatRun(Box<EvaluatedRun>),
     /// An op that is evaluated.
@@ -479,6 +484,11 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     self.lower_with_evaluated_floats(id);
                 }
+                Cold::Shapeless { label, id } => {
+                    self.asm.bind(label);
+                    self.lower_shapeless(id);
+                }
+                Cold::X87(slow) => self.write_x87_slow(&slow),
                 Cold::FloatRun(run) => self.write_evaluated_run(&run),
                 Cold::OutOfLine(slow) => self.write_out_of_line(&slow),
             }

@@ -56,6 +56,7 @@ mod vector_moves;
 mod wide_operands;
 mod x87;
 mod x87_double;
+mod x87_exact;
 
 use hokku_ir::backend::{Backend, Compiled, Stubs, Tier};
 use hokku_ir::{CpuMode, Region, X87Arithmetic};
@@ -104,7 +105,7 @@ impl Backend for Riscv64 {
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {
-        stubs::stubs(mode, self.features.contains(Features::V))
+        stubs::stubs(mode, self.features)
     }
 
     fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {

@@ -77,6 +77,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) labels: Vec<Label>,
     /// Where blocks are with ops on floats evaluated, and where they are entered by way of a check of the x87 stack's shape.
     slow_versions: Vec<Option<Label>>,
+    /// Where they are for an x87 stack that is not known, where code computes exactly.
+    shapeless_versions: Vec<Option<Label>>,
     pub(crate) checks: Vec<Option<Label>>,
     pub(crate) cold: Vec<Cold>,
     /// Where the far jump of each link is, by its number, and the number of its slot.
@@ -110,6 +112,7 @@ fn compile_once<'a>(
     evaluated: &'a [Value],
 ) -> Result<Compiled, Value> {
     let mut asm = Asm::new();
+    asm.counts_zeros = features.contains(Features::ZBB);
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
     let mut l = Lowering {
@@ -139,6 +142,7 @@ fn compile_once<'a>(
         seen_in: flags_live_in(region, FaultsSee::ExactFlags, FlagSet::STATUS),
         labels,
         slow_versions: vec![None; region.blocks.len()],
+        shapeless_versions: vec![None; region.blocks.len()],
         checks: vec![None; region.blocks.len()],
         cold: Vec::new(),
         far: Vec::new(),
@@ -182,12 +186,37 @@ impl<'a> Lowering<'a> {
         if id.0 != 0 {
             self.cold.push(Cold::Entry { id, n: self.out.blocks.len() - 1 });
         }
+        self.check_floats(id);
+        self.lower_ops(next);
+    }
+
+    /// Goes to the version of block `id` with ops on floats evaluated where that is necessary.
+    fn check_floats(&mut self, id: BlockId) {
         if self.block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float)) {
             let label = self.slow_version(id);
             self.asm.i(LWU, SCRATCH, STATE, FLOAT_IS_ODD);
             self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
         }
-        self.lower_ops(next);
+    }
+
+    /// Where block `id` is for an x87 stack that is not known.
+    pub(crate) fn shapeless_version(&mut self, id: BlockId) -> Label {
+        if let Some(label) = self.shapeless_versions[id.0 as usize] {
+            return label;
+        }
+        let label = self.asm.label();
+        self.shapeless_versions[id.0 as usize] = Some(label);
+        self.cold.push(Cold::Shapeless { label, id });
+        label
+    }
+
+    /// Writes block `id` for an x87 stack that is not known.
+    pub(crate) fn lower_shapeless(&mut self, id: BlockId) {
+        self.values = Values::new(HOMES, temporaries(self.mode), self.region.value_count);
+        self.start_block(id, false);
+        self.x87 = None;
+        self.check_floats(id);
+        self.lower_ops(None);
     }
 
     /// Where block `id` is with ops on floats evaluated.
@@ -221,7 +250,7 @@ impl<'a> Lowering<'a> {
         self.wide.start_block();
         self.evaluates_floats = evaluates_floats;
         let shape = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]);
-        self.x87 = shape.filter(|_| !evaluates_floats).map(X87Stack::new);
+        self.x87 = shape.filter(|_| !evaluates_floats).map(|shape| X87Stack::new(shape, self.region.key.x87));
         self.shape_after = None;
         self.done.clear();
         self.done.resize(block.insts.len(), false);
@@ -523,7 +552,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn lazy(&mut self) -> LazyState {
         let node = self.plan.flags_at(self.at as usize);
         let recipe = self.values.recipe(&self.plan, node);
-        let x87 = self.x87.as_ref().map_or(0, X87Stack::lazy);
+        let x87 = self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc));
         LazyState { flags: self.recipe_number(recipe), narrow: self.narrow, behind: 0, x87 }
     }
 

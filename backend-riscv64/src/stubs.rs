@@ -2,6 +2,7 @@
 
 use hokku_ir::backend::{StubId, Stubs};
 use hokku_ir::guest::ExitReason;
+use hokku_ir::lowering::{X87_FUNCTIONS, x87_function};
 use hokku_ir::{CpuMode, Gpr};
 
 use crate::Features;
@@ -9,7 +10,7 @@ use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
 use crate::vector_encode::*;
-use crate::{x87, x87_double};
+use crate::{x87, x87_double, x87_exact};
 
 /// The registers that a function must leave as they are.
 const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -23,8 +24,10 @@ const WRITE_FCSR: u32 = 0x0030_1073;
 const READ_FCSR: u32 = 0x0030_2073;
 
 /// Builds the stubs for `mode`.
-pub(crate) fn stubs(mode: CpuMode, has_vectors: bool) -> Stubs {
+pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
     let mut asm = Asm::new();
+    asm.counts_zeros = features.contains(Features::ZBB);
+    let has_vectors = features.contains(Features::V);
     let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
     let mut s = Builder { asm, mode, has_vectors, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
@@ -32,6 +35,7 @@ pub(crate) fn stubs(mode: CpuMode, has_vectors: bool) -> Stubs {
     s.leaves();
     s.callout();
     s.x87();
+    s.x87_functions();
     let finished = s.asm.finish();
     let entries = s.entries.into_iter().map(|(id, at)| (id, finished.offset(at))).collect();
     Stubs { code: finished.code, entries }
@@ -336,6 +340,16 @@ impl Builder {
     }
 }
 
+impl Builder {
+    /// Exact x87 arithmetic.
+    fn x87_functions(&mut self) {
+        for id in X87_FUNCTIONS {
+            self.entry(id);
+            x87_function(&mut self.asm, id, x87_exact::REGS);
+        }
+    }
+}
+
 /// [`SCRATCH`] = where the jump cache says for the low 16 bits of [`TARGET`]. Changes x1.
 pub(crate) fn computed_jump(asm: &mut Asm, features: Features) {
     asm.i(LD, RA, STATE, JUMP_CACHE);
@@ -357,7 +371,7 @@ mod tests {
     #[test]
     fn there_is_each_stub_in_both_modes() {
         for mode in [CpuMode::Long64, CpuMode::Protected32] {
-            let stubs = stubs(mode, true);
+            let stubs = stubs(mode, Features::all());
             let ids: Vec<StubId> = stubs.entries.iter().map(|e| e.0).collect();
             for id in [
                 StubId::Enter,
@@ -372,7 +386,10 @@ mod tests {
                 StubId::ReturnMiss,
                 StubId::Callout,
                 StubId::X87,
-            ] {
+            ]
+            .into_iter()
+            .chain(X87_FUNCTIONS)
+            {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }
             // The vectors of a callout are most of it.

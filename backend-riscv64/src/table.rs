@@ -148,14 +148,9 @@ impl Lowering<'_> {
                 self.asm.branch(Branch::Ne, t, n, slow.label);
                 self.out_of_line_ends(slow, None);
             }
-            _ if self.computes_in_doubles() && op.effects().contains(Effects::x87) => self.x87_double(dst, op),
-            Op::X87GetStatus {} => self.x87_word(dst, X87_STATUS),
-            Op::X87GetControl {} => self.x87_word(dst, X87_CONTROL),
+            _ if op.effects().contains(Effects::x87) => self.x87(dst, op),
             Op::String { .. } if self.string(op) => {}
-            _ => match hokku_ir::lowering::x87_call(&op) {
-                Some(call) => self.x87_call(dst, op, &call),
-                None => self.callout(dst, op),
-            },
+            _ => self.callout(dst, op),
         }
     }
 }

@@ -3,8 +3,8 @@
 //! The stub takes its operands in the temporaries named here and changes all of them but [`ADDRESS`]. What a routine leaves to the evaluator, the stub
 //! has done by a callout, for which the code has noted the op: with the address as its only operand. Then [`WORD`] is not zero.
 
-use hokku_ir::backend::{Callout, StubId};
-use hokku_ir::lowering::{UpperBits, X87Access, X87Call};
+use hokku_ir::backend::{Callout, LazyState, StubId};
+use hokku_ir::lowering::{UpperBits, X87Access, X87Call, X87Shape, x87_call, x87_come_back, x87_exact, x87_status};
 use hokku_ir::{Op, Type, Value, X87Format};
 
 use crate::assign::*;
@@ -25,7 +25,7 @@ pub(crate) const ADDRESS: Reg = 28;
 const CHANGED: Reg = 30;
 
 /// The load that extends an operand's first 64 bits as routines expect it.
-fn load_of(format: X87Format) -> I {
+pub(crate) fn load_of(format: X87Format) -> I {
     match format {
         X87Format::F32 => LWU,
         X87Format::I16 => LH,
@@ -34,7 +34,7 @@ fn load_of(format: X87Format) -> I {
     }
 }
 
-fn store_of(format: X87Format) -> I {
+pub(crate) fn store_of(format: X87Format) -> I {
     match format {
         X87Format::I16 => SH,
         X87Format::F32 | X87Format::I32 => SW,
@@ -50,11 +50,46 @@ impl Lowering<'_> {
         self.done(dst, UpperBits::ZERO);
     }
 
+    /// The x87 op at hand.
+    pub(crate) fn x87(&mut self, dst: Value, op: Op) {
+        if self.computes_in_doubles() {
+            return self.x87_double(dst, op);
+        }
+        match op {
+            Op::X87GetControl {} => self.x87_word(dst, X87_CONTROL),
+            Op::X87GetStatus {} => {
+                let stack = self.x87.clone();
+                let (d, t) = (self.result(dst), self.temp());
+                x87_status(&mut self.asm, d, [SCRATCH, t], ZERO, stack.as_ref());
+                self.done(dst, UpperBits::ZERO);
+            }
+            _ if self.x87.is_some() && x87_exact(self, dst, op) => {}
+            _ => match x87_call(&op) {
+                Some(call) => self.x87_call(dst, op, &call),
+                None => self.evaluate_x87(dst, op),
+            },
+        }
+    }
+
+    /// An op has been done in the slow way, in place; it leaves the shape `after`, if that is known.
+    pub(crate) fn x87_was_done(&mut self, after: Option<X87Shape>) {
+        match (after, &mut self.x87) {
+            (Some(shape), Some(stack)) => {
+                stack.renew(shape);
+                if !stack.is_nearest && stack.late().is_some() {
+                    x87_come_back(&mut self.asm, stack, [SCRATCH, RA]);
+                }
+            }
+            _ => self.x87 = None,
+        }
+    }
+
     /// Lowers `op` by `call`.
     pub(crate) fn x87_call(&mut self, dst: Value, op: Op, call: &X87Call) {
         self.values.take(ADDRESS, &mut self.asm);
         let locks = self.values.locks();
         let evaluated = call.evaluated(op, self.mode.word());
+        let after = self.x87.as_ref().and_then(|stack| stack.shape.after(&op));
         match call.access {
             X87Access::Load(_, at) | X87Access::Store(_, at) => {
                 let (base, offset) = self.sum(&at);
@@ -70,7 +105,17 @@ impl Lowering<'_> {
         for r in [WORD, PC, BITS, UPPER, CHANGED] {
             self.values.take(r, &mut self.asm);
         }
+        self.write_stack_back();
         let lazy = self.lazy();
+        self.x87_routine(evaluated, call, lazy);
+        self.x87_was_done(after);
+        if op.result_type() != Type::Void {
+            self.take_result(dst, op.result_type());
+        }
+    }
+
+    /// Calls the routine of `call`, or has `evaluated` evaluated; the operand's address, or the operand, is in [`ADDRESS`].
+    pub(crate) fn x87_routine(&mut self, evaluated: Op, call: &X87Call, lazy: LazyState) {
         match call.access {
             X87Access::Load(format, _) => {
                 self.may_fault(lazy);
@@ -114,14 +159,11 @@ impl Lowering<'_> {
             }
             self.asm.i(LHU, BITS, STATE, CALLOUT_RESULT + 16);
             self.asm.s(SH, BITS, STATE, X87_STATUS);
-            self.asm.i(LBU, BITS, STATE, CALLOUT_RESULT + 24);
-            self.asm.s(SB, BITS, STATE, X87_TAGS);
+            self.asm.i(LW, BITS, STATE, CALLOUT_RESULT + 24);
+            self.asm.s(SW, BITS, STATE, X87_SHAPE);
             self.asm.li(PC, self.pc.0 as i64);
             self.asm.s(SD, PC, STATE, X87_INSTRUCTION);
             self.asm.bind(over);
-        }
-        if op.result_type() != Type::Void {
-            self.take_result(dst, op.result_type());
         }
     }
 }

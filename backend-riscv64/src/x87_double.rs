@@ -3,7 +3,7 @@
 //! They may add exceptions to `fcsr`, and so to mxcsr. What is not here is evaluated, after all has been written to the state.
 
 use hokku_ir::eval::x87_constant;
-use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack};
+use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack, x87_come_back, x87_write_exact};
 use hokku_ir::{Addr, BlockId, Op, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::Features;
@@ -43,15 +43,16 @@ fn place_offset(n: u8) -> i32 {
 
 impl Lowering<'_> {
     /// Whether code that computes in doubles is being written for a known stack.
-    fn stack(&mut self) -> &mut X87Stack {
+    pub(crate) fn stack(&mut self) -> &mut X87Stack {
         self.x87.as_mut().unwrap_or_else(|| panic!("the x87 stack is not known here"))
     }
 
     /// Goes to the other version of block `id` unless the stack has the shape that this one is written for.
     pub(crate) fn check_shape(&mut self, id: BlockId) {
         let Some(shape) = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]) else { return };
-        let label = self.slow_version(id);
-        self.asm.i(LW, SCRATCH, STATE, X87_SHAPE);
+        let is_double = self.computes_in_doubles();
+        let label = if is_double { self.slow_version(id) } else { self.shapeless_version(id) };
+        self.asm.i(if is_double { LW } else { LHU }, SCRATCH, STATE, X87_SHAPE);
         if shape.0 != 0 {
             // As a signed number of 12 bits; the bits above differ then where rounding is not to nearest, and must not.
             self.asm.i(XORI, SCRATCH, SCRATCH, shape.0.into());
@@ -90,6 +91,9 @@ impl Lowering<'_> {
 
     /// Writes what the state does not have of `stack`. Changes [`SCRATCH`] and x1.
     fn write_stack(&mut self, stack: &X87Stack) {
+        if stack.late().is_some() {
+            return x87_write_exact(&mut self.asm, stack, [SCRATCH, RA], ZERO);
+        }
         for (n, slot) in stack.dirty() {
             self.asm.s(FSD, float_of(slot), STATE, place_offset(n));
         }
@@ -138,7 +142,7 @@ impl Lowering<'_> {
                 if let Op::X87ControlOp { op: X87Control::Init } = op {
                     stack.is_nearest = true;
                 }
-                stack.renew(shape);
+                self.x87_was_done(Some(shape));
             }
             _ => self.x87 = None,
         }
@@ -163,6 +167,9 @@ impl Lowering<'_> {
 
     /// Reads again what registers of `stack` held, and leaves the state's word as the code that goes on knows it.
     pub(crate) fn come_back_from_evaluation(&mut self, stack: &X87Stack) {
+        if stack.late().is_some() {
+            return x87_come_back(&mut self.asm, stack, [SCRATCH, RA]);
+        }
         for (n, slot) in stack.held() {
             self.asm.i(FLD, float_of(slot), STATE, place_offset(n));
         }

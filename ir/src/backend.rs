@@ -117,6 +117,21 @@ pub enum StubId {
     /// Calls one of [`crate::eval::X87_ROUTINES`]; what that does not do is a callout, which the same return address names. Of hosts without an
     /// x87 unit.
     X87,
+    /// Functions of exact x87 arithmetic: see [`x87_function`](crate::lowering::x87_function). Called before an instruction that leads to other code,
+    /// which they leave out when they are done.
+    X87Sum,
+    /// The first operand less the second.
+    X87Difference,
+    /// The product.
+    X87Product,
+    /// The first operand by the second.
+    X87Quotient,
+    /// A comparison.
+    X87Comparison,
+    /// An integer, to nearest.
+    X87Integer,
+    /// An integer, towards zero.
+    X87Truncation,
 }
 
 /// Shared code and where its pieces start.

@@ -5,6 +5,7 @@
 //! were whose doubles are the same: MMX registers are no doubles.
 
 use super::x87::{from_guest, to_guest};
+use super::x87_exact_host::{EXACT_IN_HOST, x87_from_exact};
 use super::x87_double::{narrow, widen};
 use crate::guest::CpuState;
 use crate::lowering::{X87Shape, rounding_bits};
@@ -34,7 +35,16 @@ pub fn x87_to_doubles(cpu: &mut CpuState) {
     }
 }
 
-/// Brings the unit back into the form that everybody else knows.
+/// Brings the unit back into the form that everybody else knows, from whichever host form it is in.
+pub fn x87_from_host(cpu: &mut CpuState) {
+    match cpu.host.x87_in_host {
+        0 => {}
+        EXACT_IN_HOST => x87_from_exact(cpu),
+        _ => x87_from_doubles(cpu),
+    }
+}
+
+/// The same where it may be in doubles.
 pub fn x87_from_doubles(cpu: &mut CpuState) {
     if cpu.host.x87_in_host == 0 {
         return;

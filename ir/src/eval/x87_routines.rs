@@ -1,17 +1,19 @@
 //! x87 instructions as functions that translated code calls, for hosts without such a unit: exact arithmetic on ordinary operands, without the way
-//! through the evaluator.
+//! through the evaluator. The unit is in host form ([`super::x87_to_exact`]).
 //!
 //! A routine either does all of the instruction, as the evaluator would, or changes nothing: then the evaluator does it. What is not ordinary:
 //! pending or unmasked exceptions, stack faults, operands other than zeros and normal values, results out of range, other roundings than to nearest
 //! (but where a value becomes an integer).
 //!
 //! Memory is the caller's. It passes what it has loaded; what it is to store is in [`crate::guest::HostArea::callout_result`]: the bits, the upper
-//! bits of an extended value, then the status word and the tags that the unit is to have after the store.
+//! bits of an extended value, then the status word and the shape that the unit is to have after the store.
 
 use super::state::PENDING;
-use super::x87::{C0, C1, C2, C3, from_guest, load_words, to_guest};
-use crate::guest::{CpuState, FlagSet, X87};
+use super::x87::{C0, C1, C2, C3, load_words};
+use super::x87_exact_host::{SHAPE_C1, from_host, renew_control_bits, tell_inexact, to_host};
+use crate::guest::{self, CpuState, FlagSet};
 use crate::key::X87Arithmetic;
+use crate::lowering::X87Shape;
 use crate::operand::{X87Const, X87Unary};
 use crate::softfloat::{
     self as soft, Exceptions, F32, F64, F80, FloatEnv, Inexact, Kind, Ordinary, Precision, Relation, Rounded, Rounding,
@@ -72,9 +74,9 @@ pub(crate) const TRUNCATE: u8 = 4;
 /// Variant of comparisons: quiet NaNs are no exception. Such operands are not ordinary, so that it makes no difference.
 const ROUNDING: u16 = 3 << 10;
 
-/// The unit while a routine works on it.
+/// The unit, in host form, while a routine works on it.
 struct Unit<'a> {
-    x87: &'a mut X87,
+    cpu: &'a mut CpuState,
     /// Top of the stack.
     top: u8,
     /// Bit i: ST(i) is in use.
@@ -83,17 +85,24 @@ struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     #[inline(always)]
-    fn start(x87: &'a mut X87) -> Option<Self> {
-        let top = x87.top();
-        let tags = x87.tags.rotate_right(top.into());
-        (x87.status & PENDING == 0).then_some(Unit { x87, top, tags })
+    fn start(cpu: &'a mut CpuState) -> Option<Self> {
+        let shape = X87Shape(cpu.x87_shape as u16);
+        let top = shape.top();
+        let tags = shape.tags().rotate_right(top.into());
+        (cpu.x87.status & PENDING == 0).then_some(Unit { cpu, top, tags })
     }
 
-    /// ST(i), which must be in use.
+    /// The register ST(i), which must be in use.
+    #[inline(always)]
+    fn register(&self, i: u8) -> Option<guest::F80> {
+        let v = self.cpu.x87.regs[usize::from((self.top + i) & 7)];
+        (self.tags >> i & 1 != 0).then_some(v)
+    }
+
+    /// Its value.
     #[inline(always)]
     fn st(&self, i: u8) -> Option<F80> {
-        let v = from_guest(self.x87.regs[usize::from((self.top + i) & 7)]);
-        (self.tags >> i & 1 != 0).then_some(v)
+        self.register(i).map(from_host)
     }
 
     /// The same, where it is an ordinary value.
@@ -103,9 +112,14 @@ impl<'a> Unit<'a> {
     }
 
     #[inline(always)]
-    fn set(&mut self, i: u8, v: F80) {
-        self.x87.regs[usize::from((self.top + i) & 7)] = to_guest(v);
+    fn set_register(&mut self, i: u8, v: guest::F80) {
+        self.cpu.x87.regs[usize::from((self.top + i) & 7)] = v;
         self.tags |= 1 << i;
+    }
+
+    #[inline(always)]
+    fn set(&mut self, i: u8, v: F80) {
+        self.set_register(i, to_host(v));
     }
 
     /// Where a push would put its value: that must be empty.
@@ -127,35 +141,40 @@ impl<'a> Unit<'a> {
         self.top = (self.top + n) & 7;
     }
 
+    /// The control word.
+    #[inline(always)]
+    fn control(&self) -> u16 {
+        self.cpu.x87.control
+    }
+
     /// Significand bits of results, where they are rounded to nearest.
     #[inline(always)]
     fn precision(&self) -> Option<u32> {
-        let precision = Precision::from_bits((self.x87.control >> 8).into()).bits();
-        (self.x87.control & ROUNDING == 0).then_some(precision)
+        let precision = Precision::from_bits((self.control() >> 8).into()).bits();
+        (self.control() & ROUNDING == 0).then_some(precision)
     }
 
     /// Whether an exception of `flags` is delivered.
     #[inline(always)]
     fn delivers(&self, flags: Exceptions) -> bool {
-        (flags & Exceptions::ALL).bits() & !self.x87.control != 0
+        (flags & Exceptions::ALL).bits() & !self.control() != 0
     }
 
-    /// The status word with the conditions in `mask` replaced by those in `bits`, which may have exception flags too.
+    /// The words of status and shape with the conditions in `mask` replaced by those in `bits`, which may have exception flags too.
     #[inline(always)]
-    fn status(&self, mask: u16, bits: u16) -> u16 {
-        self.x87.status & !(mask | 7 << 11) | bits | u16::from(self.top) << 11
+    fn words(&self, mask: u16, bits: u16) -> (u16, u32) {
+        let status = (self.cpu.x87.status & !mask | bits) & !C1;
+        let before = self.cpu.x87_shape;
+        let c1 = if mask & C1 == 0 { before & SHAPE_C1 } else { u32::from(bits & C1) << 7 };
+        let shape = X87Shape::new(self.top, self.tags.rotate_left(self.top.into()));
+        (status, before & 0xf800 | u32::from(shape.0) | c1)
     }
 
-    fn tags(&self) -> u8 {
-        self.tags.rotate_left(self.top.into())
-    }
-
-    /// Ends the instruction at `pc`: conditions and flags as [`Self::status`] says.
+    /// Ends the instruction at `pc`: conditions and flags as [`Self::words`] says.
     #[inline(always)]
     fn end(self, pc: u64, mask: u16, bits: u16) -> Option<()> {
-        self.x87.status = self.status(mask, bits);
-        self.x87.tags = self.tags();
-        self.x87.instruction = pc;
+        (self.cpu.x87.status, self.cpu.x87_shape) = self.words(mask, bits);
+        self.cpu.x87.instruction = pc;
         Some(())
     }
 
@@ -232,21 +251,21 @@ fn conditions(relation: Relation) -> u16 {
 /// What a value that is to be stored leaves for the caller.
 #[inline(always)]
 fn store(cpu: &mut CpuState, pops: u8, upper: u64, result: Rounded<u64>) -> Option<()> {
-    let mut unit = Unit::start(&mut cpu.x87)?;
+    let mut unit = Unit::start(cpu)?;
     if unit.delivers(result.flags) {
         return None;
     }
     unit.pop(pops);
-    let (status, tags) = (unit.status(C1, result.flags.bits()), unit.tags());
-    cpu.host.callout_result = [result.value, upper, status.into(), tags.into()];
+    let (status, shape) = unit.words(C1, result.flags.bits());
+    cpu.host.callout_result = [result.value, upper, status.into(), shape.into()];
     Some(())
 }
 
 /// `fsqrt`, `frndint`: by the general functions.
-fn unary(x87: &mut X87, how: X87How, pc: u64) -> Option<()> {
-    let unit = Unit::start(x87)?;
+fn unary(cpu: &mut CpuState, how: X87How, pc: u64) -> Option<()> {
+    let unit = Unit::start(cpu)?;
     let a = unit.st(0)?;
-    let mut env = FloatEnv::from_control_word(unit.x87.control);
+    let mut env = FloatEnv::from_control_word(unit.control());
     let value = match X87Unary::ALL[usize::from(how.get_variant())] {
         X87Unary::Fsqrt => soft::sqrt(a, &mut env),
         X87Unary::Frndint => soft::round_to_integral(a, env.rounding, Inexact::Report, &mut env),
@@ -281,7 +300,7 @@ macro_rules! routines {
 /// `x87_load` of a number.
 #[inline(always)]
 fn load<S: Source>(cpu: &mut CpuState, pc: u64, bits: u64) -> Option<()> {
-    let mut unit = Unit::start(&mut cpu.x87)?;
+    let mut unit = Unit::start(cpu)?;
     unit.push(S::ordinary(bits)?.to_extended())?;
     unit.end(pc, C1, 0)
 }
@@ -294,7 +313,7 @@ fn arith(
     b: impl FnOnce(&Unit<'_>) -> Option<Ordinary>,
     f: impl FnOnce(Ordinary, Ordinary, u8, u32) -> Option<Rounded<F80>>,
 ) -> Option<()> {
-    let unit = Unit::start(&mut cpu.x87)?;
+    let unit = Unit::start(cpu)?;
     let precision = unit.precision()?;
     let result = f(unit.ordinary(how.dst())?, b(&unit)?, how.get_variant(), precision)?;
     unit.deliver(pc, how.dst(), how.pops(), result)
@@ -303,7 +322,7 @@ fn arith(
 /// `x87_compare` and `x87_compare_mem`: ST(0) with `b`.
 #[inline(always)]
 fn compare(cpu: &mut CpuState, (how, pc): (X87How, u64), b: impl FnOnce(&Unit<'_>) -> Option<Ordinary>) -> Option<()> {
-    let mut unit = Unit::start(&mut cpu.x87)?;
+    let mut unit = Unit::start(cpu)?;
     let relation = unit.ordinary(0)?.relate(b(&unit)?);
     unit.pop(how.pops());
     unit.end(pc, C0 | C1 | C2 | C3, conditions(relation))
@@ -320,61 +339,63 @@ routines! {
     LoadInteger = |cpu, _how, pc, bits, _upper| load::<Integer>(cpu, pc, bits);
     /// `x87_load` of an extended value, whatever it is.
     LoadExtended = |cpu, _how, pc, bits, upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
+        let mut unit = Unit::start(cpu)?;
         unit.push(F80 { significand: bits, sign_exponent: upper as u16 })?;
         unit.end(pc, C1, 0)
     };
     /// `x87_push`.
     Push = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
-        unit.push(unit.st(how.src())?)?;
+        let mut unit = Unit::start(cpu)?;
+        let v = unit.st(how.src())?;
+        unit.push(v)?;
         unit.end(pc, C1, 0)
     };
     /// `x87_push_const`: the variant is its number.
     PushConstant = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
-        let rounding = Rounding::from_bits((unit.x87.control >> 10).into());
+        let mut unit = Unit::start(cpu)?;
+        let rounding = Rounding::from_bits((unit.control() >> 10).into());
         unit.push(soft::constant(X87Const::ALL[usize::from(how.get_variant())].into(), rounding))?;
         unit.end(pc, C1, 0)
     };
     /// `x87_store` of a double.
     StoreDouble = |cpu, how, _pc, _bits, _upper| {
-        let unit = Unit::start(&mut cpu.x87)?;
+        let unit = Unit::start(cpu)?;
         unit.precision()?;
         let result = unit.ordinary(0)?.to_double()?;
         store(cpu, how.pops(), 0, result)
     };
     /// `x87_store` of a single.
     StoreSingle = |cpu, how, _pc, _bits, _upper| {
-        let unit = Unit::start(&mut cpu.x87)?;
+        let unit = Unit::start(cpu)?;
         unit.precision()?;
         let result = unit.ordinary(0)?.to_single()?;
         store(cpu, how.pops(), 0, result)
     };
     /// `x87_store` of an integer.
     StoreInteger = |cpu, how, _pc, _bits, _upper| {
-        let unit = Unit::start(&mut cpu.x87)?;
-        let rounding = Rounding::from_bits((unit.x87.control >> 10).into());
+        let unit = Unit::start(cpu)?;
+        let rounding = Rounding::from_bits((unit.control() >> 10).into());
         let rounding = if how.get_variant() & TRUNCATE != 0 { Rounding::Zero } else { rounding };
         let Rounded { value, flags } = unit.ordinary(0)?.to_integer(8 << (how.get_variant() & 3), rounding)?;
         store(cpu, how.pops(), 0, Rounded { value: value as u64, flags })
     };
     /// `x87_store` of an extended value, whatever it is.
     StoreExtended = |cpu, how, _pc, _bits, _upper| {
-        let v = Unit::start(&mut cpu.x87)?.st(0)?;
+        let v = Unit::start(cpu)?.st(0)?;
         let result = Rounded { value: v.significand, flags: Exceptions::empty() };
         store(cpu, how.pops(), v.sign_exponent.into(), result)
     };
     /// `x87_copy`.
     Copy = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
-        unit.set(how.dst(), unit.st(0)?);
+        let mut unit = Unit::start(cpu)?;
+        let v = unit.st(0)?;
+        unit.set(how.dst(), v);
         unit.pop(how.pops());
         unit.end(pc, C1, 0)
     };
     /// `x87_exchange`.
     Exchange = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
+        let mut unit = Unit::start(cpu)?;
         let (a, b) = (unit.st(0)?, unit.st(how.src())?);
         unit.set(0, b);
         unit.set(how.src(), a);
@@ -414,7 +435,7 @@ routines! {
     CompareInteger = |cpu, how, pc, bits, _upper| compare(cpu, (how, pc), |_| Integer::ordinary(bits));
     /// `x87_compare_flags`: the flags are the result.
     CompareFlags = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
+        let mut unit = Unit::start(cpu)?;
         let flags = match unit.ordinary(0)?.relate(unit.ordinary(how.src())?) {
             Relation::Less => FlagSet::CF,
             Relation::Equal => FlagSet::ZF,
@@ -427,47 +448,51 @@ routines! {
     };
     /// `fchs`.
     Negate = |cpu, _how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
-        unit.set(0, unit.st(0)?.negate());
+        let mut unit = Unit::start(cpu)?;
+        let v = unit.st(0)?.negate();
+        unit.set(0, v);
         unit.end(pc, C1, 0)
     };
     /// `fabs`.
     Magnitude = |cpu, _how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
-        unit.set(0, unit.st(0)?.abs());
+        let mut unit = Unit::start(cpu)?;
+        let v = unit.st(0)?.abs();
+        unit.set(0, v);
         unit.end(pc, C1, 0)
     };
     /// `fxam`.
     Examine = |cpu, _how, pc, _bits, _upper| {
-        let unit = Unit::start(&mut cpu.x87)?;
+        let unit = Unit::start(cpu)?;
         let a = unit.st(0)?;
         let kind: Kind = soft::classify(a);
         let sign = if a.is_negative() { C1 } else { 0 };
         unit.end(pc, C0 | C1 | C2 | C3, kind.condition_bits() | sign)
     };
     /// `fsqrt`, `frndint`.
-    Unary = |cpu, how, pc, _bits, _upper| unary(&mut cpu.x87, how, pc);
+    Unary = |cpu, how, pc, _bits, _upper| unary(cpu, how, pc);
     /// `x87_cmov`: the bits are the condition.
     ConditionalCopy = |cpu, how, pc, bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
+        let mut unit = Unit::start(cpu)?;
         let (a, b) = (unit.st(0)?, unit.st(how.src())?);
         unit.set(0, if bits as u8 != 0 { b } else { a });
         unit.end(pc, 0, 0)
     };
     /// `x87_free`.
     Free = |cpu, how, pc, _bits, _upper| {
-        let mut unit = Unit::start(&mut cpu.x87)?;
+        let mut unit = Unit::start(cpu)?;
         unit.tags &= !(1 << how.dst());
         unit.pop(how.pops());
         unit.end(pc, C1, 0)
     };
     /// `fwait`.
-    Wait = |cpu, _how, _pc, _bits, _upper| Unit::start(&mut cpu.x87).map(drop);
+    Wait = |cpu, _how, _pc, _bits, _upper| Unit::start(cpu).map(drop);
     /// `x87_set_control`.
     SetControl = |cpu, _how, _pc, bits, _upper| {
-        Unit::start(&mut cpu.x87)?;
+        Unit::start(cpu)?;
+        tell_inexact(cpu);
         let status = cpu.x87.status;
         load_words(&mut cpu.x87, X87Arithmetic::Exact, bits as u16, status);
+        renew_control_bits(cpu);
         Some(())
     };
 }

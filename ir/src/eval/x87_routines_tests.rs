@@ -1,7 +1,7 @@
 //! Each routine does what the evaluator does, or nothing.
 
 use super::testing::Case;
-use super::{Val, X87_ROUTINES};
+use super::{Val, X87_ROUTINES, x87_from_host, x87_to_exact};
 use crate::guest::{F80, GuestAddr};
 use crate::lowering::{X87Access, x87_call};
 use crate::operand::{Addr, Flag, Num, Width, X87Const, X87Control, X87Format, X87Op, X87Unary};
@@ -166,10 +166,12 @@ fn routines_do_what_the_evaluator_does() {
             _ => (0, 0),
         };
         let mut cpu = case.cpu.clone();
+        x87_to_exact(&mut cpu);
         let pc = 0x40_1000;
         let answer = X87_ROUTINES[call.routine as usize](&mut cpu, call.how, pc, bits, upper);
         called += 1;
         if answer.done == 0 {
+            x87_from_host(&mut cpu);
             assert_eq!(cpu.x87, case.cpu.x87, "{op:?} has changed something");
             continue;
         }
@@ -179,13 +181,14 @@ fn routines_do_what_the_evaluator_does() {
         let result = case.eval(op, &[Val::int(argument)]).unwrap_or_else(|fault| panic!("{op:?}: {fault:?}"));
         let mut expected = bytes;
         if let X87Access::Store(format, _) = call.access {
-            let [low, high, status, tags] = cpu.host.callout_result;
+            let [low, high, status, shape] = cpu.host.callout_result;
             expected[..8].copy_from_slice(&low.to_le_bytes());
             expected[8..10].copy_from_slice(&(high as u16).to_le_bytes());
             let len = bytes_of(format);
             expected[len..].copy_from_slice(&bytes[len..]);
-            (cpu.x87.status, cpu.x87.tags, cpu.x87.instruction) = (status as u16, tags as u8, pc);
+            (cpu.x87.status, cpu.x87_shape, cpu.x87.instruction) = (status as u16, shape as u32, pc);
         }
+        x87_from_host(&mut cpu);
         assert_eq!(cpu.x87, case.cpu.x87, "{op:?} on {before:x?} and {bits:#x}");
         assert_eq!(expected, case.memory.contents()[0].1[..], "{op:?} on {before:x?}");
         if matches!(op, Op::X87CompareFlags { .. }) {

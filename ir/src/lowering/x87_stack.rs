@@ -1,12 +1,13 @@
-//! The x87 stack of code that computes in doubles: which physical register is which is known when the code is written.
+//! The x87 stack of hosts without an x87 unit: which physical register is which is known when the code is written.
 //!
-//! Such code finds the unit in *host form* ([`crate::eval::x87_to_doubles`]): the significands in the state are the bits of doubles, and
-//! [`crate::CpuState::x87_shape`] is the record of top and tags. Each block is written for one [`X87Shape`], which whoever enters it from elsewhere checks.
-//! Within the block values are in host registers: loaded at their first use, written at its end or where something may look ([`X87Stack`]). At an
-//! access that faults, [`crate::backend::LazyState::x87`] tells the runtime where they are.
+//! Such code finds the unit in *host form* ([`crate::eval::x87_to_doubles`], [`crate::eval::x87_to_exact`]): [`crate::CpuState::x87_shape`] is the record of
+//! top and tags. Each block is written for one [`X87Shape`], which whoever enters it from elsewhere checks. Within the block doubles are in host registers:
+//! loaded at their first use, written at its end or where something may look ([`X87Stack`]); 80-bit values stay in the state. At an access that faults,
+//! [`crate::backend::LazyState::x87`] tells the runtime what it does not have.
 
 use crate::exit::{Exit, Target};
-use crate::guest::CpuState;
+use crate::eval::{SHAPE_C1, SHAPE_IS_ODD};
+use crate::guest::{CpuState, GuestAddr};
 use crate::key::X87Arithmetic;
 use crate::operand::{Num, X87Control, X87Unary};
 use crate::ops::{Effects, Op};
@@ -147,12 +148,12 @@ fn need(block: &Block) -> (i32, i32) {
     })
 }
 
-/// The shapes that the blocks of `region` are written for; `None` where it has no x87 code that computes in doubles.
+/// The shapes that the blocks of `region` are written for; `None` where it has no x87 code.
 ///
 /// What is not known from blocks before is guessed: that the stack holds as much as the code takes from it.
 pub fn x87_shapes(region: &Region) -> Option<Vec<X87Shape>> {
     let uses_x87 = |b: &Block| b.insts.iter().any(|i| i.op.effects().contains(Effects::x87));
-    if region.key.x87 != X87Arithmetic::Double || !region.blocks.iter().any(uses_x87) {
+    if !region.blocks.iter().any(uses_x87) {
         return None;
     }
     let own: Vec<(i32, i32)> = region.blocks.iter().map(need).collect();
@@ -228,15 +229,38 @@ pub struct X87Stack {
     pub shape: X87Shape,
     /// What the state's word says; `None` where code does not know.
     written: Option<X87Shape>,
-    /// Whether rounding is known to be to nearest.
+    /// Whether rounding is known to be to nearest; where code computes exactly, whether the control word is known to be that of most programs.
     pub is_nearest: bool,
     held: [Option<Held>; 8],
+    /// Of code that computes exactly: what the state does not have beside the shape.
+    exact: Option<X87Late>,
+}
+
+/// What code that computes exactly is late in telling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct X87Late {
+    /// C1 is zero.
+    pub clears_c1: bool,
+    /// The last x87 instruction was this.
+    pub instruction: Option<GuestAddr>,
 }
 
 impl X87Stack {
     /// At the start of a block that is written for `shape`.
-    pub fn new(shape: X87Shape) -> X87Stack {
-        X87Stack { shape, written: Some(shape), is_nearest: true, held: [None; 8] }
+    pub fn new(shape: X87Shape, arithmetic: X87Arithmetic) -> X87Stack {
+        let exact = (arithmetic == X87Arithmetic::Exact).then(X87Late::default);
+        X87Stack { shape, written: Some(shape), is_nearest: true, held: [None; 8], exact }
+    }
+
+    /// Of code that computes exactly: what is late beside the shape.
+    pub fn late(&self) -> Option<X87Late> {
+        self.exact
+    }
+
+    /// The op of the instruction at `pc` has left the stack with `shape`; C1 is zero now, or (not `clears_c1`) what the state says.
+    pub fn exact_op(&mut self, pc: GuestAddr, shape: X87Shape, clears_c1: bool) {
+        self.shape = shape;
+        self.exact = Some(X87Late { clears_c1, instruction: Some(pc) });
     }
 
     /// The host register of ST(`i`), if it is in one.
@@ -350,6 +374,7 @@ impl X87Stack {
     /// All has been written to the state.
     pub fn clean(&mut self) {
         self.held.iter_mut().flatten().for_each(|h| h.is_dirty = false);
+        self.exact = self.exact.map(|_| X87Late::default());
         self.written = self.is_nearest.then_some(self.shape);
     }
 
@@ -362,7 +387,8 @@ impl X87Stack {
 
     /// The state has been changed by others, and has `shape`: nothing is held.
     pub fn renew(&mut self, shape: X87Shape) {
-        *self = X87Stack { written: self.is_nearest.then_some(shape), shape, held: [None; 8], ..self.clone() };
+        let exact = self.exact.map(|_| X87Late::default());
+        *self = X87Stack { written: self.is_nearest.then_some(shape), shape, held: [None; 8], exact, ..self.clone() };
     }
 
     /// The control word has been loaded with something.
@@ -371,23 +397,45 @@ impl X87Stack {
         self.written = None;
     }
 
-    /// [`crate::backend::LazyState::x87`] at the place at hand.
-    pub fn lazy(&self) -> u64 {
-        if !self.is_late() && self.dirty().next().is_none() {
+    /// [`crate::backend::LazyState::x87`] in the instruction at `pc`.
+    pub fn lazy(&self, pc: GuestAddr) -> u64 {
+        let late = self.exact.unwrap_or_default();
+        if !self.is_late() && self.dirty().next().is_none() && late == X87Late::default() {
             return 0;
         }
         let dirty = self.dirty().fold(0, |bits, (n, slot)| bits | u64::from(8 | slot) << (16 + 4 * n));
-        u64::from(self.shape.0) | dirty | LATE
+        let bit = |bit: u64, is_set| if is_set { bit } else { 0 };
+        let distance = late.instruction.map_or(0, |before| pc.0.wrapping_sub(before.0) & 0xffff_ffff);
+        let exact = bit(IS_EXACT, self.exact.is_some()) | bit(CLEARS_C1, late.clears_c1) | distance << 16;
+        u64::from(self.shape.0) | dirty | LATE | exact | bit(HAS_INSTRUCTION, late.instruction.is_some())
     }
 }
 
 /// In [`crate::backend::LazyState::x87`]: there is something to be done.
 const LATE: u64 = 1 << 15;
+/// Values are of 80 bits; then bits 16 to 47 are the distance from the last x87 instruction.
+const IS_EXACT: u64 = 1 << 14;
+const CLEARS_C1: u64 = 1 << 13;
+/// That distance is of use.
+const HAS_INSTRUCTION: u64 = 1 << 12;
 
 /// Does what the word `lazy` of [`crate::backend::LazyState::x87`] says: host registers, as the code that was left had them, are in
-/// [`x87_floats`](crate::guest::HostArea::x87_floats).
+/// [`x87_floats`](crate::guest::HostArea::x87_floats), and [`CpuState::rip`] is the instruction.
 pub fn settle_x87(cpu: &mut CpuState, lazy: u64) {
     if lazy & LATE == 0 {
+        return;
+    }
+    let shape = u32::from(lazy as u16 & 0x7ff);
+    if lazy & IS_EXACT != 0 {
+        // Where an exception is not masked, code keeps the state up to date.
+        if cpu.x87_shape & SHAPE_IS_ODD != 0 {
+            return;
+        }
+        let c1 = if lazy & CLEARS_C1 != 0 { 0 } else { cpu.x87_shape & SHAPE_C1 };
+        cpu.x87_shape = cpu.x87_shape & 0xf800 | shape | c1;
+        if lazy & HAS_INSTRUCTION != 0 {
+            cpu.x87.instruction = cpu.rip.wrapping_add_signed(-i64::from((lazy >> 16) as i32));
+        }
         return;
     }
     for n in 0..8 {
@@ -396,7 +444,7 @@ pub fn settle_x87(cpu: &mut CpuState, lazy: u64) {
             cpu.x87.regs[n].significand = cpu.host.x87_floats[held & 7];
         }
     }
-    cpu.x87_shape = u32::from(lazy as u16 & 0x7ff) | rounding_bits(cpu.x87.control);
+    cpu.x87_shape = shape | rounding_bits(cpu.x87.control);
 }
 
 /// The part of the state's word that the control word decides.
@@ -408,6 +456,22 @@ pub(crate) fn rounding_bits(control: u16) -> u32 {
 mod tests {
     use super::*;
     use crate::operand::{Flag, Num, X87Const, X87Op};
+
+    const PC: GuestAddr = GuestAddr(0x40_1000);
+
+    #[test]
+    fn what_is_late_is_told() {
+        let mut stack = X87Stack::new(X87Shape::of_depth(1), X87Arithmetic::Exact);
+        assert_eq!(stack.lazy(PC), 0);
+        stack.exact_op(GuestAddr(0x40_0ff0), X87Shape::of_depth(2), true);
+        let mut cpu = CpuState::new(crate::CpuMode::Long64);
+        cpu.rip = PC.0;
+        cpu.x87_shape = SHAPE_C1 | 3 << 11;
+        settle_x87(&mut cpu, stack.lazy(PC));
+        assert_eq!((cpu.x87_shape, cpu.x87.instruction), (u32::from(X87Shape::of_depth(2).0) | 3 << 11, 0x40_0ff0));
+        stack.clean();
+        assert_eq!(stack.lazy(PC), 0);
+    }
 
     #[test]
     fn shapes_follow_the_stack() {
@@ -422,8 +486,8 @@ mod tests {
 
     #[test]
     fn values_are_known_by_their_registers() {
-        let mut stack = X87Stack::new(X87Shape::of_depth(1));
-        assert_eq!((stack.slot(0), stack.lazy()), (None, 0));
+        let mut stack = X87Stack::new(X87Shape::of_depth(1), X87Arithmetic::Double);
+        assert_eq!((stack.slot(0), stack.lazy(PC)), (None, 0));
         stack.loaded(0, stack.free_slot());
         stack.push(0);
         assert_eq!((stack.slot(1), stack.result_slot(0)), (Some(0), 1));
@@ -431,13 +495,13 @@ mod tests {
         assert_eq!(stack.dirty().collect::<Vec<_>>(), [(6, 1)]);
         let mut cpu = CpuState::new(crate::CpuMode::Long64);
         cpu.host.x87_floats[1] = 77;
-        settle_x87(&mut cpu, stack.lazy());
+        settle_x87(&mut cpu, stack.lazy(PC));
         assert_eq!((cpu.x87.regs[6].significand, cpu.x87_shape), (77, X87Shape::of_depth(2).0.into()));
         stack.may_be_written();
         stack.pop(1);
         // The shape is that of the start again, but the state may say something else.
         assert!(stack.is_late());
         stack.clean();
-        assert_eq!(stack.lazy(), 0);
+        assert_eq!(stack.lazy(PC), 0);
     }
 }

@@ -51,6 +51,13 @@ const STUBS: &[StubId] = &[
     StubId::BytesOfDwords,
     StubId::BytesOfQwords,
     StubId::X87,
+    StubId::X87Sum,
+    StubId::X87Difference,
+    StubId::X87Product,
+    StubId::X87Quotient,
+    StubId::X87Comparison,
+    StubId::X87Integer,
+    StubId::X87Truncation,
 ];
 
 const TRAPS: &[Trap] = &[

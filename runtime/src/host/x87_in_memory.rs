@@ -1,6 +1,6 @@
-//! The x87 state is always in [`CpuState::x87`]: as the evaluator knows it, or where code computes in doubles, in host form.
+//! The x87 state is always in [`CpuState::x87`]: as the evaluator knows it, or while a thread is in translated code, in host form.
 
-use hokku_ir::eval::{X87Code, x87_from_doubles, x87_to_doubles};
+use hokku_ir::eval::{X87Code, x87_from_host, x87_to_doubles, x87_to_exact};
 use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 
 /// An x87 instruction of the guest.
@@ -13,12 +13,13 @@ pub(crate) struct GuestInstruction {
 
 /// Brings the x87 state into the form that the evaluator knows.
 pub(crate) fn save(cpu: &mut CpuState, _translated: impl FnOnce(u64) -> Option<GuestInstruction>) {
-    x87_from_doubles(cpu);
+    x87_from_host(cpu);
 }
 
 /// Brings the x87 state into the form that translated code knows.
 pub(crate) fn load(cpu: &mut CpuState, arithmetic: X87Arithmetic) {
-    if arithmetic == X87Arithmetic::Double {
-        x87_to_doubles(cpu);
+    match arithmetic {
+        X87Arithmetic::Double => x87_to_doubles(cpu),
+        X87Arithmetic::Exact => x87_to_exact(cpu),
     }
 }

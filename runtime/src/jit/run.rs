@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use hokku_ir::backend::{Callout, LazyState, Stop, StopKind};
-use hokku_ir::eval::{EvalFault, Flow, MemoryFault, MemoryFaultKind, X87Code};
+use hokku_ir::eval::{EXACT_IN_HOST, EvalFault, Flow, MemoryFault, MemoryFaultKind, X87Code};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::softfloat::Exceptions;
 use hokku_ir::{BlockKey, CpuMode, Gpr, GuestAddr};
@@ -302,7 +302,8 @@ impl Thread {
     fn pending_before_memory(&self, at: GuestAddr) -> Option<Exceptions> {
         let x87 = &self.cpu.x87;
         let pending = Exceptions::from_bits_truncate(x87.status & !x87.control) & Exceptions::ALL;
-        let is_pending = self.cpu.host.x87_in_host == 0 && x87.status & 1 << 7 != 0;
+        let is_known = matches!(self.cpu.host.x87_in_host, 0 | EXACT_IN_HOST);
+        let is_pending = is_known && x87.status & 1 << 7 != 0;
         (is_pending && X87Code::waits(&self.team.memory, self.team.mode, at)).then_some(pending)
     }
 

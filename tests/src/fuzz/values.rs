@@ -212,6 +212,14 @@ pub fn x87(rng: &mut Rng) -> X87 {
     let masks = if rng.percent(80) { 0x3f } else { rng.u64() as u16 & 0x3f };
     unit.control = 0x40 | masks | (rng.pick(&[3, 3, 2, 0, 1]) << 8) | (rng.below(4) as u16) << 10;
     unit.status |= rng.u64() as u16 & 0x4700;
+    // Hosts without a unit write code for the stack and the control word that programs have.
+    if cfg!(not(target_arch = "x86_64")) && rng.percent(70) {
+        let depth = rng.below(5) as u8;
+        unit.set_top(8 - depth);
+        unit.tags = 0xffu8.checked_shl(8 - u32::from(depth)).unwrap_or(0);
+        unit.control = 0x37f;
+    }
+    let masks = unit.control & 0x3f;
     if rng.percent(30) {
         // Exceptions of earlier instructions: mostly masked ones, else they are pending.
         let raised = rng.u64() as u16 & 0x7f;
