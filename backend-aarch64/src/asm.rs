@@ -31,6 +31,8 @@ pub(crate) struct Asm {
     words: Vec<u32>,
     labels: Vec<Option<u32>>,
     fixups: Vec<Fixup>,
+    /// The code is a stub: all of it is near.
+    pub(crate) is_stub: bool,
 }
 
 impl Asm {

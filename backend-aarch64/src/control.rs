@@ -22,6 +22,8 @@ pub(crate) enum Cold {
     BackEdge { label: Label, n: usize, entry: Label },
     /// A check that the x87 stack is as block `id` must find it.
     Check { label: Label, id: BlockId },
+    /// x87 op number `n` of those that are not done in place.
+    X87 { n: usize },
     /// To a shared stub.
     Stub { label: Label, stub: StubId },
     /// A return to another place than the expected one: that in the register.
@@ -502,6 +504,7 @@ impl Lowering<'_> {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
                 }
+                Cold::X87 { n } => self.write_x87_slow(n),
                 Cold::Stub { label, stub } => {
                     self.asm.bind(label);
                     self.branch_to_stub(stub, false);

@@ -2,7 +2,7 @@
 
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{
-    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Stack,
+    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow, X87Stack,
 };
 use hokku_ir::ops;
 use hokku_ir::{Addr, Block, BlockId, CpuMode, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};
@@ -18,6 +18,7 @@ use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
 use crate::known_flags::{Known, stop_at};
 use crate::vector_values::VectorValues;
+use crate::x87_exact::X87Site;
 
 /// The host's registers for the guest's, by number.
 pub(crate) const HOMES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -84,6 +85,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) x87: Option<X87Stack>,
     /// Its shape behind the block's ops.
     pub(crate) shape_after: Option<X87Shape>,
+    /// Code of x87 ops that are not done in place.
+    pub(crate) x87_slow: Vec<X87Slow<Label, X87Site>>,
     /// By block: where its x87 ops are evaluated, and where it is entered by way of a check of that shape.
     pub(crate) slow_versions: Vec<Label>,
     pub(crate) checks: Vec<Option<Label>>,
@@ -193,6 +196,7 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         shapes: crate::x87_double::shapes(region),
         x87: None,
         shape_after: None,
+        x87_slow: Vec::new(),
         slow_versions,
         checks: vec![None; region.blocks.len()],
         outlined: Vec::new(),
@@ -277,7 +281,8 @@ impl<'a> Lowering<'a> {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
             self.fault_site();
             self.x87 = Some(X87Stack::new(shape, self.region.key.x87));
-        } else {
+        }
+        if self.shapes.is_none() || !self.computes_in_doubles() {
             self.start_attempt(id);
         }
         self.lower_ops(next);
@@ -496,6 +501,11 @@ impl<'a> Lowering<'a> {
     /// The next instruction may fault.
     pub(crate) fn fault_site(&mut self) {
         let lazy = self.lazy();
+        self.fault_site_with(lazy);
+    }
+
+    /// The same, with what the runtime has to do.
+    pub(crate) fn fault_site_with(&mut self, lazy: LazyState) {
         self.out.faults.push(FaultSite {
             offset: self.asm.offset(),
             pc: self.pc,

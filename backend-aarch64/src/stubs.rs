@@ -2,6 +2,7 @@
 
 use hokku_ir::backend::{StubId, Stubs};
 use hokku_ir::guest::ExitReason;
+use hokku_ir::lowering::{X87_FUNCTIONS, x87_function};
 use hokku_ir::{CpuMode, Gpr};
 
 use crate::access::{Piece, Place};
@@ -9,7 +10,7 @@ use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::immediate::bitmask;
 use crate::integer::{Extend, Logic, Shift, Sum};
-use crate::{x87, x87_double};
+use crate::{x87, x87_double, x87_exact};
 
 /// The registers that a function must leave as they are, in pairs.
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
@@ -19,6 +20,7 @@ const FRAME: i32 = 6 * 16 + 4 * 16;
 /// Builds the stubs for `mode`.
 pub(crate) fn stubs(mode: CpuMode) -> Stubs {
     let mut asm = Asm::new();
+    asm.is_stub = true;
     let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
     let mut s = Builder { asm, mode, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
@@ -26,6 +28,10 @@ pub(crate) fn stubs(mode: CpuMode) -> Stubs {
     s.leaves();
     s.callout();
     s.x87();
+    for id in X87_FUNCTIONS {
+        s.entry(id);
+        x87_function(&mut s.asm, id, x87_exact::REGS);
+    }
     Stubs { code: s.asm.finish(), entries: s.entries }
 }
 
@@ -329,10 +335,13 @@ mod tests {
                 StubId::ReturnMiss,
                 StubId::Callout,
                 StubId::X87,
-            ] {
+            ]
+            .into_iter()
+            .chain(X87_FUNCTIONS)
+            {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }
-            assert!(stubs.code.len() < 2048);
+            assert!(stubs.code.len() < 8192);
         }
     }
 }

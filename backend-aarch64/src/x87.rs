@@ -3,8 +3,8 @@
 //! The stub takes its operands in the temporaries named here. What a routine leaves to the evaluator, the stub has done by a callout, for which the
 //! code has noted the op: with the address as its only operand. Then [`WORD`] is zero.
 
-use hokku_ir::backend::{Callout, StubId};
-use hokku_ir::lowering::{UpperBits, X87Access, X87Call, x87_call, x87_status};
+use hokku_ir::backend::{Callout, LazyState, StubId};
+use hokku_ir::lowering::{UpperBits, X87Access, X87Call, x87_call, x87_exact, x87_status};
 use hokku_ir::{Op, Type, Value, Width, X87Format};
 
 use crate::access::Piece;
@@ -26,7 +26,7 @@ pub(crate) const UPPER: u8 = TEMPS[3];
 pub(crate) const ADDRESS: u8 = TEMPS[4];
 
 /// The access to an operand's first 64 bits; loads extend them as routines expect it.
-fn piece(format: X87Format, is_load: bool) -> Piece {
+pub(crate) fn piece(format: X87Format, is_load: bool) -> Piece {
     match format {
         X87Format::F32 => Piece::W,
         X87Format::I16 if is_load => Piece::Signed { log2_bytes: 1, short: false },
@@ -50,6 +50,9 @@ impl Lowering<'_> {
         let op = self.block.insts[self.at as usize].op;
         if self.computes_in_doubles() {
             return self.x87_double(dst, op);
+        }
+        if self.x87.is_some() && x87_exact(self, dst, op) {
+            return;
         }
         match x87_call(&op) {
             Some(call) => self.x87_call(dst, op, &call),
@@ -87,12 +90,24 @@ impl Lowering<'_> {
         for r in [WORD, PC, BITS, UPPER] {
             self.values.take(r, &mut self.asm);
         }
+        self.write_stack_back();
+        self.compared = None;
+        let lazy = self.lazy();
+        self.x87_routine(evaluated, call, lazy);
+        self.x87_was_evaluated(&op);
+        if op.result_type() != Type::Void {
+            self.take_result(dst, op.result_type());
+        }
+    }
+
+    /// Calls the routine of `call`, or has `evaluated` evaluated; the operand's address, or the operand, is in [`ADDRESS`].
+    pub(crate) fn x87_routine(&mut self, evaluated: Op, call: &X87Call, lazy: LazyState) {
         match call.access {
             X87Access::Load(format, _) => {
-                self.fault_site();
+                self.fault_site_with(lazy);
                 self.asm.load(piece(format, true), BITS, ADDRESS, 0);
                 if format == X87Format::F80 {
-                    self.fault_site();
+                    self.fault_site_with(lazy);
                     self.asm.load(Piece::H, UPPER, ADDRESS, 8);
                 }
             }
@@ -111,20 +126,18 @@ impl Lowering<'_> {
             self.asm.constant(WORD, X87Call::REFUSED.into());
             self.asm.bind(one_page);
         }
-        self.compared = None;
         self.asm.constant(PC, self.pc.0);
-        let lazy = self.lazy();
         self.branch_to_stub(StubId::X87, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op: evaluated, pc: self.pc, lazy });
         if let X87Access::Store(format, _) = call.access {
             let over = self.asm.label();
             self.asm.cbz(Size::X, WORD, over);
             self.asm.load(Piece::X, BITS, STATE, CALLOUT_RESULT);
-            self.fault_site();
+            self.fault_site_with(lazy);
             self.asm.store(piece(format, false), BITS, ADDRESS, 0);
             if format == X87Format::F80 {
                 self.asm.load(Piece::H, BITS, STATE, CALLOUT_RESULT + 8);
-                self.fault_site();
+                self.fault_site_with(lazy);
                 self.asm.store(Piece::H, BITS, ADDRESS, 8);
             }
             self.asm.load(Piece::H, BITS, STATE, CALLOUT_RESULT + 16);
@@ -133,9 +146,6 @@ impl Lowering<'_> {
             self.asm.store(Piece::W, BITS, STATE, X87_SHAPE);
             self.asm.store(Piece::X, PC, STATE, X87_INSTRUCTION);
             self.asm.bind(over);
-        }
-        if op.result_type() != Type::Void {
-            self.take_result(dst, op.result_type());
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use hokku_ir::backend::{Callout, StubId};
 use hokku_ir::eval::x87_constant;
-use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack};
+use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack, x87_come_back, x87_write_exact};
 use hokku_ir::{Addr, BlockId, CpuMode, Op, Value, X87Arithmetic, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::access::Piece;
@@ -58,7 +58,8 @@ impl Lowering<'_> {
     pub(crate) fn check_shape(&mut self, id: BlockId) {
         let Some(shape) = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]) else { return };
         let label = self.slow_versions[id.0 as usize];
-        self.asm.load(Piece::W, SCRATCH, STATE, X87_SHAPE);
+        let part = if self.computes_in_doubles() { Piece::W } else { Piece::H };
+        self.asm.load(part, SCRATCH, STATE, X87_SHAPE);
         if shape.0 != 0 {
             self.asm.add_imm(Sum::Sub, Size::W, SCRATCH, SCRATCH, shape.0.into());
         }
@@ -88,6 +89,10 @@ impl Lowering<'_> {
     /// Writes what the state does not have of the stack. Changes [`SCRATCH`] and [`TARGET`].
     pub(crate) fn write_stack(&mut self) {
         let Some(stack) = self.x87.clone() else { return };
+        if stack.late().is_some() {
+            x87_write_exact(&mut self.asm, &stack, [SCRATCH, TARGET], ZERO);
+            return self.stack().may_be_written();
+        }
         for (n, slot) in stack.dirty() {
             self.asm.store(DOUBLE, float_of(slot), STATE, place_offset(n));
         }
@@ -133,12 +138,15 @@ impl Lowering<'_> {
                     stack.is_nearest = true;
                 }
                 stack.renew(shape);
+                if !stack.is_nearest && stack.late().is_some() {
+                    x87_come_back(&mut self.asm, stack, [SCRATCH, TARGET]);
+                }
             }
             _ => self.x87 = None,
         }
     }
 
-    fn stack(&mut self) -> &mut X87Stack {
+    pub(crate) fn stack(&mut self) -> &mut X87Stack {
         self.x87.as_mut().unwrap_or_else(|| panic!("the x87 stack is not known here"))
     }
 
@@ -447,8 +455,8 @@ fn is_loaded(format: X87Format) -> bool {
     !matches!(format, X87Format::F80 | X87Format::Bcd)
 }
 
-/// The shapes that blocks of `region` are written for, where it is in doubles and v8 to v15 are free.
+/// The shapes that blocks of `region` are written for; doubles are in v8 to v15, which must be free.
 pub(crate) fn shapes(region: &hokku_ir::Region) -> Option<Vec<X87Shape>> {
-    let is_double = region.key.x87 == X87Arithmetic::Double && region.key.mode == CpuMode::Protected32;
-    hokku_ir::lowering::x87_shapes(region).filter(|_| is_double)
+    let is_known = region.key.x87 == X87Arithmetic::Exact || region.key.mode == CpuMode::Protected32;
+    hokku_ir::lowering::x87_shapes(region).filter(|_| is_known)
 }

@@ -1,12 +1,33 @@
 //! Exact x87 ops as code: this host's instructions for [`hokku_ir::lowering::x87_exact`].
 
-use hokku_ir::lowering::{X87Alu, X87Asm, X87If, X87Imm, X87Part};
+use hokku_ir::backend::{LazyState, StubId};
+use hokku_ir::lowering::{
+    UpperBits, X87Alu, X87Asm, X87If, X87Imm, X87Lowering, X87Part, X87Place, X87Regs, X87Slow, X87Stack, x87_come_back,
+    x87_write_exact, x87_zero,
+};
+use hokku_ir::{Addr, GuestAddr, Value, Width, X87Format};
 
-use crate::access::Piece;
+use crate::access::{Piece, Place};
 use crate::asm::{Asm, Cc, Label, Size};
 use crate::assign::*;
+use crate::control::Cold;
 use crate::immediate::bitmask;
 use crate::integer::{Logic, Shift, Sum};
+use crate::lower::Lowering;
+use crate::x87::ADDRESS;
+
+/// The registers of functions.
+pub(crate) const REGS: X87Regs =
+    X87Regs { a: (TEMPS[0], TEMPS[1]), b: (TEMPS[2], ADDRESS), t: [TEMPS[3], TEMPS[5], TEMPS[6]], zero: ZERO };
+
+/// What slow code must know of its guest instruction.
+#[derive(Clone, Debug)]
+pub(crate) struct X87Site {
+    pc: GuestAddr,
+    lazy: LazyState,
+    /// Vector registers of values.
+    kept: Vec<u8>,
+}
 
 impl X87Asm for Asm {
     type Label = Label;
@@ -89,8 +110,9 @@ impl X87Asm for Asm {
         match (on, a, b) {
             (X87If::Equal, _, ZERO) => return self.cbz(Size::X, a, to),
             (X87If::NotEqual, _, ZERO) => return self.cbnz(Size::X, a, to),
-            (X87If::Less, _, ZERO) => return self.tbnz(a, 63, to),
-            (X87If::NotLess, _, ZERO) => return self.tbz(a, 63, to),
+            // Code behind the blocks is out of the reach of that.
+            (X87If::Less, _, ZERO) if self.is_stub => return self.tbnz(a, 63, to),
+            (X87If::NotLess, _, ZERO) if self.is_stub => return self.tbz(a, 63, to),
             _ => {}
         }
         self.add(Sum::Subs, Size::X, ZERO, a, b);
@@ -124,5 +146,142 @@ fn piece(part: X87Part) -> Piece {
         X87Part::Half => Piece::H,
         X87Part::Word => Piece::W,
         X87Part::Long => Piece::X,
+    }
+}
+
+impl X87Lowering for Lowering<'_> {
+    type Asm = Asm;
+    type Site = X87Site;
+
+    fn x87_asm(&mut self) -> &mut Asm {
+        &mut self.asm
+    }
+
+    fn x87_regs(&self) -> X87Regs {
+        REGS
+    }
+
+    fn x87_stack(&mut self) -> &mut X87Stack {
+        self.stack()
+    }
+
+    fn x87_claim(&mut self, at: Option<&Addr>, is_kept: bool) -> Option<X87Place> {
+        self.values.take(ADDRESS, &mut self.asm);
+        let locks = self.values.locks();
+        let place = at.map(|at| {
+            let (base, offset) = match self.place(*at, Piece::X, false) {
+                Place::Offset { base, offset } => (base, offset),
+                _ => (self.address(*at), 0),
+            };
+            if base < 16 && (-256..=240).contains(&offset) {
+                return X87Place { base, offset, is_lost: false };
+            }
+            self.add_constant(Size::X, ADDRESS, base, offset.into());
+            if is_kept {
+                self.asm.store(Piece::X, ADDRESS, STATE, register_offset(ADDRESS));
+            }
+            X87Place { base: ADDRESS, offset: 0, is_lost: is_kept }
+        });
+        self.values.unlock_since(locks, &[]);
+        self.claim_others();
+        place
+    }
+
+    fn x87_value(&mut self, v: Value) -> u8 {
+        self.values.take(ADDRESS, &mut self.asm);
+        let locks = self.values.locks();
+        let w = self.plan.info(v).op.result_type().width().unwrap_or(Width::W64);
+        let r = self.zero_extended(v, w);
+        self.asm.mov(Size::X, ADDRESS, r);
+        self.values.unlock_since(locks, &[]);
+        self.claim_others();
+        ADDRESS
+    }
+
+    fn x87_load_guest(&mut self, format: X87Format, d: u8, place: X87Place) {
+        self.fault_site();
+        self.asm.load(crate::x87::piece(format, true), d, place.base, place.offset);
+    }
+
+    fn x87_store_guest(&mut self, format: X87Format, s: u8, place: X87Place) {
+        self.fault_site();
+        self.asm.store(crate::x87::piece(format, false), s, place.base, place.offset);
+    }
+
+    fn x87_function(&mut self, stub: StubId, refused: Label) {
+        self.branch_to_stub(stub, true);
+        self.asm.b(refused);
+    }
+
+    fn x87_site(&mut self) -> X87Site {
+        let kept = self.vectors.in_use().collect();
+        X87Site { pc: self.pc, lazy: self.lazy().with_x87_settled(), kept }
+    }
+
+    fn x87_cold(&mut self, slow: X87Slow<Label, X87Site>) {
+        self.cold.push(Cold::X87 { n: self.x87_slow.len() });
+        self.x87_slow.push(slow);
+    }
+
+    fn x87_flags(&mut self, dst: Value, r: u8) {
+        let info = self.plan.info(dst);
+        if info.uses > 0 || info.last_flags > info.def {
+            self.values.own(r, dst);
+            self.values.set_upper(dst, UpperBits::ZERO);
+        }
+    }
+
+    fn x87_pc(&self) -> GuestAddr {
+        self.pc
+    }
+
+    fn x87_word(&self) -> Width {
+        self.mode.word()
+    }
+}
+
+impl Lowering<'_> {
+    /// Makes the registers of functions free, but for [`ADDRESS`]; flags change.
+    fn claim_others(&mut self) {
+        for r in [REGS.a.0, REGS.a.1, REGS.b.0, REGS.t[0], REGS.t[1], REGS.t[2]] {
+            self.values.take(r, &mut self.asm);
+        }
+        self.compared = None;
+    }
+
+    /// Writes slow code number `n`.
+    pub(crate) fn write_x87_slow(&mut self, n: usize) {
+        let slow = self.x87_slow[n].clone();
+        if let Some((label, goes_on, zero)) = slow.zero {
+            self.asm.bind(label);
+            x87_zero(&mut self.asm, zero, ZERO, slow.label);
+            self.asm.b(goes_on);
+        }
+        self.asm.bind(slow.label);
+        self.pc = slow.site.pc;
+        let [before, after] = &slow.stack;
+        let free = [REGS.a.0, REGS.a.1];
+        for r in &slow.site.kept {
+            self.asm.store(Piece::Q, *r, STATE, vector_slot_offset(*r));
+        }
+        x87_write_exact(&mut self.asm, before, free, ZERO);
+        match slow.place {
+            Some(X87Place { is_lost: true, .. }) => {
+                self.asm.load(Piece::X, ADDRESS, STATE, register_offset(ADDRESS));
+            }
+            Some(X87Place { base, offset, .. }) if base != ADDRESS => {
+                self.add_constant(Size::X, ADDRESS, base, offset.into());
+            }
+            _ => {}
+        }
+        self.x87_routine(slow.evaluated, &slow.call, slow.site.lazy);
+        x87_come_back(&mut self.asm, after, free);
+        if slow.gives_flags {
+            self.asm.load(Piece::X, REGS.a.0, STATE, CALLOUT_RESULT);
+        }
+        for r in &slow.site.kept {
+            self.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
+        }
+        self.asm.b(slow.back);
     }
 }

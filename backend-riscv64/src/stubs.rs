@@ -393,7 +393,7 @@ mod tests {
                 assert_eq!(ids.iter().filter(|i| **i == id).count(), 1, "{id:?}");
             }
             // The vectors of a callout are most of it.
-            assert!(stubs.code.len() < 4096);
+            assert!(stubs.code.len() < 12288);
         }
     }
 }
