@@ -2,7 +2,8 @@
 
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{
-    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow, X87Stack,
+    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow,
+    X87Stack,
 };
 use hokku_ir::ops;
 use hokku_ir::{Addr, Block, BlockId, CpuMode, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};

@@ -2,8 +2,8 @@
 
 use hokku_ir::backend::{LazyState, StubId};
 use hokku_ir::lowering::{
-    UpperBits, X87Alu, X87Asm, X87If, X87Imm, X87Lowering, X87Part, X87Place, X87Regs, X87Slow, X87Stack, x87_come_back,
-    x87_write_exact, x87_zero,
+    UpperBits, X87Alu, X87Asm, X87If, X87Imm, X87Lowering, X87Part, X87Place, X87Regs, X87Slow, X87Stack,
+    x87_come_back, x87_write_exact, x87_zero,
 };
 use hokku_ir::{Addr, GuestAddr, Value, Width, X87Format};
 

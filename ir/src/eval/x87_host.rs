@@ -5,8 +5,8 @@
 //! were whose doubles are the same: MMX registers are no doubles.
 
 use super::x87::{from_guest, to_guest};
-use super::x87_exact_host::{EXACT_IN_HOST, x87_from_exact};
 use super::x87_double::{narrow, widen};
+use super::x87_exact_host::{EXACT_IN_HOST, x87_from_exact};
 use crate::guest::CpuState;
 use crate::lowering::{X87Shape, rounding_bits};
 use crate::operand::X87Const;

@@ -30,6 +30,7 @@ mod x87_code;
 #[cfg(test)]
 mod x87_code_tests;
 mod x87_exact;
+mod x87_exact_state;
 mod x87_stack;
 
 pub use carries::name_carries;
@@ -39,9 +40,8 @@ pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT,
 pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
-pub(crate) use x87_stack::rounding_bits;
 pub use x87_code::{X87_FUNCTIONS, X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs, x87_function};
-pub use x87_exact::{
-    X87Lowering, X87Place, X87Slow, X87Zero, x87_come_back, x87_exact, x87_status, x87_write_exact, x87_zero,
-};
+pub use x87_exact::{X87Lowering, X87Place, X87Slow, x87_exact};
+pub use x87_exact_state::{X87Zero, x87_come_back, x87_status, x87_write_exact, x87_zero};
+pub(crate) use x87_stack::rounding_bits;
 pub use x87_stack::{X87Late, X87Shape, X87Slot, X87Stack, settle_x87, x87_shapes};

@@ -13,7 +13,7 @@ enum Step {
     Not(u8, u8),
     Zeros(u8, u8),
     Constant(u8, u64),
-    Load(u8, i32),
+    Load(u8),
     Store(X87Part, u8, i32),
     Branch(X87If, u8, u8, usize),
     Jump(usize),
@@ -59,8 +59,8 @@ impl X87Asm for Code {
         self.steps.push(Step::Constant(d, n));
     }
 
-    fn x87_load(&mut self, _: X87Part, d: u8, offset: i32) {
-        self.steps.push(Step::Load(d, offset));
+    fn x87_load(&mut self, _: X87Part, d: u8, _: i32) {
+        self.steps.push(Step::Load(d));
     }
 
     fn x87_store(&mut self, part: X87Part, s: u8, offset: i32) {
@@ -131,7 +131,7 @@ impl Code {
                     r[d as usize] = r[a as usize].leading_zeros().into();
                 }
                 Step::Constant(d, n) => r[d as usize] = n,
-                Step::Load(d, _) => r[d as usize] = kept,
+                Step::Load(d) => r[d as usize] = kept,
                 Step::Store(X87Part::Long, s, _) => kept = r[s as usize],
                 Step::Store(X87Part::Byte, s, offset) => {
                     assert_eq!(offset, X87_SHAPE + 2);
@@ -227,7 +227,12 @@ fn functions_do_what_the_evaluator_does() {
         let mut b = random.value();
         match random.below(6) {
             0 => b = F80 { significand: a.significand ^ random.below(4), ..b },
-            1 => b = F80 { sign_exponent: a.sign_exponent ^ (random.below(2) << 15) as u16 ^ random.below(2) as u16, ..b },
+            1 => {
+                b = F80 {
+                    sign_exponent: a.sign_exponent ^ (random.below(2) << 15) as u16 ^ random.below(2) as u16,
+                    ..b
+                }
+            }
             _ => {}
         }
         for (id, code) in &codes {
@@ -269,7 +274,12 @@ fn functions_do_what_the_evaluator_does() {
             let told = (flags.contains(Exceptions::ROUNDED_UP), flags.contains(Exceptions::PRECISION));
             let plain = Exceptions::ROUNDED_UP | Exceptions::PRECISION;
             assert!(plain.contains(flags), "{} raises {flags:?}", what());
-            assert_eq!((x87_exactly_from_host(left.a), left.c1, left.inexact), (expected, told.0, told.1), "{}", what());
+            assert_eq!(
+                (x87_exactly_from_host(left.a), left.c1, left.inexact),
+                (expected, told.0, told.1),
+                "{}",
+                what()
+            );
         }
     }
     assert!(done * 10 > ordinary * 9, "{done} of {ordinary}");

@@ -5,8 +5,8 @@
 //! loaded at their first use, written at its end or where something may look ([`X87Stack`]); 80-bit values stay in the state. At an access that faults,
 //! [`crate::backend::LazyState::x87`] tells the runtime what it does not have.
 
-use crate::exit::{Exit, Target};
 use crate::eval::{SHAPE_C1, SHAPE_IS_ODD};
+use crate::exit::{Exit, Target};
 use crate::guest::{CpuState, GuestAddr};
 use crate::key::X87Arithmetic;
 use crate::operand::{Num, X87Control, X87Unary};
