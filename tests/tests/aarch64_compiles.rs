@@ -2,7 +2,7 @@
 
 use hokku_backend_aarch64::{Aarch64, Features};
 use hokku_frontend::{Limits, translate};
-use hokku_ir::backend::{Backend, Compiled, Tier};
+use hokku_ir::backend::{Backend, Compiled, LazyState, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockKey, CpuMode, GuestAddr, X87Arithmetic};
@@ -37,7 +37,9 @@ fn check(compiled: &Compiled) {
         let jump = word & 0x9f00_001f == 0x1000_001e || word >> 26 == 0x25;
         // In loops of floats alone threads are called out where an operation of those starts, be it with a look at FPSR.
         let float = word >> 25 & 7 == 7 || word & !31 == 0xd53b_4420;
-        assert!(access || jump || float, "{word:#x} at {:#x} is no access", fault.offset);
+        // Code for a known x87 stack can be left at the start of each block.
+        let start = fault.lazy == LazyState::default() && compiled.blocks.iter().any(|b| b.pc == fault.pc);
+        assert!(access || jump || float || start, "{word:#x} at {:#x} is no access", fault.offset);
         assert!(fault.lazy.flags.is_none_or(|n| (n as usize) < compiled.recipes.len()));
     }
     for callout in &compiled.callouts {
@@ -114,7 +116,10 @@ fn x87_stack_is_in_registers_where_it_holds_doubles() {
     let compiled = compile(X87Arithmetic::Double);
     assert_eq!(compiled.block_callouts, 0);
     assert!(compiled.host_instructions <= 18, "{} instructions", compiled.host_instructions);
-    assert!(compile(X87Arithmetic::Exact).block_callouts >= 3);
+    // Exact code has the functions beside it, and calls out only where values are not ordinary.
+    let exact = compile(X87Arithmetic::Exact);
+    assert_eq!(exact.block_callouts, 0);
+    assert!(exact.host_instructions <= 90, "{} instructions", exact.host_instructions);
 }
 
 #[test]

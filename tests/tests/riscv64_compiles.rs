@@ -93,5 +93,8 @@ fn x87_stack_is_in_registers_where_it_holds_doubles() {
     assert_eq!(compiled.block_callouts, 0);
     assert!(compiled.host_instructions <= 20, "{} instructions", compiled.host_instructions);
     let exact = Region { key: BlockKey { x87: X87Arithmetic::Exact, ..region.key }, ..region };
-    assert!(back_end.compile_as(&exact, Tier::Second).block_callouts >= 3);
+    // Exact code has the functions beside it, and calls out only where values are not ordinary.
+    let compiled = back_end.compile_as(&exact, Tier::Second);
+    assert_eq!(compiled.block_callouts, 0);
+    assert!(compiled.host_instructions <= 100, "{} instructions", compiled.host_instructions);
 }
