@@ -111,7 +111,7 @@ impl Code {
                         X87Alu::ShiftRight => a >> (b & 63),
                         X87Alu::Below => u64::from(a < b),
                         X87Alu::Mul => a.wrapping_mul(b),
-                        X87Alu::MulHigh => (u128::from(a) * u128::from(b) >> 64) as u64,
+                        X87Alu::MulHigh => ((u128::from(a) * u128::from(b)) >> 64) as u64,
                         X87Alu::Div => a / b,
                     };
                 }
