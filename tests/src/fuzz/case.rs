@@ -16,7 +16,8 @@ use super::lanes;
 use super::pages::BYTES;
 use super::rng::Rng;
 use super::safety::{
-    self, accesses_are_harmless, address, excluded, is_indirect, is_near_branch, set_value, value, writes_code_segment,
+    self, accesses_are_harmless, address, bits_are_harmless, excluded, is_far_bit_test, is_indirect, is_near_branch,
+    set_value, value, writes_code_segment,
 };
 use super::system;
 use super::values;
@@ -257,6 +258,7 @@ impl Program {
             return false;
         }
         accesses_are_harmless(&self.used, &start.cpu, self.mode)
+            && bits_are_harmless(insn, &self.used, &start.cpu, self.mode)
     }
 
     /// Points the instruction's memory operands at the scratch pages and puts values there.
@@ -431,8 +433,7 @@ fn limit_counts(rng: &mut Rng, insn: &Instruction, cpu: &mut CpuState) {
         let garbage = if rng.percent(30) { rng.u64() << 32 } else { 0 };
         cpu.set(Gpr::Rcx, if uses_half_addresses(insn) { count | garbage } else { count });
     }
-    let bit_test = matches!(insn.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
-    if bit_test && insn.op_kind(0) == OpKind::Memory && insn.op_kind(1) == OpKind::Register {
+    if is_far_bit_test(insn) {
         let offset = rng.below(8 * PAGE).wrapping_sub(4 * PAGE);
         set_value(cpu, insn.op1_register(), offset);
     }

@@ -178,7 +178,51 @@ pub fn accesses_are_harmless(used: &[UsedMemory], cpu: &CpuState, mode: CpuMode)
     })
 }
 
+/// Whether it is `bt` or one of its kin with the number of the bit in a register and the bits in memory, of which it reaches any.
+pub fn is_far_bit_test(insn: &Instruction) -> bool {
+    let bit_test = matches!(insn.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
+    bit_test && insn.op_kind(0) == OpKind::Memory && insn.op_kind(1) == OpKind::Register
+}
+
+/// The same of the word of bits that `insn` reaches, if it is such a test. (What iced gives for it is the operand's address.)
+pub fn bits_are_harmless(insn: &Instruction, used: &[UsedMemory], cpu: &CpuState, mode: CpuMode) -> bool {
+    let bits = 8 * insn.op1_register().size() as u32;
+    let unused = 64 - bits.clamp(1, 64);
+    let number = ((value(cpu, insn.op1_register()) << unused) as i64 >> unused) as u64;
+    let reached = |m: &UsedMemory| address(m, cpu, mode).wrapping_add(((number as i64) >> 3) as u64);
+    let within = |at: u64| if mode == CpuMode::Protected32 { at & 0xffff_ffff } else { at };
+    !is_far_bit_test(insn)
+        || used.iter().all(|m| harmless(within(reached(m)), 64) && harmless(within(reached(m).wrapping_sub(64)), 64))
+}
+
 /// Whether it is a direct near jump or call.
 pub fn is_near_branch(insn: &Instruction) -> bool {
     insn.op_count() > 0 && matches!(insn.op_kind(0), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
+}
+
+#[cfg(test)]
+mod tests {
+    use hokku_ir::Gpr;
+    use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory};
+
+    use super::*;
+    use crate::oracle::layout::{CODE, CODE_END, SCRATCH};
+
+    #[test]
+    fn bits_far_from_the_operand_are_looked_at() {
+        // btr [rdx-50007120h], edx
+        let bytes = [0x0f, 0xb3, 0x92, 0xe0, 0x8e, 0xff, 0xaf];
+        let insn = Decoder::new(64, &bytes, DecoderOptions::NONE).decode();
+        let used = InstructionInfoFactory::new().info(&insn).used_memory().to_vec();
+        let mut cpu = CpuState::new(CpuMode::Long64);
+        let mut try_with = |rdx| {
+            cpu.set(Gpr::Rdx, rdx);
+            bits_are_harmless(&insn, &used, &cpu, CpuMode::Long64)
+        };
+        // The operand is in the scratch pages, the bit in the page of code: the register counts as negative.
+        let near_scratch = SCRATCH + 0x5000_714a;
+        assert!((CODE..CODE_END).contains(&(near_scratch - 0x5000_7120 - (0x1_0000_0000 - near_scratch) / 8)));
+        assert!(!try_with(near_scratch));
+        assert!(try_with(0x9000_0000));
+    }
 }
