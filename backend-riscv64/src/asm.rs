@@ -189,6 +189,11 @@ impl Asm {
         self.labels[label.0 as usize].is_some()
     }
 
+    /// The position of `label`, if it is known.
+    pub(crate) fn position(&self, label: Label) -> Option<u32> {
+        self.labels[label.0 as usize]
+    }
+
     fn target(&self, label: Label) -> usize {
         self.labels[label.0 as usize].unwrap_or_else(|| panic!("a label is never bound")) as usize
     }

@@ -11,7 +11,8 @@
 //! | x31, x1 | scratch within an instruction's code |
 //! | x2 to x4 | the host's own: its stack, and what signal handlers need |
 //!
-//! | f8, f9, f18 to f27 | scalars: see [`crate::places`] |
+//! | f8, f9, f18 to f26 | scalars: see [`crate::places`] |
+//! | f27 | 2 to the power of -624: see [`crate::float_looks`] |
 //! | f10 to f17 | x87 values, where those are doubles |
 //! | v16 to v31 | the low 128 bits of xmm0 to xmm15, on hosts with vectors |
 //! | v8 to v14, v15 | vectors within a block; zero |
@@ -37,7 +38,9 @@ pub(crate) const JUMPED: Reg = 29;
 pub(crate) const TARGET: Reg = 30;
 pub(crate) const SCRATCH: Reg = 31;
 /// The floating-point registers of scalars: those that functions keep.
-pub(crate) const FLOATS: [Reg; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
+pub(crate) const FLOATS: [Reg; 11] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26];
+/// Holds what makes doubles tiny.
+pub(crate) const SCALE: Reg = 27;
 /// The home of xmm0.
 pub(crate) const HOME_VECTOR: Reg = 16;
 /// Holds zero.

@@ -8,7 +8,7 @@ use crate::asm::Label;
 use crate::assign::*;
 use crate::encode::*;
 use crate::exits::Cold;
-use crate::float::{DENORMAL, fclass};
+use crate::float_runs::Again;
 use crate::lower::Lowering;
 use crate::places::{Dirty, Place};
 use crate::vector_encode::Sew;
@@ -18,6 +18,8 @@ use crate::vector_encode::Sew;
 pub(crate) struct OutOfLine {
     /// Leads there.
     pub(crate) label: Label,
+    /// The run at hand is evaluated first: the op may fault.
+    again: Option<Again>,
     /// Where the code goes on.
     pub(crate) back: Label,
     /// Integer operands: registers and widths.
@@ -35,8 +37,6 @@ pub(crate) struct OutOfLine {
     pub(crate) reads_flags: bool,
     /// Where a result goes that is no integer, and its type.
     wide_result: Option<(Place, Type)>,
-    /// A denormal result tells of itself, for the ops that it is an operand of.
-    pub(crate) tells_denormal: bool,
     /// Instead of all that, a vector is moved at an address that is no multiple of its size; one to be stored only if it lies in one page.
     moves: Option<Moves>,
     /// Width of vector elements where the code goes on.
@@ -51,6 +51,7 @@ impl OutOfLine {
     pub(crate) fn takes_floats(&mut self, floats: &[Reg], ty: Type) {
         self.wide = floats.iter().enumerate().map(|(n, f)| (n, Place::Float(*f), ty)).collect();
         self.dirty.clear();
+        self.again = None;
     }
 
     /// Its result goes to `place`.
@@ -61,14 +62,6 @@ impl OutOfLine {
     /// Its result goes to register `r`.
     pub(crate) fn gives_integer(&mut self, r: Reg) {
         self.result = Some((r, None));
-    }
-
-    /// The floating-point register that its result goes to.
-    pub(crate) fn float_result(&self) -> Option<Reg> {
-        match self.wide_result {
-            Some((Place::Float(f), _)) => Some(f),
-            _ => None,
-        }
     }
 }
 
@@ -108,7 +101,6 @@ impl Lowering<'_> {
         if matches!(op, Op::SetMxcsr { .. } | Op::Xsave { .. } | Op::StateImageOp { .. }) {
             self.evaluates_floats = true;
         }
-        self.wide.watched = [None; 32];
         let writes_vectors =
             matches!(op, Op::ZeroVectors { .. } | Op::Gather { .. } | Op::Xsave { .. } | Op::StateImageOp { .. });
         if writes_vectors {
@@ -226,11 +218,11 @@ impl Lowering<'_> {
         let (label, back) = (self.asm.label(), self.asm.label());
         OutOfLine {
             label,
+            again: self.wide.run.again(),
             back,
             args,
             wide: Vec::new(),
             dirty: self.wide.dirty(),
-            tells_denormal: false,
             moves: None,
             sew: None,
             stack: self.x87.clone(),
@@ -286,6 +278,9 @@ impl Lowering<'_> {
         self.asm.bind(slow.label);
         self.wide.sew = None;
         self.pc = slow.pc;
+        if let Some(again) = &slow.again {
+            self.evaluate_again(again);
+        }
         match slow.moves {
             Some(Moves::Load { to, base }) => self.load_unaligned(to, base, slow.lazy),
             Some(Moves::Store { from, ty, base, offset }) => {
@@ -351,18 +346,6 @@ impl Lowering<'_> {
         }
         if let Some((place, ty)) = slow.wide_result {
             self.load_result(place, ty);
-            if let Place::Float(f) = place
-                && slow.tells_denormal
-            {
-                let none = self.asm.label();
-                self.asm.word(fclass(ty == Type::F64, SCRATCH, f));
-                self.asm.i(ANDI, SCRATCH, SCRATCH, DENORMAL as i32);
-                self.asm.branch(Branch::Eq, SCRATCH, ZERO, none);
-                self.asm.i(LWU, SCRATCH, STATE, MXCSR);
-                self.asm.i(ORI, SCRATCH, SCRATCH, 2);
-                self.asm.s(SW, SCRATCH, STATE, MXCSR);
-                self.asm.bind(none);
-            }
         }
     }
 }

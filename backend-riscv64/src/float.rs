@@ -1,9 +1,9 @@
 //! SSE scalars: host instructions, and a look at what they gave; the rest is evaluated out of line.
 //!
 //! The host gathers inexact, underflow, overflow, division by zero and invalid operations as x86 does; the stubs add them to `mxcsr`. It does not tell of
-//! denormal operands, and it makes other NaNs. So results that are NaN, and operands that are denormal, go to the evaluator. A result is looked at once, for
-//! both, at the end of a run of such ops: where it is denormal and used before anything may look at `mxcsr`, its way out of line sets the flag for its users. Blocks with such ops start
-//! with a look at `mxcsr`: where it asks for more than a rounding mode, another version of the block runs, which evaluates them all.
+//! denormal operands, and it makes other NaNs. So results that are NaN, and operands that are denormal, go to the evaluator; how that is found out once for
+//! several ops stands in [`crate::float_runs`] and [`crate::float_looks`]. Blocks with such ops start with a look at `mxcsr`: where it asks for more than a
+//! rounding mode, another version of the block runs, which evaluates them all.
 
 use hokku_ir::lowering::UpperBits;
 use hokku_ir::{FpOp, FpRound, Num, Op, Type, Value, Width};
@@ -11,7 +11,6 @@ use hokku_ir::{FpOp, FpRound, Num, Op, Type, Value, Width};
 use crate::assign::*;
 use crate::callout::OutOfLine;
 use crate::encode::*;
-use crate::exits::Cold;
 use crate::lower::Lowering;
 use crate::vector_moves::float_of_int;
 
@@ -76,19 +75,11 @@ impl Compared {
 
 impl Lowering<'_> {
     /// Those of `operands` of which nobody can tell whether they are denormal.
-    pub(crate) fn untold(&mut self, operands: &[Reg]) -> Vec<Reg> {
+    pub(crate) fn untold(&self, operands: &[Reg]) -> Vec<Reg> {
         let mut untold = Vec::new();
         for f in operands {
-            if self.wide.told & 1 << f != 0 || untold.contains(f) {
-                continue;
-            }
-            match self.wide.watched[*f as usize] {
-                Some((n, member)) => {
-                    if let Cold::FloatRun(run) = &mut self.cold[n] {
-                        run.tell_denormal(member);
-                    }
-                }
-                None => untold.push(*f),
+            if self.wide.told & 1 << f == 0 && !untold.contains(f) {
+                untold.push(*f);
             }
         }
         untold
@@ -114,9 +105,10 @@ impl Lowering<'_> {
             FpOp::Div => 12,
             FpOp::Min | FpOp::Max => return self.fp_choice(dst, op, kind == FpOp::Max, ty, a, b),
         };
-        self.make_room_in_run();
+        self.make_room_in_run(&[a, b]);
         let (fa, fb) = (self.unseen_float(a), self.unseen_float(b));
         let d = self.float_result(dst);
+        self.start_run();
         self.asm.word(fp(funct7, ty == Type::F64, DYNAMIC, d, fa, fb.into()));
         self.join_run(op, &[fa, fb], ty, Some((d, ty)));
     }
@@ -129,7 +121,6 @@ impl Lowering<'_> {
         let is_double = ty == Type::F64;
         let untold = self.untold(&[fa, fb]);
         self.unless_class(&slow, &untold, is_double, DENORMAL);
-        self.wide.told |= 1 << fa | 1 << fb | 1 << d;
         let (less, more) = if is_max { (fb, fa) } else { (fa, fb) };
         self.asm.word(fp(0x50, is_double, 1, SCRATCH, less, more.into()));
         self.asm.word(copy_float(is_double, d, fa));
@@ -141,17 +132,19 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn fp_sqrt(&mut self, dst: Value, op: Op, ty: Type, a: Value) {
-        self.make_room_in_run();
+        self.make_room_in_run(&[a]);
         let fa = self.unseen_float(a);
         let d = self.float_result(dst);
+        self.start_run();
         self.asm.word(fp(0x2c, ty == Type::F64, DYNAMIC, d, fa, 0));
         self.join_run(op, &[fa], ty, Some((d, ty)));
     }
 
     pub(crate) fn fp_convert(&mut self, dst: Value, op: Op, from: Type, to: Type, v: Value) {
-        self.make_room_in_run();
+        self.make_room_in_run(&[v]);
         let fa = self.unseen_float(v);
         let d = self.float_result(dst);
+        self.start_run();
         // The other format's number stands where a second operand would.
         self.asm.word(fp(0x20, to == Type::F64, DYNAMIC, d, fa, u32::from(from == Type::F64)));
         self.join_run(op, &[fa], from, Some((d, to)));
@@ -159,6 +152,10 @@ impl Lowering<'_> {
 
     pub(crate) fn int_to_fp(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
         let r = self.sign_extended(v);
+        if w != Width::W32 || ty != Type::F64 {
+            // It may be inexact: a run that is done again does not do this again.
+            self.end_run();
+        }
         let d = self.float_result(dst);
         self.wide.told |= 1 << d;
         let kind = if w == Width::W64 { 2 } else { 0 };
@@ -182,12 +179,12 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn fp_compare_flags(&mut self, dst: Value, op: Op, ty: Type, a: Value, b: Value) {
-        self.make_room_in_run();
+        self.make_room_in_run(&[a, b]);
         let (fa, fb) = (self.unseen_float(a), self.unseen_float(b));
         let t = self.temp();
         let is_double = ty == Type::F64;
         let (less, less_or_equal, equal) = (1, 0, 2);
-        if self.wide.run.results & (1 << fa | 1 << fb) != 0 {
+        if self.wide.run.looks.is_some() || self.wide.run.results & (1 << fa | 1 << fb) != 0 {
             self.asm.word(fp(0x50, is_double, less, t, fa, fb.into()));
             self.asm.word(fp(0x50, is_double, equal, SCRATCH, fa, fb.into()));
             self.asm.i(SLLI, SCRATCH, SCRATCH, 6);
@@ -212,7 +209,6 @@ impl Lowering<'_> {
             self.asm.word(fp(0x50, is_double, less, t, fa, fb.into()));
             self.asm.word(fp(0x50, is_double, equal, SCRATCH, fa, fb.into()));
         }
-        self.wide.told |= 1 << fa | 1 << fb;
         // CF and ZF.
         self.asm.i(SLLI, SCRATCH, SCRATCH, 6);
         self.asm.r(OR, t, t, SCRATCH);
@@ -250,7 +246,7 @@ impl Lowering<'_> {
         let untold = self.untold(&[fa, fb]);
         self.unless_class(&slow, &untold, is_double, DENORMAL);
         // A mask is no denormal: zero, or NaN.
-        self.wide.told |= 1 << fa | 1 << fb | 1 << d;
+        self.wide.told |= 1 << d;
         self.compare_floats(SCRATCH, compared, is_double, fa, fb);
         self.asm.word(float_of_int(!is_double, d, SCRATCH));
         self.out_of_line_ends_at(slow, crate::places::Place::Float(d), ty);

@@ -5,7 +5,7 @@
 //! the run again.
 
 use hokku_ir::backend::LazyState;
-use hokku_ir::{Op, Type};
+use hokku_ir::{Effects, Op, Type, Value};
 
 use crate::asm::Label;
 use crate::assign::*;
@@ -13,6 +13,7 @@ use crate::callout::OutOfLine;
 use crate::encode::*;
 use crate::exits::Cold;
 use crate::float::{DENORMAL_OR_NAN, fclass};
+use crate::float_looks::Looks;
 use crate::lower::Lowering;
 use crate::places::Place;
 use crate::vector_encode::Sew;
@@ -20,8 +21,10 @@ use crate::vector_encode::Sew;
 /// Ops whose results nobody has looked at yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FloatRun {
-    members: Vec<OutOfLine>,
-    /// Registers that are to be looked at, and whether they hold doubles.
+    pub(crate) members: Vec<OutOfLine>,
+    /// How exceptions are to be looked at; else the classes of numbers are.
+    pub(crate) looks: Option<Looks>,
+    /// Registers that are to be looked at then, and whether they hold doubles.
     looked_at: Vec<(Reg, bool)>,
     /// Registers with results, as bits.
     pub(crate) results: u32,
@@ -34,16 +37,30 @@ pub(crate) struct FloatRun {
 pub(crate) struct EvaluatedRun {
     label: Label,
     back: Label,
-    members: Vec<OutOfLine>,
+    again: Again,
     /// Width of vector elements where the code goes on.
     sew: Option<Sew>,
 }
 
-impl EvaluatedRun {
-    /// Has member `n` tell of a result that is denormal.
-    pub(crate) fn tell_denormal(&mut self, n: usize) {
-        self.members[n].tells_denormal = true;
+/// How a run is evaluated: its ops, one by one, with the exceptions that a register holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    members: Vec<OutOfLine>,
+    before: Option<Reg>,
+}
+
+impl FloatRun {
+    /// How it is evaluated, as far as it has come.
+    pub(crate) fn again(&self) -> Option<Again> {
+        let before = self.looks.as_ref().map(|l| l.before);
+        (!self.members.is_empty()).then(|| Again { members: self.members.clone(), before })
     }
+}
+
+/// Whether `op` does more than to compute a result: it may fault, or works on floats.
+pub(crate) fn acts(op: &Op) -> bool {
+    let fx = op.effects();
+    fx.contains(Effects::float) || fx.contains(Effects::may_fault) || fx.contains(Effects::x87)
 }
 
 /// Whether `op` becomes part of a run, or leaves it alone.
@@ -60,10 +77,19 @@ pub(crate) fn joins_run(op: &Op) -> bool {
 }
 
 impl Lowering<'_> {
-    /// Ends the run if there are not enough registers beside it for one more op.
-    pub(crate) fn make_room_in_run(&mut self) {
-        if self.wide.run.registers.count_ones() as usize + 4 > FLOATS.len() {
+    /// Ends the run if there are not enough registers beside it for `operands` and a result.
+    pub(crate) fn make_room_in_run(&mut self, operands: &[Value]) {
+        let is_there = |v: &&Value| self.register_of(**v).is_some_and(|f| self.wide.run.registers & 1 << f != 0);
+        let others = operands.len() - operands.iter().filter(is_there).count();
+        if self.wide.run.registers.count_ones() as usize + others + 1 > FLOATS.len() {
             self.end_run();
+        }
+    }
+
+    /// Starts a run if there is none: its first op comes right behind.
+    pub(crate) fn start_run(&mut self) {
+        if self.wide.run.members.is_empty() && self.wide.run.looks.is_none() {
+            self.wide.run.looks = self.new_looks();
         }
     }
 
@@ -71,12 +97,18 @@ impl Lowering<'_> {
     pub(crate) fn join_run(&mut self, op: Op, operands: &[Reg], from: Type, result: Option<(Reg, Type)>) {
         let mut member = self.out_of_line_in(op, Vec::new(), LazyState::default());
         member.takes_floats(operands, from);
-        let new: Vec<Reg> = operands.iter().copied().filter(|f| self.wide.run.results & 1 << f == 0).collect();
-        for f in self.untold(&new) {
-            self.wide.run.looked_at.push((f, from == Type::F64));
+        let is_new = |l: &Self, f: &Reg| l.wide.run.results & 1 << f == 0;
+        let new: Vec<Reg> = operands.iter().copied().filter(|f| is_new(self, f)).collect();
+        let mut untold = self.untold(&new);
+        for f in &untold {
+            self.wide.run.looked_at.push((*f, from == Type::F64));
+        }
+        untold.extend(operands.iter().filter(|f| !is_new(self, f)));
+        if let Some(looks) = &mut self.wide.run.looks {
+            looks.add(&op, operands, from, &untold, result);
         }
         for f in operands {
-            self.wide.told |= u32::from(self.wide.run.results & 1 << f == 0) << f;
+            self.wide.told |= u32::from(operands.len() == 1 && is_new(self, f)) << f;
             self.wide.run.registers |= 1 << f;
         }
         if let Some((d, ty)) = result {
@@ -108,7 +140,25 @@ impl Lowering<'_> {
             return;
         }
         let (label, back) = (self.asm.label(), self.asm.label());
-        for (n, (f, is_double)) in run.looked_at.iter().enumerate() {
+        if let Some(looks) = &run.looks {
+            self.look(looks);
+        } else {
+            self.look_at_classes(&run.looked_at);
+        }
+        self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
+        self.asm.bind(back);
+        let before = run.looks.map(|l| l.before);
+        if let Some(before) = before {
+            self.values.unlock(before);
+        }
+        let sew = self.wide.sew;
+        let again = Again { members: run.members, before };
+        self.cold.push(Cold::FloatRun(Box::new(EvaluatedRun { label, back, again, sew })));
+    }
+
+    /// [`SCRATCH`] is zero unless one of `floats` is denormal or NaN. Changes x1.
+    fn look_at_classes(&mut self, floats: &[(Reg, bool)]) {
+        for (n, (f, is_double)) in floats.iter().enumerate() {
             if n == 0 {
                 self.asm.word(fclass(*is_double, SCRATCH, *f));
             } else {
@@ -117,27 +167,33 @@ impl Lowering<'_> {
             }
         }
         self.asm.i(ANDI, SCRATCH, SCRATCH, DENORMAL_OR_NAN as i32);
-        self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
-        self.asm.bind(back);
-        for (n, member) in run.members.iter().enumerate() {
-            if let Some(d) = member.float_result() {
-                self.wide.watched[d as usize] = Some((self.cold.len(), n));
-            }
+    }
+
+    /// The register that the run needs stays as it is while the op at hand takes others.
+    pub(crate) fn hold_run(&mut self) {
+        if let Some(looks) = &self.wide.run.looks {
+            self.values.lock(looks.before);
         }
-        let sew = self.wide.sew;
-        self.cold.push(Cold::FloatRun(Box::new(EvaluatedRun { label, back, members: run.members, sew })));
     }
 
     /// Writes the code of `run`.
     pub(crate) fn write_evaluated_run(&mut self, run: &EvaluatedRun) {
         self.asm.bind(run.label);
         self.wide.sew = None;
-        for member in &run.members {
-            self.evaluate_out_of_line(member);
-        }
+        self.evaluate_again(&run.again);
         if let Some(sew) = run.sew {
             self.set_sew(sew);
         }
         self.asm.jump(ZERO, run.back);
+    }
+
+    /// Evaluates the ops of a run.
+    pub(crate) fn evaluate_again(&mut self, again: &Again) {
+        if let Some(before) = again.before {
+            self.put_exceptions_back(before);
+        }
+        for member in &again.members {
+            self.evaluate_out_of_line(member);
+        }
     }
 }

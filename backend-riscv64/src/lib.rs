@@ -33,6 +33,7 @@ mod exits;
 mod features;
 mod flags;
 mod float;
+mod float_looks;
 mod float_runs;
 mod lanes;
 mod lanes_in_words;

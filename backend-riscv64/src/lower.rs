@@ -53,6 +53,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) wide: Places,
     /// Ops on floats are evaluated.
     pub(crate) evaluates_floats: bool,
+    /// Exceptions of several ops on floats are looked at together.
+    pub(crate) looks_at_exceptions: bool,
+    /// Faults that go on out of line: their numbers, and where.
+    pub(crate) retries: Vec<(usize, Label)>,
     /// The shapes of the x87 stack that blocks are written for, where code computes in doubles.
     pub(crate) shapes: Option<Vec<X87Shape>>,
     /// The x87 stack at hand, if it is known.
@@ -93,9 +97,12 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     hokku_ir::lowering::drop_dead_sets(&mut region);
     hokku_ir::lowering::reread_wide(&mut region);
     let mut evaluated = Vec::new();
+    if let Ok(compiled) = compile_once(&region, features, tier, true, &evaluated) {
+        return compiled;
+    }
     // Each round that finds too few registers adds an op that is evaluated, which takes almost none.
     loop {
-        match compile_once(&region, features, tier, &evaluated) {
+        match compile_once(&region, features, tier, false, &evaluated) {
             Ok(compiled) => return compiled,
             Err(op) if evaluated.contains(&op) => panic!("the code of {op} needs more registers than there are"),
             Err(op) => evaluated.push(op),
@@ -103,12 +110,13 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     }
 }
 
-/// The same, with the ops of the values `evaluated` by callouts and, if there are any, flags as bits too. `Err`: the code of that op needs more
+/// The same, which looks at exceptions or not, with the ops of the values `evaluated` by callouts and, if there are any, flags as bits too. `Err`: the code of that op needs more
 /// registers than there are.
 fn compile_once<'a>(
     region: &'a Region,
     features: Features,
     tier: Tier,
+    looks_at_exceptions: bool,
     evaluated: &'a [Value],
 ) -> Result<Compiled, Value> {
     let mut asm = Asm::new();
@@ -129,6 +137,8 @@ fn compile_once<'a>(
         values: Values::new(HOMES, temporaries(mode), region.value_count),
         wide: Places::new(region.value_count),
         evaluates_floats: false,
+        looks_at_exceptions,
+        retries: Vec::new(),
         shapes: hokku_ir::lowering::x87_shapes(region),
         x87: None,
         shape_after: None,
@@ -269,14 +279,14 @@ impl<'a> Lowering<'a> {
             }
             let fx = inst.op.effects();
             let is_float = fx.contains(Effects::float);
-            let acts = is_float || fx.contains(Effects::may_fault) || fx.contains(Effects::x87);
-            if acts && !crate::float_runs::joins_run(&inst.op) {
+            self.hold_run();
+            let is_retried = self.late == 0 && self.is_retried(&inst.op) && !self.evaluated.contains(&inst.value);
+            if crate::float_runs::acts(&inst.op) && !crate::float_runs::joins_run(&inst.op) && !is_retried {
                 self.end_run();
             }
-            if !is_float && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
+            if !is_float && !is_retried && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
                 // What looks at the state there finds it in order.
                 self.write_back_all();
-                self.wide.watched = [None; 32];
             }
             if self.evaluated.contains(&inst.value) && self.x87.is_some() && fx.contains(Effects::x87) {
                 self.evaluate_x87(inst.value, inst.op);
@@ -578,6 +588,9 @@ impl<'a> Lowering<'a> {
 
     /// Positions become offsets.
     fn finish(mut self) -> Compiled {
+        for (n, label) in std::mem::take(&mut self.retries) {
+            self.out.faults[n].retry = self.asm.position(label);
+        }
         let finished = std::mem::take(&mut self.asm).finish();
         let at = |n: u32| finished.offset(n);
         let mut out = self.out;
@@ -598,7 +611,7 @@ impl<'a> Lowering<'a> {
         map(&mut out.hot_exits.iter_mut().map(|HotExit { stub, .. }| stub));
         map(&mut out.counters.iter_mut());
         map(&mut out.stops.iter_mut().map(|Stop { stub, .. }| stub));
-        map(&mut out.faults.iter_mut().map(|FaultSite { offset, .. }| offset));
+        map(&mut out.faults.iter_mut().flat_map(|FaultSite { offset, retry, .. }| [Some(offset), retry.as_mut()]).flatten());
         map(&mut out.callouts.iter_mut().map(|Callout { offset, .. }| offset));
         map(&mut out.relocations.iter_mut().map(|Relocation { offset, .. }| offset));
         map(&mut out.flag_sites.iter_mut().map(|FlagSite { offset, .. }| offset));

@@ -140,6 +140,7 @@ impl Lowering<'_> {
         let Some(w) = ty.width() else { return self.load_wide(dst, op, ty, at) };
         let lazy = self.lazy();
         let (base, offset) = self.sum(at);
+        let retry = self.retry_of(op);
         // An extension that is all that becomes of it comes with the load.
         let mut to = dst;
         let mut signed = false;
@@ -157,7 +158,7 @@ impl Lowering<'_> {
             self.done[self.at as usize + 1] = true;
         }
         let d = self.result(to);
-        self.may_fault(lazy);
+        self.may_fault_or_retry(lazy, retry.as_ref());
         let (plain, extends) = match w {
             Width::W8 => (LBU, LB),
             Width::W16 => (LHU, LH),
@@ -171,6 +172,9 @@ impl Lowering<'_> {
             (true, false, _) => UpperBits::BOTH,
             _ => UpperBits::ZERO,
         };
+        if let Some(retry) = retry {
+            self.out_of_line_ends(retry, Some((d, signed.then_some(w))));
+        }
         self.done(to, upper);
     }
 

@@ -56,10 +56,9 @@ pub(crate) struct Places {
     held: Vec<Value>,
     locked_floats: u32,
     locked_vectors: u32,
-    /// Floating-point registers whose denormals the exceptions tell of already, by their bits.
+    /// Floating-point registers that hold no denormals or whose denormals the exceptions tell of already, by their bits. An operand of two is not
+    /// told of: beside a NaN it is not looked at.
     pub(crate) told: u32,
-    /// Where the results in floating-point registers have ways out of line that can tell of denormals: numbers in the list of those, and in the run.
-    pub(crate) watched: [Option<(usize, usize)>; 32],
     /// Addresses that are multiples of 16, with the low bits of what is added to their registers.
     pub(crate) aligned: Vec<Addr>,
     /// Ops whose results nobody has looked at yet.
@@ -78,7 +77,6 @@ impl Places {
             locked_floats: 0,
             locked_vectors: 0,
             told: 0,
-            watched: [None; 32],
             aligned: Vec::new(),
             run: FloatRun::default(),
             sew: None,
@@ -221,6 +219,9 @@ impl Lowering<'_> {
 
     /// A free one, locked. What it held is known no more.
     pub(crate) fn float_temp(&mut self) -> Reg {
+        if FLOATS.iter().all(|f| (self.wide.locked_floats | self.wide.run.registers) & 1 << f != 0) {
+            self.end_run();
+        }
         let locked = self.wide.locked_floats | self.wide.run.registers;
         let unlocked = |_: &Self| FLOATS.into_iter().filter(|f| locked & 1 << f == 0).collect::<Regs>();
         let has_value = |l: &Self, f: Reg| l.wide.holds(Place::Float(f));
@@ -249,8 +250,16 @@ impl Lowering<'_> {
         }
         self.wide.locked_floats |= 1 << f;
         self.wide.told &= !(1 << f);
-        self.wide.watched[f as usize] = None;
         f
+    }
+
+    /// The register that holds the scalar `v`, if one does.
+    pub(crate) fn register_of(&self, v: Value) -> Option<Reg> {
+        match self.place(v) {
+            Place::Float(f) => Some(f),
+            Place::State(n) => self.wide.cached[n as usize].map(|c| c.reg),
+            _ => None,
+        }
     }
 
     /// The register that holds the scalar `v`, locked.

@@ -10,7 +10,8 @@ use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
 use crate::vector_encode::*;
-use crate::{x87, x87_double, x87_exact};
+use crate::vector_moves::float_of_int;
+use crate::{float_looks, x87, x87_double, x87_exact};
 
 /// The registers that a function must leave as they are.
 const CALLEE_SAVED: [Reg; 13] = [RA, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -191,9 +192,11 @@ impl Builder {
         for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
             self.asm.s(SD, r, SP, 8 * n as i32);
         }
-        for (n, f) in FLOATS.into_iter().enumerate() {
+        for (n, f) in FLOATS.into_iter().chain([SCALE]).enumerate() {
             self.asm.s(FSD, f, SP, FRAME_FLOATS + 8 * n as i32);
         }
+        self.asm.li(5, float_looks::DOUBLE_SCALE);
+        self.asm.word(float_of_int(false, SCALE, 5));
         self.asm.mv(STATE, 10);
         self.asm.mv(TARGET, 11);
         self.save(DISPATCHER_SP, SP);
@@ -266,7 +269,7 @@ impl Builder {
         for (n, r) in CALLEE_SAVED.into_iter().enumerate() {
             self.asm.i(LD, r, SP, 8 * n as i32);
         }
-        for (n, f) in FLOATS.into_iter().enumerate() {
+        for (n, f) in FLOATS.into_iter().chain([SCALE]).enumerate() {
             self.asm.i(FLD, f, SP, FRAME_FLOATS + 8 * n as i32);
         }
         self.asm.i(ADDI, SP, SP, FRAME);

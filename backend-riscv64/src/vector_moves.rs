@@ -12,7 +12,7 @@ use crate::places::{Place, element, is_scalar, words};
 use crate::vector_encode::*;
 
 /// Whether the load or store `op` of a `ty` is one that must be aligned.
-fn is_aligned(op: &Op, ty: Type) -> bool {
+pub(crate) fn is_aligned(op: &Op, ty: Type) -> bool {
     let natural = matches!(op, Op::Load { align: Align::Natural, .. } | Op::Store { align: Align::Natural, .. });
     natural && matches!(ty, Type::V128 | Type::V256)
 }
@@ -35,35 +35,47 @@ impl Lowering<'_> {
         let lazy = self.lazy();
         if is_scalar(ty) {
             let (base, offset) = self.sum(at);
+            self.make_room_in_run(&[]);
+            let retry = self.retry_of(op);
             let f = self.float_result(dst);
-            self.may_fault(lazy);
-            return self.asm.i(if ty == Type::F32 { FLW } else { FLD }, f, base, offset);
+            self.may_fault_or_retry(lazy, retry.as_ref());
+            self.asm.i(if ty == Type::F32 { FLW } else { FLD }, f, base, offset);
+            if let Some(retry) = retry {
+                self.out_of_line_ends_at(retry, Place::Float(f), ty);
+            }
+            return;
         }
         if ty == Type::V128 && self.has_vectors() {
             return self.load_vector(dst, op, at, lazy);
         }
-        let slow = (is_aligned(&op, ty) && !self.is_known_aligned(ty, at)).then(|| self.out_of_line_wide(op));
-        let (base, offset) = self.sum(at);
-        let (base, offset) = self.within_reach(base, offset, ty);
+        let checks = is_aligned(&op, ty) && !self.is_known_aligned(ty, at);
         if ty == Type::V128 {
+            let retry = self.retry_of(op);
+            let slow = retry.clone().or_else(|| checks.then(|| self.out_of_line_wide(op)));
+            let (base, offset) = self.sum(at);
+            let (base, offset) = self.within_reach(base, offset, ty);
             let to = self.memory_result(dst);
             let (low, high) = (self.temp(), self.temp());
-            if let Some(slow) = &slow {
+            if let Some(slow) = slow.as_ref().filter(|_| checks) {
                 self.unless_aligned(slow, base, offset, ty);
                 self.know_aligned(at);
             }
             // Both are read before one is written: it may be in the guest's register.
             for (n, t) in [low, high].into_iter().enumerate() {
-                self.may_fault(lazy);
+                self.may_fault_or_retry(lazy, retry.as_ref());
                 self.asm.i(LD, t, base, offset + 8 * n as i32);
             }
             self.asm.s(SD, low, STATE, to);
             self.asm.s(SD, high, STATE, to + 8);
             if let Some(slow) = slow {
-                self.out_of_line_ends(slow, None);
+                let place = self.place(dst);
+                self.out_of_line_ends_at(slow, place, ty);
             }
             return;
         }
+        let slow = checks.then(|| self.out_of_line_wide(op));
+        let (base, offset) = self.sum(at);
+        let (base, offset) = self.within_reach(base, offset, ty);
         let to = self.wide_result(dst, ty);
         let t = self.temp();
         if let Some(slow) = &slow {
@@ -135,23 +147,24 @@ impl Lowering<'_> {
     fn load_vector(&mut self, dst: Value, op: Op, at: &Addr, lazy: LazyState) {
         let (base, is_known) = self.vector_address(at);
         let sew = self.any_sew();
+        let retry = self.retry_of(op);
         let r = self.vector_result(dst);
-        let slow = (!is_known).then(|| {
+        let slow = retry.clone().or_else(|| {
             if is_aligned(&op, Type::V128) {
-                return self.out_of_line_wide(op);
+                return (!is_known).then(|| self.out_of_line_wide(op));
             }
-            self.out_of_line_in(op, Vec::new(), lazy)
+            (!is_known).then(|| self.out_of_line_in(op, Vec::new(), lazy))
         });
-        if let Some(slow) = &slow {
+        if let Some(slow) = slow.as_ref().filter(|_| !is_known) {
             self.asm.i(ANDI, SCRATCH, base, 15);
             self.asm.branch(Branch::Ne, SCRATCH, ZERO, slow.label);
         }
-        self.may_fault(lazy);
+        self.may_fault_or_retry(lazy, retry.as_ref());
         self.asm.word(vle(sew, r, base));
         match slow {
             Some(slow) if is_aligned(&op, Type::V128) => {
                 self.know_aligned(at);
-                self.out_of_line_ends(slow, None);
+                self.out_of_line_ends_at(slow, Place::Vector(r), Type::V128);
             }
             Some(slow) => self.out_of_line_moves(slow, Moves::Load { to: r, base }),
             None => {}

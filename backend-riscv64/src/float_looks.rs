@@ -1,0 +1,172 @@
+//! Looks at the host's exceptions behind a run of ops on floats: what needs the evaluator raises one that is not inexact.
+//!
+//! The host raises the same exceptions as x86, but tells neither of denormal operands nor of quiet NaNs. So those are made to raise exceptions: an
+//! operand is multiplied by a power of two that makes what is tiny inexact (underflow) and leaves zero and the others exact, and what the run
+//! leaves behind is compared so that NaNs signal (invalid). What is not tiny has a lower bound: where that makes sure of what comes of it, it is not
+//! multiplied again. What the exceptions were before the run is kept, and put back where the evaluator does all of it again.
+
+use hokku_ir::backend::LazyState;
+use hokku_ir::{FpOp, Op, Type};
+
+use crate::assign::*;
+use crate::callout::OutOfLine;
+use crate::encode::*;
+use crate::float::{DYNAMIC, fp};
+use crate::lower::Lowering;
+use crate::vector_moves::float_of_int;
+
+/// The exponent of the factor by which doubles are multiplied.
+const DOUBLE_EXPONENT: i32 = -624;
+/// The same for singles: programs have small ones, and what is multiplied less stays exact.
+const SINGLE_EXPONENT: i32 = -23;
+/// The bits of the double factor.
+pub(crate) const DOUBLE_SCALE: i64 = ((DOUBLE_EXPONENT + 1023) as i64) << 52;
+/// The same of the single one.
+const SINGLE_SCALE: i32 = (SINGLE_EXPONENT + 127) << 23;
+/// `csrrw rd, fflags, rs` and `csrrs`.
+const WRITE_EXCEPTIONS: u32 = 0x0010_1073;
+const READ_EXCEPTIONS: u32 = 0x0010_2073;
+/// Underflow, overflow, division by zero, invalid.
+const ALL_BUT_INEXACT: i32 = 0x1e;
+
+/// The least exponent of a number that is no denormal.
+fn least_normal(is_double: bool) -> i32 {
+    if is_double { -1022 } else { -126 }
+}
+
+/// Bits of a number behind the first.
+fn fraction_bits(is_double: bool) -> i32 {
+    if is_double { 52 } else { 23 }
+}
+
+/// The exponent of the least number that [`Lowering::look`] lets through.
+fn bound_of_test(is_double: bool) -> i32 {
+    if is_double { -1074 - DOUBLE_EXPONENT } else { -149 - SINGLE_EXPONENT }
+}
+
+/// The least exponent of what `op` gives, if it is not zero, where those of its operands are `operands`, which are numbers of as many bits.
+pub(crate) fn bound_of(op: &Op, operands: &[Option<i32>]) -> Option<i32> {
+    let is_double = op.result_type() == Type::F64;
+    let bound = match (op, operands) {
+        // A multiple of what the last bits of both may stand for.
+        (Op::FpArith { op: FpOp::Add | FpOp::Sub, .. }, [Some(a), Some(b)]) => *a.min(b) - fraction_bits(is_double),
+        (Op::FpArith { op: FpOp::Mul, .. }, [Some(a), Some(b)]) => a + b,
+        (Op::FpSqrt { .. }, [Some(a)]) => a.div_euclid(2),
+        (Op::FpConvert { to: Type::F64, .. }, [Some(a)]) => *a,
+        _ => return None,
+    };
+    (bound >= least_normal(is_double)).then_some(bound)
+}
+
+/// What is to be looked at once a run is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Looks {
+    /// Holds the exceptions before the run.
+    pub(crate) before: Reg,
+    /// Registers that are multiplied, and whether they hold doubles.
+    tests: Vec<(Reg, bool)>,
+    /// The same of those that NaNs would be left in.
+    leaves: Vec<(Reg, bool)>,
+    /// Least exponents of numbers in registers.
+    bounds: [Option<i32>; 32],
+}
+
+impl Looks {
+    pub(crate) fn new(before: Reg) -> Looks {
+        Looks { before, tests: Vec::new(), leaves: Vec::new(), bounds: [None; 32] }
+    }
+
+    /// `op` reads the `operands`, of which `untold` may be denormals that nobody has told of, and gives `result`.
+    pub(crate) fn add(&mut self, op: &Op, operands: &[Reg], from: Type, untold: &[Reg], result: Option<(Reg, Type)>) {
+        let is_double = from == Type::F64;
+        for f in operands {
+            if self.bounds[*f as usize].is_none() && untold.contains(f) {
+                self.tests.push((*f, is_double));
+                self.bounds[*f as usize] = Some(bound_of_test(is_double));
+            }
+        }
+        // NaNs go on to the result, and comparisons signal.
+        self.leaves.retain(|(f, _)| !operands.contains(f));
+        if let Some((d, ty)) = result {
+            let bounds: Vec<Option<i32>> = operands.iter().map(|f| self.bounds[*f as usize]).collect();
+            self.bounds[d as usize] = bound_of(op, &bounds);
+            self.leaves.push((d, ty == Type::F64));
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// A look at the exceptions of what is to come, if that is worth a register: where several ops are looked at together.
+    pub(crate) fn new_looks(&mut self) -> Option<Looks> {
+        if !self.looks_at_exceptions || self.ops_of_run() < 2 {
+            return None;
+        }
+        let before = self.temp();
+        self.asm.word(READ_EXCEPTIONS | u32::from(before) << 7);
+        Some(Looks::new(before))
+    }
+
+    /// How many ops of a run there may be from the one at hand on.
+    fn ops_of_run(&self) -> usize {
+        let rest = &self.block.insts[self.at as usize..];
+        let dead = &self.plan.dead[self.at as usize..];
+        let ends = |op: &Op| !crate::float_runs::joins_run(op) && !self.is_retried(op) && crate::float_runs::acts(op);
+        let alive = rest.iter().zip(dead).filter(|(_, dead)| !**dead).map(|(inst, _)| &inst.op);
+        let joins = |op: &&Op| crate::float_runs::joins_run(op) && !matches!(op, Op::IntToFp { .. });
+        alive.take_while(|op| !ends(op)).filter(joins).count()
+    }
+
+    /// [`SCRATCH`] is zero unless the evaluator is needed for what `looks` are to look at.
+    pub(crate) fn look(&mut self, looks: &Looks) {
+        const TESTED: Reg = 0;
+        const SINGLE: Reg = 1;
+        if looks.tests.iter().any(|(_, is_double)| !is_double) {
+            self.asm.word(lui(SCRATCH, SINGLE_SCALE));
+            self.asm.word(float_of_int(true, SINGLE, SCRATCH));
+        }
+        for (f, is_double) in &looks.tests {
+            let factor = if *is_double { SCALE } else { SINGLE };
+            self.asm.word(fp(8, *is_double, DYNAMIC, TESTED, *f, factor.into()));
+        }
+        // Less: two at a time.
+        for is_double in [false, true] {
+            let leaves: Vec<Reg> = looks.leaves.iter().filter(|l| l.1 == is_double).map(|l| l.0).collect();
+            for two in leaves.chunks(2) {
+                let (a, b) = (two[0], two[two.len() - 1]);
+                self.asm.word(fp(0x50, is_double, 1, ZERO, a, b.into()));
+            }
+        }
+        self.asm.word(READ_EXCEPTIONS | u32::from(SCRATCH) << 7);
+        self.asm.i(ANDI, SCRATCH, SCRATCH, ALL_BUT_INEXACT);
+    }
+
+    /// Exceptions are those that `before` holds.
+    pub(crate) fn put_exceptions_back(&mut self, before: Reg) {
+        self.asm.word(WRITE_EXCEPTIONS | u32::from(before) << 15);
+    }
+
+    /// Whether `op`, a load, leaves what is pending to a way out of line, which does it again where it faults.
+    pub(crate) fn is_retried(&self, op: &Op) -> bool {
+        let Op::Load { ty, .. } = op else { return false };
+        let is_moved = *ty == Type::V128 && self.has_vectors() && !crate::vector_moves::is_aligned(op, *ty);
+        self.looks_at_exceptions && !self.evaluates_floats && !matches!(ty, Type::F80 | Type::V256) && !is_moved
+    }
+
+    /// Whether a load, the op at hand, that faults is to be done again out of line: there, or above it, results or lanes are pending.
+    fn is_pending(&self) -> bool {
+        !self.wide.run.members.is_empty() || !self.wide.dirty().is_empty()
+    }
+
+    /// The way out of line of `op`, a load, where one is needed. Ask before registers are written.
+    pub(crate) fn retry_of(&mut self, op: Op) -> Option<OutOfLine> {
+        (self.is_retried(&op) && self.is_pending()).then(|| self.out_of_line_wide(op))
+    }
+
+    /// The next instruction may fault: it is then done again by way of `retry`, if there is one.
+    pub(crate) fn may_fault_or_retry(&mut self, lazy: LazyState, retry: Option<&OutOfLine>) {
+        self.may_fault(lazy);
+        if let Some(retry) = retry {
+            self.retries.push((self.out.faults.len() - 1, retry.label));
+        }
+    }
+}
