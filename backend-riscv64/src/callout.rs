@@ -47,9 +47,9 @@ pub(crate) struct OutOfLine {
 }
 
 impl OutOfLine {
-    /// Its operands are in the registers `floats`, of type `ty`, and what is dirty need not be written: the op reads nothing else, and does not fault.
-    pub(crate) fn takes_floats(&mut self, floats: &[Reg], ty: Type) {
-        self.wide = floats.iter().enumerate().map(|(n, f)| (n, Place::Float(*f), ty)).collect();
+    /// Its operands are at `places`, of type `ty`, and what is dirty need not be written: the op reads nothing else, and does not fault.
+    pub(crate) fn takes(&mut self, places: impl Iterator<Item = Place>, ty: Type) {
+        self.wide = places.enumerate().map(|(n, place)| (n, place, ty)).collect();
         self.dirty.clear();
         self.again = None;
     }
@@ -326,12 +326,15 @@ impl Lowering<'_> {
         for dirty in &slow.dirty {
             self.write_lane(*dirty);
         }
+        let pending = slow.again.as_ref().map_or(&[][..], |again| &again.pending);
+        self.write_pending(pending);
         if let Some(stack) = &slow.stack {
             self.leave_for_evaluation(stack);
         }
         self.call_stub();
         let (offset, lazy) = (self.asm.here(), slow.lazy.with_x87_settled());
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy });
+        self.take_pending_back(pending);
         if let Some(stack) = &slow.stack_after {
             self.come_back_from_evaluation(stack);
         }

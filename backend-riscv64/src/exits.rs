@@ -237,7 +237,7 @@ impl Lowering<'_> {
                     }
                     note => {
                         self.write_note(note);
-                        if self.is_back_edge(b) { self.back_edge(b) } else { self.entry_of(b) }
+                        if self.is_back_edge(b) { self.back_edge(b) } else { self.way_to(b) }
                     }
                 };
                 self.branch_if(test, label);
@@ -258,7 +258,7 @@ impl Lowering<'_> {
             Target::Guest(pc) => self.link(pc, false),
             Target::Block(b) if next == Some(b) && self.leads_past_check(b) => {}
             Target::Block(b) => {
-                let label = if self.is_back_edge(b) { self.back_edge(b) } else { self.entry_of(b) };
+                let label = if self.is_back_edge(b) { self.back_edge(b) } else { self.way_to(b) };
                 self.asm.jump(ZERO, label);
             }
         }

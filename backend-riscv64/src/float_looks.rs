@@ -6,13 +6,15 @@
 //! multiplied again. What the exceptions were before the run is kept, and put back where the evaluator does all of it again.
 
 use hokku_ir::backend::LazyState;
-use hokku_ir::{FpOp, Op, Type};
+use hokku_ir::{FpOp, Op, Type, VecBin, VecUn};
 
 use crate::assign::*;
 use crate::callout::OutOfLine;
 use crate::encode::*;
 use crate::float::{DYNAMIC, fp};
 use crate::lower::Lowering;
+use crate::places::element;
+use crate::vector_encode::*;
 use crate::vector_moves::float_of_int;
 
 /// The exponent of the factor by which doubles are multiplied.
@@ -44,15 +46,42 @@ fn bound_of_test(is_double: bool) -> i32 {
     if is_double { -1074 - DOUBLE_EXPONENT } else { -149 - SINGLE_EXPONENT }
 }
 
-/// The least exponent of what `op` gives, if it is not zero, where those of its operands are `operands`, which are numbers of as many bits.
-pub(crate) fn bound_of(op: &Op, operands: &[Option<i32>]) -> Option<i32> {
-    let is_double = op.result_type() == Type::F64;
-    let bound = match (op, operands) {
+/// What an op makes of the sizes of its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sum,
+    Product,
+    Root,
+    /// One of the operands.
+    Choice,
+    /// Anything.
+    Other,
+}
+
+fn kind_of(op: &Op) -> Kind {
+    use VecBin as B;
+    match *op {
+        Op::FpArith { op: FpOp::Add | FpOp::Sub, .. } => Kind::Sum,
+        Op::FpArith { op: FpOp::Mul, .. } => Kind::Product,
+        Op::FpSqrt { .. } => Kind::Root,
+        Op::FpConvert { to: Type::F64, .. } => Kind::Choice,
+        Op::VecBinary { op: B::AddPs | B::SubPs | B::AddPd | B::SubPd, .. } => Kind::Sum,
+        Op::VecBinary { op: B::MulPs | B::MulPd, .. } => Kind::Product,
+        Op::VecBinary { op: B::MinPs | B::MaxPs | B::MinPd | B::MaxPd, .. } => Kind::Choice,
+        Op::VecUnary { op: VecUn::SqrtPs | VecUn::SqrtPd, .. } => Kind::Root,
+        _ => Kind::Other,
+    }
+}
+
+/// The least exponent of what an op of `kind` gives, doubles or singles, if it is not zero, where those of its operands are `operands`.
+fn bound_of(kind: Kind, is_double: bool, operands: &[Option<i32>]) -> Option<i32> {
+    let bound = match (kind, operands) {
         // A multiple of what the last bits of both may stand for.
-        (Op::FpArith { op: FpOp::Add | FpOp::Sub, .. }, [Some(a), Some(b)]) => *a.min(b) - fraction_bits(is_double),
-        (Op::FpArith { op: FpOp::Mul, .. }, [Some(a), Some(b)]) => a + b,
-        (Op::FpSqrt { .. }, [Some(a)]) => a.div_euclid(2),
-        (Op::FpConvert { to: Type::F64, .. }, [Some(a)]) => *a,
+        (Kind::Sum, [Some(a), Some(b)]) => *a.min(b) - fraction_bits(is_double),
+        (Kind::Product, [Some(a), Some(b)]) => a + b,
+        (Kind::Root, [Some(a)]) => a.div_euclid(2),
+        (Kind::Choice, [Some(a), Some(b)]) => *a.min(b),
+        (Kind::Choice, [Some(a)]) => *a,
         _ => return None,
     };
     (bound >= least_normal(is_double)).then_some(bound)
@@ -63,77 +92,117 @@ pub(crate) fn bound_of(op: &Op, operands: &[Option<i32>]) -> Option<i32> {
 pub(crate) struct Looks {
     /// Holds the exceptions before the run.
     pub(crate) before: Reg,
-    /// Registers that are multiplied, and whether they hold doubles.
+    /// Registers that are multiplied, and whether they hold doubles; [`VECTOR`] marks vector registers.
     tests: Vec<(Reg, bool)>,
     /// The same of those that NaNs would be left in.
     leaves: Vec<(Reg, bool)>,
     /// Least exponents of numbers in registers.
-    bounds: [Option<i32>; 32],
+    bounds: [Option<i32>; 64],
 }
+
+/// Stands beside the numbers of vector registers.
+const VECTOR: Reg = 32;
 
 impl Looks {
     pub(crate) fn new(before: Reg) -> Looks {
-        Looks { before, tests: Vec::new(), leaves: Vec::new(), bounds: [None; 32] }
+        Looks { before, tests: Vec::new(), leaves: Vec::new(), bounds: [None; 64] }
     }
 
     /// `op` reads the `operands`, of which `untold` may be denormals that nobody has told of, and gives `result`.
     pub(crate) fn add(&mut self, op: &Op, operands: &[Reg], from: Type, untold: &[Reg], result: Option<(Reg, Type)>) {
-        let is_double = from == Type::F64;
+        self.test(operands, from == Type::F64, untold);
+        // NaNs go on to the result, and comparisons signal.
+        self.leaves.retain(|(f, _)| !operands.contains(f));
+        if let Some((d, ty)) = result {
+            let bounds: Vec<Option<i32>> = operands.iter().map(|f| self.bounds[*f as usize]).collect();
+            self.bounds[d as usize] = bound_of(kind_of(op), ty == Type::F64, &bounds);
+            self.leaves.push((d, ty == Type::F64));
+        }
+    }
+
+    /// The same of an op on vectors of elements of type `lane`, which gives `d`.
+    pub(crate) fn add_packed(&mut self, op: &Op, operands: &[Vreg], lane: Type, d: Vreg) {
+        let is_double = lane == Type::F64;
+        let operands: Vec<Reg> = operands.iter().map(|v| VECTOR | v).collect();
+        self.test(&operands, is_double, &operands);
+        // Less and less or equal signal; of others NaNs do not go on to the result.
+        let is_quiet = matches!(op, Op::VecCompare { predicate, .. } if matches!(predicate.0, 0 | 3 | 4 | 7));
+        if !is_quiet {
+            self.leaves.retain(|(v, _)| !operands.contains(v));
+        }
+        let bounds: Vec<Option<i32>> = operands.iter().map(|v| self.bounds[*v as usize]).collect();
+        let kind = kind_of(op);
+        self.bounds[(VECTOR | d) as usize] = bound_of(kind, is_double, &bounds);
+        if !matches!(kind, Kind::Choice) && !matches!(op, Op::VecCompare { .. }) {
+            self.leaves.push((VECTOR | d, is_double));
+        }
+    }
+
+    /// Tests those `operands` for which there is no bound, if they are `untold`.
+    fn test(&mut self, operands: &[Reg], is_double: bool, untold: &[Reg]) {
         for f in operands {
             if self.bounds[*f as usize].is_none() && untold.contains(f) {
                 self.tests.push((*f, is_double));
                 self.bounds[*f as usize] = Some(bound_of_test(is_double));
             }
         }
-        // NaNs go on to the result, and comparisons signal.
-        self.leaves.retain(|(f, _)| !operands.contains(f));
-        if let Some((d, ty)) = result {
-            let bounds: Vec<Option<i32>> = operands.iter().map(|f| self.bounds[*f as usize]).collect();
-            self.bounds[d as usize] = bound_of(op, &bounds);
-            self.leaves.push((d, ty == Type::F64));
-        }
     }
 }
 
 impl Lowering<'_> {
-    /// A look at the exceptions of what is to come, if that is worth a register: where several ops are looked at together.
-    pub(crate) fn new_looks(&mut self) -> Option<Looks> {
-        if !self.looks_at_exceptions || self.ops_of_run() < 2 {
-            return None;
-        }
+    /// Whether a look at the exceptions of what is to come is worth a register: where several ops are looked at together.
+    pub(crate) fn is_worth_looks(&self) -> bool {
+        self.looks_at_exceptions && self.ops_of_run() > 1
+    }
+
+    /// A look at the exceptions of what is to come.
+    pub(crate) fn new_looks(&mut self) -> Looks {
         let before = self.temp();
         self.asm.word(READ_EXCEPTIONS | u32::from(before) << 7);
-        Some(Looks::new(before))
+        Looks::new(before)
     }
 
     /// How many ops of a run there may be from the one at hand on.
     fn ops_of_run(&self) -> usize {
         let rest = &self.block.insts[self.at as usize..];
         let dead = &self.plan.dead[self.at as usize..];
-        let ends = |op: &Op| !crate::float_runs::joins_run(op) && !self.is_retried(op) && crate::float_runs::acts(op);
+        let has_vectors = self.has_vectors();
+        let joins = |op: &Op| crate::float_runs::joins_run(op, has_vectors);
+        let ends = |op: &Op| !joins(op) && !self.is_retried(op) && crate::float_runs::acts(op);
         let alive = rest.iter().zip(dead).filter(|(_, dead)| !**dead).map(|(inst, _)| &inst.op);
-        let joins = |op: &&Op| crate::float_runs::joins_run(op) && !matches!(op, Op::IntToFp { .. });
-        alive.take_while(|op| !ends(op)).filter(joins).count()
+        alive.take_while(|op| !ends(op)).filter(|op| joins(op) && !matches!(op, Op::IntToFp { .. })).count()
     }
 
     /// [`SCRATCH`] is zero unless the evaluator is needed for what `looks` are to look at.
     pub(crate) fn look(&mut self, looks: &Looks) {
         const TESTED: Reg = 0;
         const SINGLE: Reg = 1;
+        const SCRATCH_VECTOR: Vreg = 1;
         if looks.tests.iter().any(|(_, is_double)| !is_double) {
             self.asm.word(lui(SCRATCH, SINGLE_SCALE));
             self.asm.word(float_of_int(true, SINGLE, SCRATCH));
         }
         for (f, is_double) in &looks.tests {
             let factor = if *is_double { SCALE } else { SINGLE };
+            if f & VECTOR != 0 {
+                self.set_sew(element(!is_double));
+                self.vx(VFMUL, SCRATCH_VECTOR, f - VECTOR, factor);
+                continue;
+            }
             self.asm.word(fp(8, *is_double, DYNAMIC, TESTED, *f, factor.into()));
         }
         // Less: two at a time.
         for is_double in [false, true] {
-            let leaves: Vec<Reg> = looks.leaves.iter().filter(|l| l.1 == is_double).map(|l| l.0).collect();
-            for two in leaves.chunks(2) {
+            let leaves = looks.leaves.iter().filter(|l| l.1 == is_double).map(|l| l.0);
+            let (vectors, floats): (Vec<Reg>, Vec<Reg>) = leaves.partition(|l| l & VECTOR != 0);
+            for two in floats.chunks(2) {
                 let (a, b) = (two[0], two[two.len() - 1]);
                 self.asm.word(fp(0x50, is_double, 1, ZERO, a, b.into()));
+            }
+            for two in vectors.chunks(2) {
+                let (a, b) = (two[0], two[two.len() - 1]);
+                self.set_sew(element(!is_double));
+                self.vv(VMFLT, SCRATCH_VECTOR, a - VECTOR, b - VECTOR);
             }
         }
         self.asm.word(READ_EXCEPTIONS | u32::from(SCRATCH) << 7);

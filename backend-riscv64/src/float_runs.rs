@@ -16,7 +16,7 @@ use crate::float::{DENORMAL_OR_NAN, fclass};
 use crate::float_looks::Looks;
 use crate::lower::Lowering;
 use crate::places::Place;
-use crate::vector_encode::Sew;
+use crate::vector_encode::{Sew, Vreg, vmv1r};
 
 /// Ops whose results nobody has looked at yet.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,11 @@ pub(crate) struct FloatRun {
     pub(crate) results: u32,
     /// The same and operands: they stay as they are.
     pub(crate) registers: u32,
+    /// The same of vector registers.
+    pub(crate) vector_results: u32,
+    pub(crate) vectors: u32,
+    /// Guest registers that are to be written when the run is over, and with what.
+    pub(crate) pending: Vec<(u8, Vreg)>,
 }
 
 /// A run that is evaluated out of line.
@@ -47,13 +52,15 @@ pub(crate) struct EvaluatedRun {
 pub(crate) struct Again {
     members: Vec<OutOfLine>,
     before: Option<Reg>,
+    pub(crate) pending: Vec<(u8, Vreg)>,
 }
 
 impl FloatRun {
     /// How it is evaluated, as far as it has come.
     pub(crate) fn again(&self) -> Option<Again> {
         let before = self.looks.as_ref().map(|l| l.before);
-        (!self.members.is_empty()).then(|| Again { members: self.members.clone(), before })
+        let again = || Again { members: self.members.clone(), before, pending: self.pending.clone() };
+        (!self.members.is_empty()).then(again)
     }
 }
 
@@ -64,7 +71,7 @@ pub(crate) fn acts(op: &Op) -> bool {
 }
 
 /// Whether `op` becomes part of a run, or leaves it alone.
-pub(crate) fn joins_run(op: &Op) -> bool {
+pub(crate) fn joins_run(op: &Op, has_vectors: bool) -> bool {
     use hokku_ir::FpOp::{Add, Div, Mul, Sub};
     matches!(
         op,
@@ -73,7 +80,7 @@ pub(crate) fn joins_run(op: &Op) -> bool {
             | Op::FpConvert { .. }
             | Op::FpCompareFlags { .. }
             | Op::IntToFp { .. }
-    )
+    ) || (has_vectors && crate::vector_runs::is_packed_member(op))
 }
 
 impl Lowering<'_> {
@@ -88,15 +95,15 @@ impl Lowering<'_> {
 
     /// Starts a run if there is none: its first op comes right behind.
     pub(crate) fn start_run(&mut self) {
-        if self.wide.run.members.is_empty() && self.wide.run.looks.is_none() {
-            self.wide.run.looks = self.new_looks();
+        if self.wide.run.members.is_empty() && self.wide.run.looks.is_none() && self.is_worth_looks() {
+            self.wide.run.looks = Some(self.new_looks());
         }
     }
 
     /// `op`, on `operands` of type `from`, joins the run. It gives `result`, a register and its type, or goes on to [`Self::end_run_with`].
     pub(crate) fn join_run(&mut self, op: Op, operands: &[Reg], from: Type, result: Option<(Reg, Type)>) {
         let mut member = self.out_of_line_in(op, Vec::new(), LazyState::default());
-        member.takes_floats(operands, from);
+        member.takes(operands.iter().map(|f| Place::Float(*f)), from);
         let is_new = |l: &Self, f: &Reg| l.wide.run.results & 1 << f == 0;
         let new: Vec<Reg> = operands.iter().copied().filter(|f| is_new(self, f)).collect();
         let mut untold = self.untold(&new);
@@ -152,8 +159,11 @@ impl Lowering<'_> {
             self.values.unlock(before);
         }
         let sew = self.wide.sew;
-        let again = Again { members: run.members, before };
+        let again = Again { members: run.members, before, pending: Vec::new() };
         self.cold.push(Cold::FloatRun(Box::new(EvaluatedRun { label, back, again, sew })));
+        for (n, r) in run.pending {
+            self.asm.word(vmv1r(HOME_VECTOR + n, r));
+        }
     }
 
     /// [`SCRATCH`] is zero unless one of `floats` is denormal or NaN. Changes x1.

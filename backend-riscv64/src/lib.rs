@@ -54,6 +54,7 @@ mod stubs;
 mod table;
 mod vector_encode;
 mod vector_moves;
+mod vector_runs;
 mod wide_operands;
 mod x87;
 mod x87_double;

@@ -53,6 +53,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) wide: Places,
     /// Ops on floats are evaluated.
     pub(crate) evaluates_floats: bool,
+    /// The block at hand has found that `mxcsr` asks for nothing but a rounding mode.
+    has_looked_at_mxcsr: bool,
     /// Exceptions of several ops on floats are looked at together.
     pub(crate) looks_at_exceptions: bool,
     /// Faults that go on out of line: their numbers, and where.
@@ -79,6 +81,8 @@ pub(crate) struct Lowering<'a> {
     /// Flags that may be seen of those before each block.
     pub(crate) seen_in: Vec<FlagSet>,
     pub(crate) labels: Vec<Label>,
+    /// Where blocks are behind their looks at `mxcsr`.
+    inner_labels: Vec<Label>,
     /// Where blocks are with ops on floats evaluated, and where they are entered by way of a check of the x87 stack's shape.
     slow_versions: Vec<Option<Label>>,
     /// Where they are for an x87 stack that is not known, where code computes exactly.
@@ -122,6 +126,7 @@ fn compile_once<'a>(
     let mut asm = Asm::new();
     asm.counts_zeros = features.contains(Features::ZBB);
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
+    let inner_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
     let mut l = Lowering {
         asm,
@@ -137,6 +142,7 @@ fn compile_once<'a>(
         values: Values::new(HOMES, temporaries(mode), region.value_count),
         wide: Places::new(region.value_count),
         evaluates_floats: false,
+        has_looked_at_mxcsr: false,
         looks_at_exceptions,
         retries: Vec::new(),
         shapes: hokku_ir::lowering::x87_shapes(region),
@@ -151,6 +157,7 @@ fn compile_once<'a>(
         read_in: flags_live_in(region, FaultsSee::ValuesAlone, FlagSet::empty()),
         seen_in: flags_live_in(region, FaultsSee::ExactFlags, FlagSet::STATUS),
         labels,
+        inner_labels,
         slow_versions: vec![None; region.blocks.len()],
         shapeless_versions: vec![None; region.blocks.len()],
         checks: vec![None; region.blocks.len()],
@@ -206,6 +213,13 @@ impl<'a> Lowering<'a> {
             let label = self.slow_version(id);
             self.asm.i(LWU, SCRATCH, STATE, FLOAT_IS_ODD);
             self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
+            self.has_looked_at_mxcsr = true;
+            if self.has_inner_label(id) {
+                // Loops that come here are to meet a place where threads can be called out.
+                let inner = self.inner_labels[id.0 as usize];
+                self.asm.bind(inner);
+                self.may_fault(LazyState::default());
+            }
         }
     }
 
@@ -227,6 +241,21 @@ impl<'a> Lowering<'a> {
         self.x87 = None;
         self.check_floats(id);
         self.lower_ops(None);
+    }
+
+    /// Whether block `id` is to be entered behind its look at `mxcsr` too, by blocks that have looked.
+    fn has_inner_label(&self, id: BlockId) -> bool {
+        let block = self.region.block(id);
+        let has_floats = block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float));
+        has_floats && self.tier == Tier::Second && self.shapes.is_none() && self.read_in[id.0 as usize].is_empty()
+    }
+
+    /// Where the block at hand goes on in block `id`.
+    pub(crate) fn way_to(&mut self, id: BlockId) -> Label {
+        if self.has_looked_at_mxcsr && !self.evaluates_floats && self.has_inner_label(id) {
+            return self.inner_labels[id.0 as usize];
+        }
+        self.entry_of(id)
     }
 
     /// Where block `id` is with ops on floats evaluated.
@@ -259,6 +288,7 @@ impl<'a> Lowering<'a> {
         self.narrow = 0;
         self.wide.start_block();
         self.evaluates_floats = evaluates_floats;
+        self.has_looked_at_mxcsr = false;
         let shape = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]);
         self.x87 = shape.filter(|_| !evaluates_floats).map(|shape| X87Stack::new(shape, self.region.key.x87));
         self.shape_after = None;
@@ -281,7 +311,10 @@ impl<'a> Lowering<'a> {
             let is_float = fx.contains(Effects::float);
             self.hold_run();
             let is_retried = self.late == 0 && self.is_retried(&inst.op) && !self.evaluated.contains(&inst.value);
-            if crate::float_runs::acts(&inst.op) && !crate::float_runs::joins_run(&inst.op) && !is_retried {
+            if crate::float_runs::acts(&inst.op)
+                && !crate::float_runs::joins_run(&inst.op, self.has_vectors())
+                && !is_retried
+            {
                 self.end_run();
             }
             if !is_float && !is_retried && (fx.contains(Effects::may_fault) || fx.contains(Effects::x87)) {
@@ -574,6 +607,10 @@ impl<'a> Lowering<'a> {
     /// The next instruction may fault.
     pub(crate) fn may_fault(&mut self, lazy: LazyState) {
         let (offset, pc) = (self.asm.here(), self.pc);
+        // One that may stand at the same place is another for threads that are called out alone.
+        if self.out.faults.last().is_some_and(|f| f.offset == offset) {
+            self.out.faults.pop();
+        }
         let (leave, borrowed, stack_delta) = (StubId::LeaveFault, [None; 4], self.late);
         self.out.faults.push(FaultSite { offset, pc, leave, stack_delta, borrowed, lazy, retry: None });
     }
@@ -611,7 +648,11 @@ impl<'a> Lowering<'a> {
         map(&mut out.hot_exits.iter_mut().map(|HotExit { stub, .. }| stub));
         map(&mut out.counters.iter_mut());
         map(&mut out.stops.iter_mut().map(|Stop { stub, .. }| stub));
-        map(&mut out.faults.iter_mut().flat_map(|FaultSite { offset, retry, .. }| [Some(offset), retry.as_mut()]).flatten());
+        map(&mut out
+            .faults
+            .iter_mut()
+            .flat_map(|FaultSite { offset, retry, .. }| [Some(offset), retry.as_mut()])
+            .flatten());
         map(&mut out.callouts.iter_mut().map(|Callout { offset, .. }| offset));
         map(&mut out.relocations.iter_mut().map(|Relocation { offset, .. }| offset));
         map(&mut out.flag_sites.iter_mut().map(|FlagSite { offset, .. }| offset));

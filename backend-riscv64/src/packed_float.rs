@@ -10,6 +10,10 @@ use crate::lower::Lowering;
 use crate::places::Place;
 use crate::vector_encode::*;
 
+fn lane_of(sew: Sew) -> Type {
+    if sew == Sew::E32 { Type::F32 } else { Type::F64 }
+}
+
 impl Lowering<'_> {
     /// Goes out of line where a lane of `vectors` is of one of the classes in `mask`. Changes v1 and v2.
     fn unless_lanes(&mut self, slow: &OutOfLine, vectors: &[Vreg], mask: i64) {
@@ -29,12 +33,16 @@ impl Lowering<'_> {
 
     pub(crate) fn packed_arith(&mut self, dst: Value, op: Op, kind: VecBin, a: Value, b: Value) -> bool {
         use VecBin as B;
-        let (va, vb) = (self.vector(a), self.vector(b));
         let sew = match kind {
             B::AddPs | B::SubPs | B::MulPs | B::DivPs | B::MinPs | B::MaxPs => Sew::E32,
             B::AddPd | B::SubPd | B::MulPd | B::DivPd | B::MinPd | B::MaxPd => Sew::E64,
             _ => return false,
         };
+        if self.joins_packed_run() {
+            self.packed_member(dst, op, kind, sew, a, b);
+            return true;
+        }
+        let (va, vb) = (self.vector(a), self.vector(b));
         self.set_sew(sew);
         let d = self.vector_result(dst);
         let slow = self.out_of_line_wide(op);
@@ -62,8 +70,43 @@ impl Lowering<'_> {
         true
     }
 
+    /// The same as part of a run.
+    fn packed_member(&mut self, dst: Value, op: Op, kind: VecBin, sew: Sew, a: Value, b: Value) {
+        use VecBin as B;
+        let (va, vb) = (self.unseen_vector(a), self.unseen_vector(b));
+        let d = self.vector_temp();
+        self.own_vector(d, dst);
+        self.start_packed_run();
+        self.set_sew(sew);
+        match kind {
+            B::AddPs | B::AddPd => self.vv(VFADD, d, va, vb),
+            B::SubPs | B::SubPd => self.vv(VFSUB, d, va, vb),
+            B::MulPs | B::MulPd => self.vv(VFMUL, d, va, vb),
+            B::DivPs | B::DivPd => self.vv(VFDIV, d, va, vb),
+            _ => {
+                let is_max = matches!(kind, B::MaxPs | B::MaxPd);
+                let (less, more) = if is_max { (vb, va) } else { (va, vb) };
+                self.vv(VMFLT, 0, less, more);
+                self.asm.word(masked(vv(VMERGE, d, vb, va)));
+            }
+        }
+        self.join_packed_run(op, &[va, vb], lane_of(sew), d);
+    }
+
     pub(crate) fn packed_float_unary(&mut self, dst: Value, kind: VecUn, op: Op, a: Value) -> bool {
         use VecUn as U;
+        let is_root = matches!(kind, U::SqrtPs | U::SqrtPd);
+        if is_root && self.joins_packed_run() {
+            let va = self.unseen_vector(a);
+            let sew = if kind == U::SqrtPs { Sew::E32 } else { Sew::E64 };
+            let d = self.vector_temp();
+            self.own_vector(d, dst);
+            self.start_packed_run();
+            self.set_sew(sew);
+            self.vv(VFUNARY, d, va, SQRT);
+            self.join_packed_run(op, &[va], lane_of(sew), d);
+            return true;
+        }
         let va = self.vector(a);
         match kind {
             U::SqrtPs | U::SqrtPd => {
@@ -136,11 +179,29 @@ impl Lowering<'_> {
         if predicate.0 > 7 {
             return false;
         }
-        let (va, vb) = (self.vector(a), self.vector(b));
-        self.set_sew(if lane == Type::F32 { Sew::E32 } else { Sew::E64 });
+        let joins = self.joins_packed_run();
+        let (va, vb) = (self.unseen_vector(a), self.unseen_vector(b));
+        let sew = if lane == Type::F32 { Sew::E32 } else { Sew::E64 };
+        if joins {
+            let d = self.vector_temp();
+            self.own_vector(d, dst);
+            self.start_packed_run();
+            self.set_sew(sew);
+            self.compare_lanes(d, predicate, va, vb);
+            self.join_packed_run(op, &[va, vb], lane, d);
+            return true;
+        }
+        self.set_sew(sew);
         let d = self.vector_result(dst);
         let slow = self.out_of_line_wide(op);
         self.unless_lanes(&slow, &[va, vb], DENORMAL);
+        self.compare_lanes(d, predicate, va, vb);
+        self.out_of_line_ends_at(slow, Place::Vector(d), Type::V128);
+        true
+    }
+
+    /// `d` = masks of where `predicate` holds.
+    fn compare_lanes(&mut self, d: Vreg, predicate: Num, va: Vreg, vb: Vreg) {
         let is_opposite = match predicate.0 {
             0 | 4 => {
                 self.vv(if predicate.0 == 0 { VMFEQ } else { VMFNE }, 0, va, vb);
@@ -167,7 +228,5 @@ impl Lowering<'_> {
         } else {
             self.lanes_of_mask(d);
         }
-        self.out_of_line_ends_at(slow, Place::Vector(d), Type::V128);
-        true
     }
 }

@@ -51,11 +51,11 @@ pub(crate) struct Places {
     /// By value number.
     of: Vec<Place>,
     slots: u64,
-    cached: [Option<Cached>; 16],
+    pub(crate) cached: [Option<Cached>; 16],
     /// Values that are in floating-point registers, vector registers, guest registers, slots.
     held: Vec<Value>,
     locked_floats: u32,
-    locked_vectors: u32,
+    pub(crate) locked_vectors: u32,
     /// Floating-point registers that hold no denormals or whose denormals the exceptions tell of already, by their bits. An operand of two is not
     /// told of: beside a NaN it is not looked at.
     pub(crate) told: u32,
@@ -185,7 +185,7 @@ impl Lowering<'_> {
         let next = self.following(1)?;
         let Op::SetVec { reg, ty: Type::V128, v, .. } = next.op else { return None };
         let in_use = |v: &Value| self.place(*v) == Place::State(reg.0) && self.plan.info(*v).last > self.at;
-        (v == dst && !self.wide.held.iter().any(in_use)).then_some(reg.0)
+        (v == dst && !self.is_home_of_run(reg.0) && !self.wide.held.iter().any(in_use)).then_some(reg.0)
     }
 
     /// Offset in the state where the words of `v` are, which is no scalar, and in no vector register.
@@ -337,6 +337,7 @@ impl Lowering<'_> {
         {
             let was = *c;
             c.dirty = None;
+            self.free_home(n);
             self.write_lane((n, was));
         }
     }
@@ -393,7 +394,9 @@ impl Lowering<'_> {
 
     /// A free vector register, locked.
     pub(crate) fn vector_temp(&mut self) -> Vreg {
-        let all: Regs = VECTORS.into_iter().filter(|v| self.wide.locked_vectors & 1 << v == 0).collect();
+        self.make_room_for_vector();
+        let locked = self.wide.locked_vectors | self.wide.run.vectors;
+        let all: Regs = VECTORS.into_iter().filter(|v| locked & 1 << v == 0).collect();
         let free = all.iter().copied().find(|v| !self.wide.holds(Place::Vector(*v)));
         let found = free.or(all.first().copied());
         let t = found.unwrap_or_else(|| panic!("an op needs more vector registers than there are"));
@@ -412,6 +415,15 @@ impl Lowering<'_> {
 
     /// The register that holds the V128 `v`, locked.
     pub(crate) fn vector(&mut self, v: Value) -> Vreg {
+        let r = self.unseen_vector(v);
+        if self.wide.run.vector_results & 1 << r != 0 {
+            self.end_run();
+        }
+        r
+    }
+
+    /// The same, though nobody may have looked at the result yet that is in it.
+    pub(crate) fn unseen_vector(&mut self, v: Value) -> Vreg {
         match self.place(v) {
             Place::State(n) => {
                 self.write_back(n);
@@ -455,6 +467,12 @@ impl Lowering<'_> {
     // ---- Guest registers
 
     pub(crate) fn get_vec(&mut self, dst: Value, n: u8) {
+        if let Some(r) = self.pending_vector(n) {
+            if self.ty(dst) == Type::V128 {
+                return self.wide.put(dst, Place::Vector(r));
+            }
+            self.end_run();
+        }
         if self.ty(dst) == Type::V256 && self.has_vectors() {
             self.write_back(n);
             let to = self.wide_result(dst, Type::V256);
@@ -507,6 +525,7 @@ impl Lowering<'_> {
             self.zero_words(vector_offset(n, 0), 2.max(words(ty))..4);
         }
         if is_scalar(ty) {
+            self.free_home(n);
             self.set_lane(n, ty, upper, v);
         } else if ty == Type::V128 {
             self.set_vector(n, v);
@@ -537,6 +556,9 @@ impl Lowering<'_> {
     fn set_vector(&mut self, n: u8, v: Value) {
         let from = self.place(v);
         if from == Place::State(n) {
+            return;
+        }
+        if self.leave_pending(n, v) {
             return;
         }
         if self.has_vectors() {
@@ -610,6 +632,7 @@ impl Lowering<'_> {
         }
         let from = self.offset_of(v);
         self.wide.cached[n as usize] = None;
+        self.free_home(n);
         let to = vector_offset(n, 0);
         if self.has_vectors() {
             let sew = self.any_sew();

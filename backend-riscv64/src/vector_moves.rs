@@ -147,6 +147,7 @@ impl Lowering<'_> {
     fn load_vector(&mut self, dst: Value, op: Op, at: &Addr, lazy: LazyState) {
         let (base, is_known) = self.vector_address(at);
         let sew = self.any_sew();
+        self.make_room_for_vector();
         let retry = self.retry_of(op);
         let r = self.vector_result(dst);
         let slow = retry.clone().or_else(|| {
