@@ -239,3 +239,34 @@ impl Lowering<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_make_all_denormals_inexact_and_no_number_above_the_bound() {
+        let factor = f64::from_bits(DOUBLE_SCALE as u64);
+        let largest_denormal = f64::from_bits((1 << 52) - 1);
+        let is_exact = |x: f64| x * factor / factor == x;
+        assert!(![f64::from_bits(1), largest_denormal].into_iter().any(is_exact));
+        let bound = 2f64.powi(bound_of_test(true));
+        assert!(is_exact(bound) && !is_exact(bound / 2.0) && is_exact(0.0));
+        let single = f32::from_bits(SINGLE_SCALE as u32);
+        let is_exact = |x: f32| x * single / single == x;
+        assert!(![f32::from_bits(1), f32::from_bits((1 << 23) - 1)].into_iter().any(is_exact));
+        assert!(is_exact(2f32.powi(bound_of_test(false))));
+    }
+
+    #[test]
+    fn bounds_are_none_where_results_may_be_denormal() {
+        let tested = Some(bound_of_test(true));
+        assert_eq!(bound_of(Kind::Sum, true, &[tested, tested]), Some(-502));
+        assert_eq!(bound_of(Kind::Product, true, &[tested, tested]), Some(-900));
+        assert_eq!(bound_of(Kind::Product, true, &[Some(-502), Some(-900)]), None);
+        assert_eq!(bound_of(Kind::Root, true, &[Some(-451)]), Some(-226));
+        assert_eq!(bound_of(Kind::Sum, false, &[Some(-126), Some(-126)]), None);
+        assert_eq!(bound_of(Kind::Sum, true, &[None, tested]), None);
+        assert_eq!(bound_of(Kind::Other, true, &[tested, tested]), None);
+    }
+}
