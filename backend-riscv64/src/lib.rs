@@ -41,6 +41,7 @@ mod lanes_of_floats;
 mod lower;
 mod memory;
 mod mul_div;
+mod mxcsr_looks;
 mod notes;
 mod packed;
 mod packed_float;

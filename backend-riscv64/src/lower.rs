@@ -54,7 +54,7 @@ pub(crate) struct Lowering<'a> {
     /// Ops on floats are evaluated.
     pub(crate) evaluates_floats: bool,
     /// The block at hand has found that `mxcsr` asks for nothing but a rounding mode.
-    has_looked_at_mxcsr: bool,
+    pub(crate) has_looked_at_mxcsr: bool,
     /// Exceptions of several ops on floats are looked at together.
     pub(crate) looks_at_exceptions: bool,
     /// Faults that go on out of line: their numbers, and where.
@@ -82,9 +82,9 @@ pub(crate) struct Lowering<'a> {
     pub(crate) seen_in: Vec<FlagSet>,
     pub(crate) labels: Vec<Label>,
     /// Where blocks are behind their looks at `mxcsr`.
-    inner_labels: Vec<Label>,
+    pub(crate) inner_labels: Vec<Label>,
     /// Where blocks are with ops on floats evaluated, and where they are entered by way of a check of the x87 stack's shape.
-    slow_versions: Vec<Option<Label>>,
+    pub(crate) slow_versions: Vec<Option<Label>>,
     /// Where they are for an x87 stack that is not known, where code computes exactly.
     shapeless_versions: Vec<Option<Label>>,
     pub(crate) checks: Vec<Option<Label>>,
@@ -207,22 +207,6 @@ impl<'a> Lowering<'a> {
         self.lower_ops(next);
     }
 
-    /// Goes to the version of block `id` with ops on floats evaluated where that is necessary.
-    fn check_floats(&mut self, id: BlockId) {
-        if self.block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float)) {
-            let label = self.slow_version(id);
-            self.asm.i(LWU, SCRATCH, STATE, FLOAT_IS_ODD);
-            self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
-            self.has_looked_at_mxcsr = true;
-            if self.has_inner_label(id) {
-                // Loops that come here are to meet a place where threads can be called out.
-                let inner = self.inner_labels[id.0 as usize];
-                self.asm.bind(inner);
-                self.may_fault(LazyState::default());
-            }
-        }
-    }
-
     /// Where block `id` is for an x87 stack that is not known.
     pub(crate) fn shapeless_version(&mut self, id: BlockId) -> Label {
         if let Some(label) = self.shapeless_versions[id.0 as usize] {
@@ -241,32 +225,6 @@ impl<'a> Lowering<'a> {
         self.x87 = None;
         self.check_floats(id);
         self.lower_ops(None);
-    }
-
-    /// Whether block `id` is to be entered behind its look at `mxcsr` too, by blocks that have looked.
-    fn has_inner_label(&self, id: BlockId) -> bool {
-        let block = self.region.block(id);
-        let has_floats = block.insts.iter().any(|inst| inst.op.effects().contains(Effects::float));
-        has_floats && self.tier == Tier::Second && self.shapes.is_none() && self.read_in[id.0 as usize].is_empty()
-    }
-
-    /// Where the block at hand goes on in block `id`.
-    pub(crate) fn way_to(&mut self, id: BlockId) -> Label {
-        if self.has_looked_at_mxcsr && !self.evaluates_floats && self.has_inner_label(id) {
-            return self.inner_labels[id.0 as usize];
-        }
-        self.entry_of(id)
-    }
-
-    /// Where block `id` is with ops on floats evaluated.
-    pub(crate) fn slow_version(&mut self, id: BlockId) -> Label {
-        if let Some(label) = self.slow_versions[id.0 as usize] {
-            return label;
-        }
-        let label = self.asm.label();
-        self.slow_versions[id.0 as usize] = Some(label);
-        self.cold.push(Cold::EvaluatedFloats { label, id });
-        label
     }
 
     /// Writes block `id` with ops on floats evaluated.
