@@ -1,6 +1,7 @@
 //! Code that all regions of a mode share: entering and leaving host code, computed jumps, callouts.
 
 use hokku_ir::backend::{StubId, Stubs};
+use hokku_ir::eval::{DOUBLES_IN_HOST, EXACT_IN_HOST};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::lowering::{X87_FUNCTIONS, x87_function};
 use hokku_ir::{CpuMode, Gpr};
@@ -16,6 +17,10 @@ use crate::{x87, x87_double, x87_exact};
 const CALLEE_SAVED: [(u8, u8); 6] = [(19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30)];
 /// Bytes of the frame: those, and the low halves of v8 to v15.
 const FRAME: i32 = 6 * 16 + 4 * 16;
+
+/// The bit of [`X87_IN_HOST`] that tells of x87 code in doubles.
+const IN_DOUBLES: u8 = 0;
+const _: () = assert!(DOUBLES_IN_HOST == 1 << IN_DOUBLES && EXACT_IN_HOST & DOUBLES_IN_HOST == 0);
 
 /// Builds the stubs for `mode`.
 pub(crate) fn stubs(mode: CpuMode) -> Stubs {
@@ -92,7 +97,7 @@ impl Builder {
         let (m, t, u) = (SCRATCH, TARGET, TEMPS[0]);
         let (usual, end) = (self.asm.label(), self.asm.label());
         self.asm.load(Piece::W, m, STATE, X87_IN_HOST);
-        self.asm.cbz(Size::W, m, usual);
+        self.asm.tbz(m, IN_DOUBLES, usual);
         // x87 code in doubles: default NaNs, denormals as they are. QC sends SSE ops to the runtime.
         self.asm.constant(t, 1 << 25);
         self.asm.write_fpcr(t);
@@ -131,7 +136,7 @@ impl Builder {
         let (f, m) = (SCRATCH, TARGET);
         let end = self.asm.label();
         self.asm.load(Piece::W, m, STATE, X87_IN_HOST);
-        self.asm.cbnz(Size::W, m, end);
+        self.asm.tbnz(m, IN_DOUBLES, end);
         self.asm.load(Piece::W, m, STATE, MXCSR);
         self.compare_mode(f, m);
         self.asm.read_fpsr(f);

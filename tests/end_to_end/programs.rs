@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with, on_this_host};
+use crate::hokku::{Ended, hokku, hokku_signalled, hokku_with, on_this_host, root};
 
 const ARCHES: [&str; 2] = ["x86_64", "x86"];
 /// As on the command line behind `--engine`.
@@ -183,6 +183,25 @@ fn strace_names_calls_and_stats_count() {
     let counted = hokku(&["run", "--stats", "hello"]);
     assert_eq!(counted.code, 0, "{}", counted.err);
     assert!(counted.err.contains("regions"), "{}", counted.err);
+}
+
+/// Of a long run of double arithmetic nothing but a few is evaluated, on hosts with a back end.
+#[test]
+fn arithmetic_on_floats_is_translated() {
+    for (arch, program) in [("x86_64", "/boot/system/bench/nbody"), ("x86", "/boot/system/bench-sse2/nbody")] {
+        let root = root(arch);
+        for engine in on_this_host(&["jit --tier 1", "jit --tier 2"]) {
+            let mut run =
+                vec!["run", "--no-cache", "--stats", "--root", root.to_str().expect("a path in UTF-8"), "--engine"];
+            run.extend(engine.split(' '));
+            run.extend([program, "100"]);
+            let ended = hokku(&run);
+            assert_eq!((ended.code, ended.out.as_str()), (0, "nbody -0.169290\n"), "{arch}, {engine}: {}", ended.err);
+            let floats = ended.err.lines().filter(|l| l.contains("callouts of fp_"));
+            let evaluated: u64 = floats.filter_map(|l| l.split_whitespace().next()?.parse::<u64>().ok()).sum();
+            assert!(ended.err.contains("regions translated") && evaluated < 100, "{arch}, {engine}:\n{}", ended.err);
+        }
+    }
 }
 
 /// What a terminal does on Ctrl-C, and `kill` by default: the guest gets the signal, and ends by it unless it handles it.

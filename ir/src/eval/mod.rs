@@ -56,7 +56,7 @@ pub use x87_exact_host::{EXACT_IN_HOST, x87_to_exact};
 pub(crate) use x87_exact_host::{SHAPE_C1, SHAPE_IS_ODD, x87_constant_exactly};
 #[cfg(test)]
 pub(crate) use x87_exact_host::{x87_exactly_from_host, x87_exactly_to_host};
-pub use x87_host::{x87_constant, x87_from_doubles, x87_from_host, x87_to_doubles};
+pub use x87_host::{DOUBLES_IN_HOST, x87_constant, x87_from_doubles, x87_from_host, x87_to_doubles};
 pub(crate) use x87_routines::{FIRST, SECOND, TRUNCATE};
 pub use x87_routines::{X87_ROUTINES, X87Answer, X87How, X87Routine, X87RoutineId};
 

@@ -17,6 +17,8 @@ pub fn x87_constant(value: X87Const) -> u64 {
     narrow(soft::constant(value.into(), Rounding::Nearest), Rounding::Nearest).0
 }
 
+/// [`crate::guest::HostArea::x87_in_host`] where the unit is in this form.
+pub const DOUBLES_IN_HOST: u32 = 1;
 /// What is left of the status word: the condition codes.
 const CONDITIONS: u16 = 0x4700;
 
@@ -25,7 +27,7 @@ pub fn x87_to_doubles(cpu: &mut CpuState) {
     if cpu.host.x87_in_host != 0 {
         return;
     }
-    cpu.host.x87_in_host = 1;
+    cpu.host.x87_in_host = DOUBLES_IN_HOST;
     cpu.host.x87_extended = cpu.x87.regs;
     let shape = X87Shape::new(cpu.x87.top(), cpu.x87.tags);
     cpu.x87_shape = u32::from(shape.0) | rounding_bits(cpu.x87.control);
