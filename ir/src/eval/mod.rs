@@ -27,7 +27,7 @@ mod state;
 mod string;
 mod system;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod values;
 mod vector;
 mod vector_float;

@@ -1,6 +1,6 @@
 //! Each routine does what the evaluator does, or nothing.
 
-use super::testing::Case;
+use super::testing::{Case, Random};
 use super::{Val, X87_ROUTINES, x87_from_host, x87_to_exact};
 use crate::guest::{F80, GuestAddr};
 use crate::lowering::{X87Access, x87_call};
@@ -10,21 +10,7 @@ use crate::region::Value;
 
 const AREA: u64 = 0x1000;
 
-/// Numbers as they come, always the same.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 8) % n
-    }
-
     /// Bits of which many are alike.
     fn bits(&mut self) -> u64 {
         let (a, n) = (self.next(), self.below(64));

@@ -2,6 +2,7 @@
 
 use super::x87_code::{X87_FUNCTIONS, X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs, x87_function};
 use crate::backend::StubId;
+use crate::eval::testing::Random;
 use crate::eval::{x87_exactly_from_host, x87_exactly_to_host};
 use crate::offsets::{X87_SHAPE, X87_TAGS};
 use crate::softfloat::{self as soft, Exceptions, F80, FloatEnv, Relation, Rounding};
@@ -168,20 +169,7 @@ impl Code {
     }
 }
 
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 8) % n
-    }
-
     fn value(&mut self) -> F80 {
         let (bits, n) = (self.next(), self.below(64));
         let significand = match self.below(7) {
