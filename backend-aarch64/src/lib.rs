@@ -15,6 +15,7 @@
 //! | `table` | the table from ops to the methods that lower them |
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
+//! | `x87_double`, `x87_exact` | x87 ops as code, in doubles and exact |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
 //! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).

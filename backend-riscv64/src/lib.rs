@@ -13,10 +13,11 @@
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
 //! | `lanes` `lanes_in_words` `lanes_of_floats` | the same without them |
 //! | `places` `wide_operands` | where vectors and scalars are |
-//! | `float_runs` | scalars whose results are looked at together |
+//! | `float_runs`, `vector_runs`, `float_looks` | scalars and vectors whose results are looked at together, and how |
+//! | `mxcsr_looks` | what `mxcsr` asks for, looked at where blocks start |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
-//! | `x87`, `x87_double` | x87 ops: as calls of routines; in doubles |
+//! | `x87`, `x87_double`, `x87_exact` | x87 ops: as calls of routines; as code, in doubles and exact |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode`, `vector_encode` | instructions to words |

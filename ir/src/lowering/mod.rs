@@ -17,7 +17,9 @@
 //! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
 //! | `x87` | x87 ops as calls of routines |
-//! | `x87_stack` | the x87 stack of code that computes in doubles |
+//! | `x87_stack` | the x87 stack of code that knows its shape |
+//! | `x87_exact`, `x87_exact_state` | exact x87 ops as code; the state around it |
+//! | `x87_code` | the functions that it calls |
 
 mod carries;
 mod dead_sets;
