@@ -51,7 +51,7 @@ impl Team {
         {
             let mut tables = self.code.lock();
             if let Some(backend) = self.backend.as_deref() {
-                tables.host = match HostCode::new(backend, self.mode, self.code_cache_bytes) {
+                tables.host = match HostCode::new(backend, self.mode, self.code_cache_bytes, self.perf_map.is_some()) {
                     Ok(host) => Some(host),
                     Err(error) => {
                         tracing::error!("no memory for translated code: {error}; the program goes on slowly");

@@ -161,7 +161,7 @@ impl Team {
         let x87 = backend.as_ref().map_or(config.x87, |backend| backend.x87_arithmetic(config.x87));
         let code = CodeCache::default();
         if let Some(backend) = &backend {
-            let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_PART))
+            let host = HostCode::new(&**backend, config.mode, config.code_cache_bytes.max(LEAST_PART), config.perf_map)
                 .map_err(|error| StartError::Host { what: "make memory for translated code", error: error.into() })?;
             code.lock().host = Some(host);
         }

@@ -1,4 +1,4 @@
-//! Memory for translated code: one memory file mapped twice, once to write and once to execute. Behind the latter lie the words that code
+//! Memory for translated code: the same memory mapped twice, once to write and once to execute. Behind the latter lie the words that code
 //! counts down.
 //!
 //! It is filled in parts, one after the other and then from the first again, so that what is emptied when all is full is the oldest part alone.
@@ -16,7 +16,7 @@ use rustix::fs::ftruncate;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
-use super::system::memory_file;
+use super::system::{map_again, memory_file};
 
 /// Alignment of each piece of code.
 const ALIGNMENT: usize = 16;
@@ -89,25 +89,49 @@ impl CodeMemory {
         Ok(memory)
     }
 
+    /// Makes `size` bytes, a multiple of the page size, in memory without a file: Linux's `perf` looks into its map of code made at run time for
+    /// no other.
+    pub(crate) fn for_perf(size: usize) -> Result<Self, Errno> {
+        Self::map_twice(size, |executable| {
+            let prot = ProtFlags::READ | ProtFlags::WRITE;
+            // SAFETY: a new mapping at an address of the kernel's choice.
+            let writable = unsafe { mmap_anonymous(std::ptr::null_mut(), size, prot, MapFlags::SHARED)? };
+            // SAFETY: the second place is the caller's.
+            let mapped = unsafe { map_again(writable, size, executable, ProtFlags::READ | ProtFlags::EXEC) };
+            if let Err(error) = mapped {
+                // SAFETY: mapped above; nobody else knows of it.
+                unsafe { munmap(writable, size)? };
+                return Err(error);
+            }
+            Ok(writable as u64)
+        })
+    }
+
     fn map(size: usize) -> Result<(Self, OwnedFd), Errno> {
         let file = memory_file("hokku-code")?;
         ftruncate(&file, size as u64)?;
-        let page = super::PAGE_SIZE as usize;
-        let counter_bytes = (size / CODE_PER_COUNTER_BYTE).next_multiple_of(page);
+        let map = |at: *mut c_void, prot, flags| {
+            // SAFETY: at an address of the kernel's choice, or at the place for executable code, which nobody uses yet.
+            unsafe { mmap(at, size, prot, MapFlags::SHARED | flags, file.as_fd(), 0) }.map(|p| p as u64)
+        };
+        let memory = Self::map_twice(size, |executable| {
+            map(executable, ProtFlags::READ | ProtFlags::EXEC, MapFlags::FIXED)?;
+            map(std::ptr::null_mut(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::empty())
+        })?;
+        Ok((memory, file))
+    }
+
+    /// Makes `size` bytes with `map`, which is given where they are to be executed, and gives where it can be written.
+    fn map_twice(size: usize, map: impl FnOnce(*mut c_void) -> Result<u64, Errno>) -> Result<Self, Errno> {
+        let counter_bytes = (size / CODE_PER_COUNTER_BYTE).next_multiple_of(super::PAGE_SIZE as usize);
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let both = unsafe { mmap_anonymous(std::ptr::null_mut(), size + counter_bytes, prot, MapFlags::PRIVATE)? };
-        let map = |at: *mut c_void, prot, flags| {
-            // SAFETY: at an address of the kernel's choice, or over the first part of the mapping made above, which nobody uses yet.
-            unsafe { mmap(at, size, prot, MapFlags::SHARED | flags, file.as_fd(), 0) }.map(|p| p as u64)
-        };
-        let executable = map(both, ProtFlags::READ | ProtFlags::EXEC, MapFlags::FIXED);
-        match executable.and_then(|_| map(std::ptr::null_mut(), prot, MapFlags::empty())) {
+        match map(both) {
             Ok(writable) => {
                 let executable = both as u64;
                 let parts = parts(size, counter_bytes);
-                let memory = CodeMemory { writable, executable, size, counter_bytes, parts, current: 0, file: None };
-                Ok((memory, file))
+                Ok(CodeMemory { writable, executable, size, counter_bytes, parts, current: 0, file: None })
             }
             Err(error) => {
                 // SAFETY: mapped above; nobody else knows of it.
@@ -299,13 +323,31 @@ mod tests {
         assert!(most.len() <= memory.largest());
     }
 
+    /// What /proc says of the mapping that starts at `at`.
+    fn mapping(at: u64) -> String {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned()
+    }
+
     #[test]
     fn no_mapping_is_writable_and_executable() {
         let memory = CodeMemory::new(4096).unwrap();
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let of = |at: u64| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
-        assert!(of(memory.writable).contains(" rw-s "));
-        assert!(of(memory.executable).contains(" r-xs "));
+        assert!(mapping(memory.writable).contains(" rw-s "));
+        assert!(mapping(memory.executable).contains(" r-xs "));
+    }
+
+    // qemu-user knows no mapping of one memory at two addresses without a file.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn perf_takes_the_code_for_code_made_at_run_time() {
+        let mut memory = CodeMemory::for_perf(4096).unwrap();
+        assert!(mapping(memory.writable).contains(" rw-s "));
+        let executable = mapping(memory.executable);
+        // perf's is_anon_memory() knows this name, and none of memory files.
+        assert!(executable.contains(" r-xs ") && executable.contains(" /dev/zero"), "{executable}");
+        let at = memory.publish(&[1, 2, 3]).unwrap();
+        // SAFETY: three bytes of code, which nobody writes to.
+        assert_eq!(unsafe { std::slice::from_raw_parts(at as *const u8, 3) }, [1, 2, 3]);
     }
 
     #[test]

@@ -56,9 +56,10 @@ pub(crate) struct HostCode {
 }
 
 impl HostCode {
-    /// `size` bytes of code memory, with the stubs of `backend` for `mode`.
-    pub(crate) fn new(backend: &dyn Backend, mode: CpuMode, size: usize) -> Result<Self, Errno> {
-        let mut memory = CodeMemory::new(size.next_multiple_of(crate::host::PAGE_SIZE as usize))?;
+    /// `size` bytes of code memory, with the stubs of `backend` for `mode`; such that Linux's `perf` can name the code where it is `for_perf`.
+    pub(crate) fn new(backend: &dyn Backend, mode: CpuMode, size: usize, for_perf: bool) -> Result<Self, Errno> {
+        let size = size.next_multiple_of(crate::host::PAGE_SIZE as usize);
+        let mut memory = if for_perf { CodeMemory::for_perf(size)? } else { CodeMemory::new(size)? };
         let stubs = backend.stubs(mode);
         let base = memory.publish(&stubs.code).ok_or(Errno::NOMEM)?;
         let entries = stubs.entries.iter().map(|(id, offset)| (*id, base + u64::from(*offset))).collect();

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::MapFlags;
+use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::host::PAGE_SIZE;
 
@@ -52,6 +52,19 @@ pub(crate) fn memory_file(name: &str) -> Result<OwnedFd, Errno> {
         libc::shm_unlink(path.as_ptr());
         Ok(OwnedFd::from_raw_fd(fd))
     }
+}
+
+/// Maps shared memory at a second place: for Linux's `perf`, which is not here.
+///
+/// # Safety
+/// None here.
+pub(crate) unsafe fn map_again(
+    _memory: *mut c_void,
+    _bytes: usize,
+    _at: *mut c_void,
+    _prot: ProtFlags,
+) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
 }
 
 /// Has the pages of private memory made now: they come as they are written.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, madvise};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mprotect, mremap_fixed};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Maps at the given address, unless something is mapped there; old kernels and emulators take it as a hint.
@@ -35,6 +35,24 @@ pub(crate) fn random_bytes(bytes: &mut [u8]) -> Result<usize, Errno> {
 /// A file without a name, in memory, empty; for error messages and `/proc` it is called `name`.
 pub(crate) fn memory_file(name: &str) -> Result<OwnedFd, Errno> {
     memfd_create(name, MemfdFlags::CLOEXEC)
+}
+
+/// Maps the `bytes` of shared memory at `memory` at `at` as well, with protection `prot`, in place of what is there.
+///
+/// # Safety
+/// `memory` is one mapping of that size, `at` another that nobody relies on.
+pub(crate) unsafe fn map_again(
+    memory: *mut c_void,
+    bytes: usize,
+    at: *mut c_void,
+    prot: ProtFlags,
+) -> Result<(), Errno> {
+    // An old size of zero leaves the old mapping in place (mremap(2)).
+    // SAFETY: the caller's promise.
+    unsafe {
+        mremap_fixed(memory, 0, bytes, MremapFlags::MAYMOVE, at)?;
+        mprotect(at, bytes, MprotectFlags::from_bits_retain(prot.bits()))
+    }
 }
 
 /// Has the pages of private memory made now, if that can be done at once.
