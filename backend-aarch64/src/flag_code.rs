@@ -34,6 +34,17 @@ pub(crate) struct Room {
 }
 
 impl Asm {
+    /// A register with the operand, which is `into` for a constant.
+    pub(crate) fn source(&mut self, source: Source, into: u8) -> u8 {
+        match source {
+            Source::Register(r) => r,
+            Source::Constant(n) => {
+                self.constant(into, n);
+                into
+            }
+        }
+    }
+
     /// `room.word` = the flags of `op` for `sources`, which stand in the order of its operands; other bits than those of `wanted` may be anything. False, with no
     /// code written, for ops that are left to the runtime. NZCV changes, and the scratch registers do.
     pub(crate) fn flags_of(&mut self, op: &Op, sources: &[Source], wanted: FlagSet, room: Room) -> bool {
@@ -92,13 +103,7 @@ impl FlagCode<'_> {
 
     /// A register with the operand, which is `into` for a constant.
     fn operand(&mut self, source: Source, into: u8) -> u8 {
-        match source {
-            Source::Register(r) => r,
-            Source::Constant(n) => {
-                self.asm.constant(into, n);
-                into
-            }
-        }
+        self.asm.source(source, into)
     }
 
     /// Bit `place` of the word = bit 0 of `r`.

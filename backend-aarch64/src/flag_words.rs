@@ -5,13 +5,13 @@
 
 use hokku_ir::backend::{Callout, FlagSite, LazyState, StubId};
 use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
-use hokku_ir::{Addr, FlagSet, Op, Type};
+use hokku_ir::{Addr, FlagSet, Op, Type, Width};
 
 use crate::access::Piece;
 use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
 use crate::flag_code::{Room, Source};
-use crate::integer::Sum;
+use crate::integer::{Logic, Shift, Sum};
 use crate::lower::Lowering;
 
 /// Where routines keep their caller's address over a callout.
@@ -185,7 +185,7 @@ fn wanted_flags(steps: &[RecipeStep]) -> Vec<FlagSet> {
     wanted
 }
 
-/// `d` = what an operand was before it was overwritten.
+/// `d` = what an operand was before it was overwritten, or part of what a word says that a comparison left.
 fn write_integer(asm: &mut Asm, op: &Op, operands: &[Source], d: u8) -> Option<()> {
     let (sum, w, a, b) = match (*op, operands) {
         (Op::Add { w, .. }, [a, b]) => (Sum::Add, w, *a, *b),
@@ -193,15 +193,17 @@ fn write_integer(asm: &mut Asm, op: &Op, operands: &[Source], d: u8) -> Option<(
         (Op::Lea { w, at: Addr { base: Some(_), index: None, disp, seg: None, .. } }, [base]) => {
             (Sum::Add, w, *base, Source::Constant(disp as u64))
         }
+        (Op::Shr { w: Width::W64, .. } | Op::And { w: Width::W64, .. }, [a, b]) => {
+            let [a, b] = [(*a, SCRATCH), (*b, TARGET)].map(|(source, into)| asm.source(source, into));
+            match op {
+                Op::Shr { .. } => asm.shift_reg(Shift::Lsr, Size::X, d, a, b),
+                _ => asm.logic(Logic::And, Size::X, d, a, b),
+            }
+            return Some(());
+        }
         _ => return None,
     };
-    let [a, b] = [(a, SCRATCH), (b, TARGET)].map(|(source, into)| match source {
-        Source::Register(r) => r,
-        Source::Constant(n) => {
-            asm.constant(into, n);
-            into
-        }
-    });
+    let [a, b] = [(a, SCRATCH), (b, TARGET)].map(|(source, into)| asm.source(source, into));
     asm.add(sum, Size::of(w), d, a, b);
     Some(())
 }
@@ -209,7 +211,7 @@ fn write_integer(asm: &mut Asm, op: &Op, operands: &[Source], d: u8) -> Option<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hokku_ir::{Value, Width};
+    use hokku_ir::Value;
 
     #[test]
     fn flags_of_integer_ops_take_no_callout() {

@@ -343,7 +343,16 @@ impl Lowering<'_> {
     /// The flags `f` at their EFLAGS places, in a locked register.
     pub(crate) fn flags_word(&mut self, f: Value) -> u8 {
         if !matches!(self.values.loc(f), Loc::Nowhere) {
-            return self.values.register(f, &self.plan, &mut self.asm);
+            let r = self.values.register(f, &self.plan, &mut self.asm);
+            let Some(code) = self.values.code(f) else { return r };
+            let t = self.temp();
+            self.asm.lsr(Size::X, t, r, code.shift);
+            self.asm.constant(SCRATCH, code.table);
+            self.asm.shift_reg(Shift::Lsr, Size::X, t, SCRATCH, t);
+            self.asm.constant(SCRATCH, FlagSet::STATUS.bits().into());
+            self.asm.logic(Logic::And, Size::W, t, t, SCRATCH);
+            self.values.unlock(r);
+            return t;
         }
         match self.plan.info(f).op {
             Op::GetFlags {} => self.node_word(self.plan.flags_at(self.plan.info(f).def as usize)),

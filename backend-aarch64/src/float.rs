@@ -5,8 +5,8 @@
 //! add its inexact bit to mxcsr. Where mxcsr is not as programs have it (exceptions masked, denormals kept), they set QC in FPSR: all goes to the
 //! runtime then.
 
-use hokku_ir::lowering::UpperBits;
-use hokku_ir::{FpOp, FpRound, Type, Value, Width};
+use hokku_ir::lowering::{FlagsCode, UpperBits};
+use hokku_ir::{FpOp, FpRound, Op, Type, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
@@ -25,6 +25,9 @@ pub(crate) enum Float {
     Add = 2,
     Sub = 3,
 }
+
+/// NZCV after a comparison as a choice of flags: by its number less N, equal Z and C, greater C, unordered C and V.
+const COMPARED: FlagsCode = FlagsCode { shift: 25, table: 0x40 << 48 | 0x45 << 24 | 0x01 };
 
 fn double(ty: Type) -> bool {
     ty == Type::F64
@@ -140,7 +143,12 @@ impl Lowering<'_> {
         let d = self.dest(dst);
         self.asm.fp_compare(signalling, double(ty), ra, rb);
         if self.is_attempt() {
-            self.compared_flags(d);
+            if self.is_flag_word_unread(dst) {
+                self.asm.read_nzcv(d);
+                self.values.encode(dst, COMPARED);
+            } else {
+                self.compared_flags(d);
+            }
             self.define(dst, UpperBits::ZERO);
             return self.compared(dst, Sense::Float, ALL);
         }
@@ -170,6 +178,15 @@ impl Lowering<'_> {
         self.asm.bind(done);
         self.define(dst, UpperBits::ZERO);
         self.compared(dst, Sense::Float, ALL);
+    }
+
+    /// Whether nobody reads flags `v` but conditions and recipes.
+    fn is_flag_word_unread(&self, v: Value) -> bool {
+        self.block.insts.iter().all(|i| {
+            let mut reads = false;
+            i.op.values(&mut |read| reads |= read == v);
+            !reads || matches!(i.op, Op::SetFlags { .. } | Op::Condition { .. })
+        })
     }
 
     /// `d` = the flags of a comparison, at their EFLAGS places.

@@ -10,12 +10,12 @@ use hokku_ir::{Addr, Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op,
 
 use crate::flag_uses::blocks_that_see_flags;
 use crate::known_alignment::{Fact, aligned_in, known_behind};
-use crate::known_zeros::{write_zeros, zeros_behind};
+use crate::known_zeros::{write_zeros, zeros_at_entry, zeros_behind};
 
 /// Most ops of a block that is copied.
 const LONGEST: usize = 80;
 /// Most copies of one block.
-const COPIES: usize = 2;
+const COPIES: usize = 3;
 
 /// A region with copies.
 pub(crate) struct Known {
@@ -27,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) told: Vec<usize>,
     /// By block: addresses in it that are known to be aligned to so many bytes.
     pub(crate) aligned: Vec<Vec<(Addr, u32)>>,
+    /// The copy of the first block that is entered where these vector registers turn out to have zeros above their lowest 64 bits.
+    pub(crate) entry: Option<(BlockId, u16)>,
     /// By block: it stands for a piece of guest code; of a block and its copies the first copy does.
     pub(crate) stands: Vec<bool>,
 }
@@ -36,27 +38,32 @@ impl Known {
     pub(crate) fn nothing(region: &Region) -> Known {
         let originals = region.blocks.len();
         let (told, aligned, stands) = (vec![0; originals], vec![Vec::new(); originals], vec![true; originals]);
-        Known { region: region.clone(), originals, told, aligned, stands }
+        Known { region: region.clone(), originals, told, aligned, entry: None, stands }
     }
 
     /// `region` with copies of blocks that are entered with known flags.
     pub(crate) fn copies(region: &Region) -> Known {
         let mut known = Known::nothing(region);
+        for block in &mut known.region.blocks {
+            write_zeros(block, 0);
+        }
         let sees = blocks_that_see_flags(region);
         let mut room = 2 * region.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
         let mut copies: Vec<Copy> = Vec::new();
-        let mut n = 0;
-        while n < known.region.blocks.len() {
+        let mut order = Order { next: vec![0], seen: vec![false; known.originals] };
+        if let Some(zeros) = zeros_at_entry(region).filter(|_| is_copied(&region.blocks[0])) {
+            known.entry = Some((BlockId(known.originals as u32), zeros));
+            known.copy(BlockId(0), &[], &[], zeros);
+            copies.push(Copy { of: BlockId(0), told: Vec::new(), facts: Vec::new(), zeros });
+            order.add(known.originals);
+        }
+        while let Some(n) = order.next() {
             let from = &known.region.blocks[n];
             let before = n.checked_sub(known.originals).map(|n| &copies[n]);
             let (flags, facts) =
                 (flags_at_end(from).unwrap_or_default(), known_behind(from, before.map_or(&[], |c| &c.facts)));
             let zeros = zeros_behind(from, before.map_or(0, |c| c.zeros));
             let mut exit = from.exit;
-            n += 1;
-            if flags.is_empty() && facts.is_empty() && zeros == 0 {
-                continue;
-            }
             let mut lead = |known: &mut Known, to: &mut Target| {
                 let Target::Block(of) = *to else { return };
                 let block = known.region.block(of);
@@ -92,7 +99,8 @@ impl Known {
                 }
                 _ => {}
             }
-            known.region.blocks[n - 1].exit = exit;
+            exit.successors(&mut |to| order.add(to.0 as usize));
+            known.region.blocks[n].exit = exit;
         }
         known
     }
@@ -127,6 +135,33 @@ impl Known {
         self.told.push(told.len());
         let is_first = std::mem::replace(&mut self.stands[id.0 as usize], false);
         self.stands.push(is_first);
+    }
+}
+
+/// The order in which blocks are looked at: those first that the region's entry leads to by way of copies.
+struct Order {
+    next: Vec<usize>,
+    seen: Vec<bool>,
+}
+
+impl Order {
+    fn add(&mut self, block: usize) {
+        self.next.push(block);
+    }
+
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let n = match self.next.pop() {
+                Some(n) => n,
+                None => self.seen.iter().position(|seen| !seen)?,
+            };
+            if n >= self.seen.len() {
+                self.seen.resize(n + 1, false);
+            }
+            if !std::mem::replace(&mut self.seen[n], true) {
+                return Some(n);
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
 use crate::known_flags::{Known, stop_at};
+use crate::simd::Same;
 use crate::vector_values::VectorValues;
 use crate::x87_exact::X87Site;
 
@@ -37,6 +38,8 @@ pub(crate) struct Lowering<'a> {
     told: &'a [usize],
     /// By block: addresses in it that are known to be aligned to so many bytes.
     known_aligned: &'a [Vec<(Addr, u32)>],
+    /// The copy of the first block for those who enter the region with zeros above the lowest 64 bits of these vector registers.
+    zeros_at_entry: Option<(BlockId, u16)>,
     /// The block at hand.
     pub(crate) block: &'a Block,
     /// The place in it that code is written for.
@@ -169,6 +172,7 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         originals: known.originals,
         told: &known.told,
         known_aligned: &known.aligned,
+        zeros_at_entry: known.entry,
         block: &region.blocks[0],
         at: 0,
         pc: region.key.pc,
@@ -267,6 +271,9 @@ impl<'a> Lowering<'a> {
         self.entry_site = self.site_before(id);
         self.placed[id.0 as usize] = true;
         let entry = (id.0 == 0).then(|| self.region_entry(id));
+        if let (0, Some((copy, zeros))) = (id.0, self.zeros_at_entry) {
+            self.look_for_zeros(copy, zeros);
+        }
         let label = self.block_labels[id.0 as usize];
         self.asm.bind(label);
         let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
@@ -287,6 +294,22 @@ impl<'a> Lowering<'a> {
             self.start_attempt(id);
         }
         self.lower_ops(next);
+    }
+
+    /// Goes on with block `copy` if the vector registers `zeros` have zeros above their lowest 64 bits.
+    fn look_for_zeros(&mut self, copy: BlockId, zeros: u16) {
+        let before = self.asm.offset();
+        let mut looked = (0..16).filter(|n| zeros & 1 << n != 0);
+        let Some(mut all) = looked.next() else { return };
+        for n in looked {
+            // The first temporary: nothing is in it yet.
+            self.asm.same(Same::LOGIC, true, 2, 16, all, n);
+            all = 16;
+        }
+        self.asm.lane_to_gpr(3, SCRATCH, all, 1);
+        self.asm.cbz(Size::X, SCRATCH, self.block_labels[copy.0 as usize]);
+        // Not the block's own.
+        self.out.host_instructions += (self.asm.offset() - before) / 4;
     }
 
     /// Writes block `id` with x87 ops evaluated.

@@ -39,7 +39,7 @@ pub use carries::name_carries;
 pub use dead_sets::drop_dead_sets;
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes};
-pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
+pub use values::{FlagsCode, Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
 pub use x87_code::{X87_FUNCTIONS, X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs, x87_function};

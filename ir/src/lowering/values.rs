@@ -56,6 +56,16 @@ pub enum Loc {
     Derived(Op),
 }
 
+/// How flags that a host's comparison left are kept: those at their EFLAGS places are `table`, shifted to the right by the low six bits of the
+/// word that is kept, shifted by `shift`. Bits of `table` that come to be at other places mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagsCode {
+    /// Bits of the word that are not looked at.
+    pub shift: u8,
+    /// The flags.
+    pub table: u64,
+}
+
 /// How a back end moves words between registers and spill slots.
 pub trait Moves {
     /// Copies register `from` to register `to`.
@@ -89,6 +99,8 @@ pub struct Values {
     at: u32,
     /// The code of one op asked for more temporaries than there are: what has been written is of no use.
     pub is_exhausted: bool,
+    /// Flags that are kept in code.
+    coded: Vec<(Value, FlagsCode)>,
 }
 
 impl Values {
@@ -107,7 +119,18 @@ impl Values {
             constants: [None; 32],
             at: 0,
             is_exhausted: false,
+            coded: Vec::new(),
         }
+    }
+
+    /// Flags `v` are kept as `code` says.
+    pub fn encode(&mut self, v: Value, code: FlagsCode) {
+        self.coded.push((v, code));
+    }
+
+    /// How flags `v` are kept, if not at their EFLAGS places.
+    pub fn code(&self, v: Value) -> Option<FlagsCode> {
+        self.coded.iter().find(|c| c.0 == v).map(|c| c.1)
     }
 
     /// A block starts: everything is in its home.
@@ -118,6 +141,7 @@ impl Values {
         self.held.iter_mut().for_each(Vec::clear);
         self.offsets.clear();
         self.constants = [None; 32];
+        self.coded.clear();
         self.at = 0;
     }
 
@@ -556,9 +580,15 @@ impl Writing<'_> {
         }
         let info = self.plan.info(v);
         match self.values.loc(v) {
-            Loc::Temp(r) => self.push(RecipeStep::Register(r)),
+            Loc::Temp(r) => {
+                let word = self.push(RecipeStep::Register(r));
+                self.decoded(v, word)
+            }
             Loc::Home(g) => self.push(RecipeStep::Register(self.values.home(g))),
-            Loc::Slot(slot) => self.push(RecipeStep::Slot(slot)),
+            Loc::Slot(slot) => {
+                let word = self.push(RecipeStep::Slot(slot));
+                self.decoded(v, word)
+            }
             Loc::Offset(g, by) => {
                 let w = info.op.result_type().width().unwrap_or(Width::W64);
                 let a = self.push(RecipeStep::Register(self.values.home(g)));
@@ -572,6 +602,17 @@ impl Writing<'_> {
             Loc::Nowhere if info.deferred => self.op(info.op),
             Loc::Nowhere => panic!("{v} = {} is part of the guest's flags and not kept", info.op.name()),
         }
+    }
+
+    /// What the `word` that is kept for `v` says.
+    fn decoded(&mut self, v: Value, word: Value) -> Value {
+        let Some(FlagsCode { shift, table }) = self.values.code(v) else { return word };
+        let w = Width::W64;
+        let [shift, mask, table] = [shift.into(), 63, table].map(|n| self.push(RecipeStep::Constant(n)));
+        let by = self.push(RecipeStep::Op(Op::Shr { w, a: word, n: shift }));
+        let n = self.push(RecipeStep::Op(Op::And { w, a: by, b: mask }));
+        let v = self.push(RecipeStep::Op(Op::Shr { w, a: table, n }));
+        self.push(RecipeStep::Op(Op::IntToFlags { v }))
     }
 
     fn op(&mut self, mut op: Op) -> Value {
