@@ -11,7 +11,7 @@ use crate::access::{Piece, Place};
 use crate::asm::{Asm, Cc, Label, Size};
 use crate::assign::*;
 use crate::control::Cold;
-use crate::immediate::bitmask;
+use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Logic, Shift, Sum};
 use crate::lower::Lowering;
 use crate::x87::ADDRESS;
@@ -90,12 +90,73 @@ impl X87Asm for Asm {
     }
 
     fn x87_sign(&mut self, d: u8, a: u8) {
-        let bits = bitmask(Size::X, 1 << 63).unwrap_or_else(|| panic!("one bit is a run"));
-        self.logic_bits(Logic::And, Size::X, d, a, bits);
+        self.logic_bits(Logic::And, Size::X, d, a, top_bit());
     }
 
     fn x87_constant(&mut self, d: u8, n: u64) {
         self.constant(d, n);
+    }
+
+    fn x87_spread(&mut self, d: u8, a: u8) {
+        self.sbfx(Size::X, d, a, 0, 63);
+    }
+
+    fn x87_set_top(&mut self, d: u8, a: u8, _: u8) {
+        self.logic_bits(Logic::Orr, Size::X, d, a, top_bit());
+    }
+
+    fn x87_flip_top(&mut self, d: u8, a: u8, _: u8) {
+        self.logic_bits(Logic::Eor, Size::X, d, a, top_bit());
+    }
+
+    fn x87_increase(&mut self, d: u8, n: i64, t: u8) {
+        let op = if n < 0 { Sum::Sub } else { Sum::Add };
+        if let Some(imm) = add_immediate(n.unsigned_abs()) {
+            return self.add_imm(op, Size::X, d, d, imm);
+        }
+        self.constant(t, n as u64);
+        self.add(Sum::Add, Size::X, d, d, t);
+    }
+
+    fn x87_subtract_product(&mut self, d: u8, a: u8, b: u8, _: u8) {
+        self.msub(Size::X, d, a, b, d);
+    }
+
+    fn x87_add_shifted(&mut self, d: u8, a: u8, n: i32, _: u8) {
+        self.add_shifted(Sum::Add, Size::X, d, d, a, Shift::Lsl, n as u8);
+    }
+
+    fn x87_subtract_unless(&mut self, d: u8, a: u8, b: u8, to: Label) {
+        self.add(Sum::Subs, Size::X, d, a, b);
+        self.b_cond(Cc::Ls, to);
+    }
+
+    fn x87_add_or(&mut self, d: u8, a: u8, to: Label) {
+        self.add(Sum::Adds, Size::X, d, d, a);
+        self.b_cond(Cc::Hs, to);
+    }
+
+    fn x87_subtract_wide(&mut self, high: u8, low: u8, a: u8, _: [u8; 2]) {
+        self.add(Sum::Subs, Size::X, low, ZERO, low);
+        self.adc(Sum::Sub, Size::X, high, high, a);
+    }
+
+    fn x87_double_wide(&mut self, high: u8, low: u8, _: u8) {
+        self.add(Sum::Adds, Size::X, low, low, low);
+        self.adc(Sum::Add, Size::X, high, high, high);
+    }
+
+    fn x87_rounds_up(&mut self, d: u8, high: u8, low: u8, _: u8) {
+        // Twice what is below, the odd bit among it, is above 2^64.
+        let one = bitmask(Size::X, 1).unwrap_or_else(|| panic!("one bit is a run"));
+        self.logic_bits(Logic::And, Size::X, d, high, one);
+        self.logic(Logic::Orr, Size::X, d, d, low);
+        self.add(Sum::Adds, Size::X, ZERO, d, d);
+        self.cset(d, Cc::Hi);
+    }
+
+    fn x87_branch_bit15(&mut self, a: u8, _: u8, _: u8, to: Label) {
+        self.tbnz(a, 15, to);
     }
 
     fn x87_load(&mut self, part: X87Part, d: u8, offset: i32) {
@@ -138,6 +199,11 @@ impl X87Asm for Asm {
         self.add_imm(Sum::Add, Size::X, LINK, LINK, 4);
         self.ret();
     }
+}
+
+/// The topmost bit, as an immediate.
+fn top_bit() -> u32 {
+    bitmask(Size::X, 1 << 63).unwrap_or_else(|| panic!("one bit is a run"))
 }
 
 fn piece(part: X87Part) -> Piece {

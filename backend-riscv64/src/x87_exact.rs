@@ -85,6 +85,11 @@ impl X87Asm for Asm {
         }
     }
 
+    fn x87_spread(&mut self, d: u8, a: u8) {
+        self.i(SLLI, d, a, 1);
+        self.i(SRAI, d, d, 1 | ARITHMETIC);
+    }
+
     fn x87_constant(&mut self, d: u8, n: u64) {
         self.li(d, n as i64);
     }

@@ -19,7 +19,8 @@
 //! | `x87` | x87 ops as calls of routines |
 //! | `x87_stack` | the x87 stack of code that knows its shape |
 //! | `x87_exact`, `x87_exact_state` | exact x87 ops as code; the state around it |
-//! | `x87_code` | the functions that it calls |
+//! | `x87_asm` | the instructions of hosts that it needs |
+//! | `x87_code`, `x87_quotient` | the functions that it calls |
 
 mod carries;
 mod dead_sets;
@@ -28,11 +29,13 @@ mod recipe;
 mod values;
 mod wide_values;
 mod x87;
+mod x87_asm;
 mod x87_code;
 #[cfg(test)]
 mod x87_code_tests;
 mod x87_exact;
 mod x87_exact_state;
+mod x87_quotient;
 mod x87_stack;
 
 pub use carries::name_carries;
@@ -42,7 +45,8 @@ pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT,
 pub use values::{FlagsCode, Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
-pub use x87_code::{X87_FUNCTIONS, X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs, x87_function};
+pub use x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
+pub use x87_code::{X87_FUNCTIONS, x87_function};
 pub use x87_exact::{X87Lowering, X87Place, X87Slow, x87_exact};
 pub use x87_exact_state::{X87Zero, x87_come_back, x87_status, x87_write_exact, x87_zero};
 pub(crate) use x87_stack::rounding_bits;

@@ -1,6 +1,7 @@
 //! The functions of exact arithmetic, run by a machine of a few lines, against the evaluator's arithmetic.
 
-use super::x87_code::{X87_FUNCTIONS, X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs, x87_function};
+use super::x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
+use super::x87_code::{X87_FUNCTIONS, x87_function};
 use crate::backend::StubId;
 use crate::eval::testing::Random;
 use crate::eval::{x87_exactly_from_host, x87_exactly_to_host};
@@ -13,6 +14,7 @@ enum Step {
     Imm(X87Imm, u8, u8, i32),
     Not(u8, u8),
     Zeros(u8, u8),
+    Spread(u8, u8),
     Constant(u8, u64),
     Load(u8),
     Store(X87Part, u8, i32),
@@ -54,6 +56,10 @@ impl X87Asm for Code {
 
     fn x87_leading_zeros(&mut self, d: u8, a: u8, _: [u8; 2]) {
         self.steps.push(Step::Zeros(d, a));
+    }
+
+    fn x87_spread(&mut self, d: u8, a: u8) {
+        self.steps.push(Step::Spread(d, a));
     }
 
     fn x87_constant(&mut self, d: u8, n: u64) {
@@ -131,6 +137,7 @@ impl Code {
                     assert_ne!(r[a as usize], 0);
                     r[d as usize] = r[a as usize].leading_zeros().into();
                 }
+                Step::Spread(d, a) => r[d as usize] = ((r[a as usize] as i64) << 1 >> 1) as u64,
                 Step::Constant(d, n) => r[d as usize] = n,
                 Step::Load(d) => r[d as usize] = kept,
                 Step::Store(X87Part::Long, s, _) => kept = r[s as usize],

@@ -3,7 +3,7 @@
 //! The code is for a known stack ([`X87Stack`]) and ordinary values. Where it finds others it leaves for slow code behind the blocks, which writes what the
 //! state does not have and calls the routine, as code does for which the stack is not known.
 
-use super::x87_code::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
+use super::x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
 use super::x87_exact_state::X87Zero;
 use super::x87_stack::{X87Shape, X87Stack};
 use super::{X87Call, x87_call};

@@ -1,6 +1,6 @@
 //! What exact x87 code does around its ops: the state is brought up to date before slow code, and what may differ behind it; zeros; the status word.
 
-use super::x87_code::{X87Alu, X87Asm, X87If, X87Imm, X87Part};
+use super::x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part};
 use super::x87_stack::{X87Late, X87Stack};
 use crate::offsets::{X87_INSTRUCTION, X87_SHAPE, X87_STATUS, X87_TAGS};
 
