@@ -16,7 +16,8 @@ use crate::translator::{LONGEST_INSTRUCTION, faulting_access, undo_transfer};
 impl Thread {
     /// Runs the guest from `cpu.rip` on until the personality lets the thread leave.
     pub fn run(&mut self) {
-        while self.turn() == Resume::Continue {}
+        let shared = Arc::clone(&self.shared);
+        shared.while_current(|| while self.turn() == Resume::Continue {});
     }
 
     /// Delivers what is pending, or runs guest code until something happens and deals with that.

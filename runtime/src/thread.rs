@@ -1,6 +1,7 @@
 //! Guest threads: each is a host thread.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -55,6 +56,11 @@ pub(crate) struct Shared {
     memory: Option<Arc<ThreadMemory>>,
 }
 
+thread_local! {
+    /// What others see of the guest thread that the host thread is running, for comparison alone.
+    static CURRENT: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+}
+
 impl Shared {
     fn new(memory: Option<Arc<ThreadMemory>>) -> Self {
         Shared {
@@ -95,6 +101,18 @@ impl Shared {
         Attention::from_bits_retain(self.attention.fetch_and(!bits.bits(), Ordering::SeqCst)) & bits
     }
 
+    /// Whether the calling host thread is running this thread.
+    fn is_current(&self) -> bool {
+        std::ptr::eq(CURRENT.get(), self)
+    }
+
+    /// Calls `body`, which runs this thread.
+    pub(crate) fn while_current(&self, body: impl FnOnce()) {
+        let before = CURRENT.replace(self);
+        body();
+        CURRENT.set(before);
+    }
+
     /// Calls the thread out of guest code and of blocking host calls.
     pub(crate) fn call(&self, bits: Attention) {
         self.attention.fetch_or(bits.bits(), Ordering::SeqCst);
@@ -122,7 +140,17 @@ impl ThreadHandle {
 
     /// Makes the thread leave guest code soon and call [`crate::Personality::interrupted`]. A host call that it blocks in returns `EINTR`.
     pub fn interrupt(&self) {
-        self.shared.call(Attention::INTERRUPT);
+        if self.shared.is_current() {
+            self.interrupt_outside();
+        } else {
+            self.shared.call(Attention::INTERRUPT);
+        }
+    }
+
+    /// As [`Self::interrupt`], at less cost, where the thread is known to be outside of guest code and not in a blocking host call: it finds the
+    /// interrupt before it enters either.
+    pub fn interrupt_outside(&self) {
+        self.shared.attention.fetch_or(Attention::INTERRUPT.bits(), Ordering::SeqCst);
     }
 }
 

@@ -98,7 +98,9 @@ impl Ports {
 
     /// Wakes those who wait at the port; called without the table's lock.
     fn wake(&self, waiters: &[Arc<Parker>]) {
-        waiters.iter().for_each(|p| p.wake());
+        for waiter in waiters {
+            waiter.wake();
+        }
         self.watchers.notify();
     }
 

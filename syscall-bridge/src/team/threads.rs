@@ -106,16 +106,19 @@ impl ThreadState {
             lock(&self.sent),
             lock(&self.block),
             lock(&self.handle),
+            self.parker.quiesce(),
         )
     }
 
     /// Makes it look at its signals: whether it waits, runs guest code, or is in a host call.
     pub fn poke(&self) {
         self.attention.store(true, Ordering::SeqCst);
-        self.parker.wake();
+        let slept = self.parker.wake();
         let handle = lock(&self.handle).clone();
-        if let Some(handle) = handle {
-            handle.interrupt();
+        match handle {
+            Some(handle) if slept => handle.interrupt_outside(),
+            Some(handle) => handle.interrupt(),
+            None => {}
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Parker {
     file: OnceLock<WakeFile>,
     /// Whether the thread waits, or is about to, for host files.
     in_file_wait: AtomicBool,
-    /// Whether the thread sleeps, for descriptions.
+    /// Whether the thread sleeps. Changed with `asleep` held.
     sleeping: AtomicBool,
 }
 
@@ -34,15 +34,26 @@ impl Parker {
         self.sleeping.load(Ordering::Relaxed) || self.in_file_wait.load(Ordering::Relaxed)
     }
 
-    /// Makes the thread look at its condition again.
-    pub fn wake(&self) {
-        drop(lock(&self.asleep));
-        self.changed.notify_all();
+    /// Makes the thread look at its condition again; says whether it slept, in [`Self::wait_until`], when it was woken.
+    pub fn wake(&self) -> bool {
+        let slept = {
+            let _asleep = lock(&self.asleep);
+            self.sleeping.load(Ordering::Relaxed)
+        };
+        if slept {
+            self.changed.notify_one();
+        }
         if self.in_file_wait.load(Ordering::SeqCst) {
             if let Some(file) = self.file.get() {
                 file.wake();
             }
         }
+        slept
+    }
+
+    /// Keeps others from waking the thread until the guard is dropped: for forks.
+    pub(super) fn quiesce(&self) -> impl Sized + '_ {
+        lock(&self.asleep)
     }
 
     /// Sleeps until `done` gives something or `deadline` passes.

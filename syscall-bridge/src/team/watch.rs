@@ -25,7 +25,9 @@ impl Watchers {
     pub fn notify(&self) {
         if self.count.load(Ordering::SeqCst) > 0 {
             let parkers = lock(&self.parkers).clone();
-            parkers.iter().for_each(|p| p.wake());
+            for parker in parkers {
+                parker.wake();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hokku_runtime::host::program::{self, is_run_by};
@@ -35,11 +35,18 @@ pub struct LinuxProcesses {
     loaded: Mutex<HashMap<i32, OwnedFd>>,
     /// The socket to who loaded this team, until it has been told and this team was resumed.
     starter: Mutex<Option<OwnedFd>>,
+    /// The team's own id.
+    own: AtomicI32,
+}
+
+fn own_id() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 impl LinuxProcesses {
     pub(super) fn new(files: Arc<LinuxFiles>, setup: TeamSetup, starter: Option<OwnedFd>) -> Self {
-        LinuxProcesses { files, setup, loaded: Mutex::default(), starter: Mutex::new(starter) }
+        let own = AtomicI32::new(own_id());
+        LinuxProcesses { files, setup, loaded: Mutex::default(), starter: Mutex::new(starter), own }
     }
 
     fn wait_resume(socket: &OwnedFd, wait: &Waiting<'_>) {
@@ -129,7 +136,7 @@ impl LinuxProcesses {
 
 impl Processes for LinuxProcesses {
     fn team(&self) -> TeamId {
-        id(rustix::process::getpid())
+        TeamId(self.own.load(Ordering::Relaxed))
     }
 
     fn thread(&self) -> ThreadId {
@@ -147,6 +154,7 @@ impl Processes for LinuxProcesses {
         match pid {
             -1 => Err(std::io::Error::last_os_error().into()),
             0 => {
+                self.own.store(own_id(), Ordering::Relaxed);
                 lock(&self.loaded).clear();
                 *lock(&self.starter) = None;
                 let closed = self.files.table().remove_where(|_, d| d.flags.clofork);
