@@ -1,7 +1,11 @@
-//! Forking a team's process: the child has one thread, and translations of its own.
+//! Forking a team's process: the child has one thread, and a copy of the translations.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::host::arch;
-use crate::jit::HostCode;
+use crate::jit::CodeCopy;
 use crate::team::Team;
 use crate::thread::Thread;
 
@@ -10,62 +14,63 @@ impl Thread {
     /// that the child can go on from.
     pub fn fork<E>(&mut self, fork: impl FnOnce() -> Result<i32, E>) -> Result<i32, E> {
         self.team.memory.prepare_fork();
-        let result = {
+        let (result, copy) = {
             let team = &self.team;
             // In the order in which they are taken elsewhere. What another thread holds when the process is copied stays locked in the child.
             let _world = team.world.hold();
-            let _tables = team.code.lock();
+            let tables = team.code.lock();
             let _disk = team.disk_cache.as_ref().map(|disk| disk.hold());
             let _rewritten = team.rewritten.hold();
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
             let _optimiser = team.optimiser.hold();
             let _accesses = arch::guest_access::hold();
-            fork()
+            // The map that is written for `perf` tells of code that its own process has placed.
+            let copy = tables.host.as_ref().map(|host| host.copy(team.perf_map.is_none()));
+            (fork(), copy)
         };
         if let Ok(0) = result {
-            self.after_fork_in_child();
+            self.in_child(copy);
         }
         result
     }
 
-    /// Makes this thread the team's only one, with new memory for translations: for a child process after a fork that [`Self::fork`] did not
-    /// make.
-    pub fn after_fork_in_child(&mut self) {
-        self.sync_x87();
-        let team = &self.team;
+    /// Makes this thread the team's only one, in a child process, with `copy` of the team's host code.
+    fn in_child(&mut self, copy: Option<Result<CodeCopy, Errno>>) {
+        let team = Arc::clone(&self.team);
         team.memory.forget_loans();
         team.threads.keep_only(&self.shared);
         self.shared.moved_to_child();
-        team.optimiser.renew();
-        team.renew_code();
-        if let Some(jit) = &self.jit {
-            jit.renew();
+        if !team.adopt_code(copy) {
+            self.sync_x87();
+            team.code.flush(&team.memory);
+            if let Some(jit) = &self.jit {
+                jit.forget_code();
+            }
         }
+        if let Some(jit) = &self.jit {
+            jit.moved_to_child();
+        }
+        if let Some(disk) = &team.disk_cache {
+            disk.moved_to_child();
+        }
+        if let Some(map) = &team.perf_map {
+            map.renew();
+        }
+        team.optimiser.renew(&team);
     }
 }
 
 impl Team {
-    /// Drops all translations and puts the memory for host code, which is shared with the parent process, out of use.
-    fn renew_code(&self) {
-        {
-            let mut tables = self.code.lock();
-            if let Some(backend) = self.backend.as_deref() {
-                tables.host = match HostCode::new(backend, self.mode, self.code_cache_bytes, self.perf_map.is_some()) {
-                    Ok(host) => Some(host),
-                    Err(error) => {
-                        tracing::error!("no memory for translated code: {error}; the program goes on slowly");
-                        None
-                    }
-                };
-            }
-        }
-        self.code.flush(&self.memory);
-        if let Some(disk) = &self.disk_cache {
-            disk.moved_to_child();
-        }
-        if let Some(map) = &self.perf_map {
-            map.renew();
-        }
+    /// Puts `copy` in the place of the memory for host code, which is shared with the parent process; says whether all translations are still
+    /// there.
+    fn adopt_code(&self, copy: Option<Result<CodeCopy, Errno>>) -> bool {
+        let mut tables = self.code.lock();
+        let Some((host, copy)) = tables.host.as_mut().zip(copy) else { return true };
+        copy.and_then(|copy| host.adopt(copy)).unwrap_or_else(|error| {
+            tracing::error!("no memory for translated code: {error}; the program goes on slowly");
+            tables.host = None;
+            false
+        })
     }
 }

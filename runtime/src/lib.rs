@@ -42,7 +42,7 @@ pub use host::*;
 pub use personality::{FaultKind, GuestFault, Personality, Resume};
 pub use processor::Processor;
 pub use stats::{Stats, StatsReport};
-pub use team::{Engine, StartError, Team, TeamConfig, Translations};
+pub use team::{Engine, StartError, Team, TeamConfig};
 pub use thread::{Thread, ThreadHandle};
 pub use tiering::{Tiering, Tiers};
 

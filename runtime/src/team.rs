@@ -9,7 +9,7 @@ use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, CpuState, GuestAddr, X87Arithmetic};
 use thiserror::Error;
 
-use crate::code_cache::{CodeCache, Tables};
+use crate::code_cache::CodeCache;
 use crate::debug::Debugging;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::guest_memory::{Change, CodeOwner, GuestMemory, MapError};
@@ -128,7 +128,6 @@ pub struct Team {
     pub(crate) backend: Option<Box<dyn Backend>>,
     pub(crate) perf_map: Option<PerfMap>,
     pub(crate) disk_cache: Option<DiskCache>,
-    pub(crate) code_cache_bytes: usize,
     pub(crate) tiering: Tiering,
     pub(crate) optimiser: Optimiser,
     pub(crate) world: World,
@@ -136,12 +135,6 @@ pub struct Team {
     order: Order,
     /// Whether ordered code differs from other code on this host.
     needs_order: bool,
-}
-
-/// What a team that has ended translated.
-#[derive(Debug)]
-pub struct Translations {
-    _tables: Tables,
 }
 
 impl Team {
@@ -189,7 +182,6 @@ impl Team {
                 backend,
                 perf_map,
                 disk_cache,
-                code_cache_bytes: config.code_cache_bytes.max(LEAST_PART),
                 tiering: config.tiering,
                 optimiser: Optimiser::default(),
                 world: World::default(),
@@ -280,13 +272,6 @@ impl Team {
         if let Some(disk) = &self.disk_cache {
             disk.flush();
         }
-    }
-
-    /// Takes the team apart but for its translations, where it has no threads any more and nothing else holds it. Giving back each region's tables
-    /// takes long and is of no use to a process that ends.
-    pub fn into_translations(team: Arc<Team>) -> Option<Translations> {
-        let team = Arc::try_unwrap(team).ok()?;
-        Some(Translations { _tables: std::mem::take(&mut *team.code.lock()) })
     }
 
     /// The team's living threads.

@@ -85,7 +85,6 @@ impl Shared {
     /// The process has been forked, and this is the child.
     pub(crate) fn moved_to_child(&self) {
         self.tid.store(crate::host::thread_id(), Ordering::SeqCst);
-        self.stale_returns.store(true, Ordering::SeqCst);
     }
 
     /// What the thread is called for.
@@ -140,11 +139,12 @@ impl ThreadHandle {
 
     /// Makes the thread leave guest code soon and call [`crate::Personality::interrupted`]. A host call that it blocks in returns `EINTR`.
     pub fn interrupt(&self) {
-        if self.shared.is_current() {
-            self.interrupt_outside();
-        } else {
-            self.shared.call(Attention::INTERRUPT);
-        }
+        self.shared.call(Attention::INTERRUPT);
+    }
+
+    /// Whether the calling host thread is running the thread, which then is outside of guest code.
+    pub fn is_current(&self) -> bool {
+        self.shared.is_current()
     }
 
     /// As [`Self::interrupt`], at less cost, where the thread is known to be outside of guest code and not in a blocking host call: it finds the

@@ -238,8 +238,8 @@ fn call_handler(
     crate::call::local(thread).crash = None;
     let wrapper = if beos { commpage.signal_handler_beos } else { commpage.signal_handler };
     frame::enter_handler(&mut thread.cpu, mode, &frame, wrapper);
-    // More may be pending, for a second handler on top of this one.
-    me.attention.store(true, Ordering::SeqCst);
+    // For a second handler on top of this one.
+    team.look_at_unmasked(me);
     Handled::Done
 }
 
@@ -261,8 +261,7 @@ pub fn return_from_handler(team: &TeamState, thread: &mut Thread, at: GuestAddr)
     signals.set_mask(restored.mask);
     signals.context = restored.link;
     drop(signals);
-    // What the mask held back may be due now.
-    me.attention.store(true, Ordering::SeqCst);
+    team.look_at_unmasked(&me);
     Some(())
 }
 

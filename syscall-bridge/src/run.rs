@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{CpuMode, X87Arithmetic};
 use hokku_runtime::loader::{ElfError, ElfImage, LoadError};
-use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering, Translations};
+use hokku_runtime::{DiskCacheConfig, Engine, StatsReport, Team, TeamConfig, Thread, Tiering};
 use thiserror::Error;
 
 use crate::abi::{Status, SysResult};
@@ -145,14 +145,13 @@ pub enum StartError {
 }
 
 /// How a run has ended.
-#[derive(Debug)]
 pub struct Finished {
     /// The program's end.
     pub status: ExitStatus,
     /// What the runtime did.
     pub stats: StatsReport,
-    /// What is left of the team: not dropped by a process that ends with it.
-    pub translations: Option<Translations>,
+    /// What is left of the team. Giving its memory and tables back takes long, and is of no use to a process that ends with it.
+    pub team: Arc<Team>,
 }
 
 /// The environment that programs find unless they are given another one.
@@ -354,7 +353,7 @@ pub(crate) fn run_team(
     let status = team.exit.take().unwrap_or(ExitStatus::Exited(0));
     let stats = machine.stats.report();
     drop(thread);
-    Ok(Finished { status, stats, translations: Team::into_translations(machine) })
+    Ok(Finished { status, stats, team: machine })
 }
 
 /// Runs a guest thread from where it is to its end.

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::ftruncate;
-use rustix::io::Errno;
+use rustix::io::{Errno, pwrite};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::system::{map_again, memory_file};
@@ -45,6 +45,8 @@ pub(crate) struct CodeMemory {
     current: usize,
     /// The file, where what is executable has to be mapped again after changes ([`fetches_miss_changes`]).
     file: Option<OwnedFd>,
+    /// Whether it is made for Linux's `perf` ([`Self::for_perf`]).
+    for_perf: bool,
 }
 
 /// A part of the code and of the counters: offsets from the start of each.
@@ -92,7 +94,7 @@ impl CodeMemory {
     /// Makes `size` bytes, a multiple of the page size, in memory without a file: Linux's `perf` looks into its map of code made at run time for
     /// no other.
     pub(crate) fn for_perf(size: usize) -> Result<Self, Errno> {
-        Self::map_twice(size, |executable| {
+        let memory = Self::map_twice(size, |executable| {
             let prot = ProtFlags::READ | ProtFlags::WRITE;
             // SAFETY: a new mapping at an address of the kernel's choice.
             let writable = unsafe { mmap_anonymous(std::ptr::null_mut(), size, prot, MapFlags::SHARED)? };
@@ -104,7 +106,8 @@ impl CodeMemory {
                 return Err(error);
             }
             Ok(writable as u64)
-        })
+        });
+        memory.map(|memory| CodeMemory { for_perf: true, ..memory })
     }
 
     fn map(size: usize) -> Result<(Self, OwnedFd), Errno> {
@@ -131,7 +134,8 @@ impl CodeMemory {
             Ok(writable) => {
                 let executable = both as u64;
                 let parts = parts(size, counter_bytes);
-                Ok(CodeMemory { writable, executable, size, counter_bytes, parts, current: 0, file: None })
+                let (file, for_perf) = (None, false);
+                Ok(CodeMemory { writable, executable, size, counter_bytes, parts, current: 0, file, for_perf })
             }
             Err(error) => {
                 // SAFETY: mapped above; nobody else knows of it.
@@ -231,6 +235,50 @@ impl CodeMemory {
         place.store(value, Ordering::Release);
     }
 
+    /// Number of bytes of code.
+    pub(crate) fn used(&self) -> usize {
+        self.parts.iter().map(|part| part.used - part.start).sum::<usize>() + self.kept().len()
+    }
+
+    /// The code that is kept for ever: offsets.
+    fn kept(&self) -> Range<usize> {
+        0..self.parts[0].start
+    }
+
+    /// A copy of the code that is kept for ever, and of the rest too if `all`, for a child process to [`Self::adopt`].
+    pub(crate) fn copy(&self, all: bool) -> Result<OwnedFd, Errno> {
+        let file = memory_file("hokku-code")?;
+        ftruncate(&file, self.size as u64)?;
+        let rest = self.parts.iter().filter(|_| all).map(|part| part.start..part.used);
+        for mut range in [self.kept()].into_iter().chain(rest) {
+            while !range.is_empty() {
+                let at = self.executable + range.start as u64;
+                // SAFETY: inside the mapping; nobody writes there meanwhile, which takes `&mut self` or the lock that the caller has `self` by.
+                let code = unsafe { std::slice::from_raw_parts(at as *const u8, range.len()) };
+                match pwrite(&file, code, range.start as u64)? {
+                    0 => return Err(Errno::IO),
+                    written => range.start += written,
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// Goes on with `copy` of this memory, in a child process: what there was is its parent's as well. Host addresses stay as they are. After an
+    /// error there may be no code any more.
+    pub(crate) fn adopt(&mut self, copy: OwnedFd) -> Result<(), Errno> {
+        for (at, prot) in [(self.executable, ProtFlags::EXEC), (self.writable, ProtFlags::WRITE)] {
+            let (prot, flags) = (ProtFlags::READ | prot, MapFlags::SHARED | MapFlags::FIXED);
+            // SAFETY: over the same bytes of this value's own mapping; no thread of this process is in code.
+            unsafe { mmap(at as *mut c_void, self.size, prot, flags, &copy, 0)? };
+        }
+        for used in [self.kept()].into_iter().chain(self.parts.iter().map(|part| part.start..part.used)) {
+            super::arch::flush_instruction_cache(self.executable + used.start as u64, used.len());
+        }
+        self.file = self.file.take().map(|_| copy);
+        Ok(())
+    }
+
     /// Keeps what is there now for ever.
     pub(crate) fn keep(&mut self) {
         let part = &mut self.parts[self.current];
@@ -327,6 +375,29 @@ mod tests {
     fn mapping(at: u64) -> String {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_copy_takes_the_place_of_what_it_was_made_from() {
+        let Some([one, two]) = super::super::arch::CODE_TEST else { return };
+        let mut memory = CodeMemory::new(3 * LEAST_PART).unwrap();
+        let kept = memory.publish(&one).unwrap();
+        memory.keep();
+        let at = memory.publish(&one).unwrap();
+        let whole = memory.copy(true).unwrap();
+        let least = memory.copy(false).unwrap();
+        memory.replace(at, &two);
+        // SAFETY: complete C functions.
+        let run = |at: u64| (unsafe { std::mem::transmute::<u64, extern "C" fn() -> u32>(at) })();
+        assert_eq!((run(kept), run(at)), (1, 2));
+        memory.adopt(whole).unwrap();
+        assert_eq!((run(kept), run(at)), (1, 1));
+        memory.replace(at, &two);
+        assert_eq!(run(at), 2);
+        memory.adopt(least).unwrap();
+        memory.empty();
+        assert_eq!((run(kept), memory.publish(&two)), (1, Some(at)));
+        assert_eq!(run(at), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The host code of a team: shared stubs first, then region after region.
 
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 
 use hokku_ir::CpuMode;
 use hokku_ir::backend::{Backend, Compiled, StubId};
@@ -47,6 +48,17 @@ pub(crate) struct Entrances {
     pub(crate) jump_miss: u64,
 }
 
+/// The most bytes of code that a child process gets a copy of: beyond that, copying takes longer than children often live.
+const MOST_COPIED: usize = 4 << 20;
+
+/// A copy of host code for a child process.
+#[derive(Debug)]
+pub(crate) struct CodeCopy {
+    file: OwnedFd,
+    /// Whether there is more in it than the stubs.
+    has_regions: bool,
+}
+
 /// Code memory with its stubs.
 #[derive(Debug)]
 pub(crate) struct HostCode {
@@ -65,6 +77,18 @@ impl HostCode {
         let entries = stubs.entries.iter().map(|(id, offset)| (*id, base + u64::from(*offset))).collect();
         memory.keep();
         Ok(HostCode { memory, stubs: entries })
+    }
+
+    /// What a child process needs of this when it is forked now.
+    pub(crate) fn copy(&self, regions: bool) -> Result<CodeCopy, Errno> {
+        let has_regions = regions && self.memory.used() <= MOST_COPIED;
+        Ok(CodeCopy { file: self.memory.copy(has_regions)?, has_regions })
+    }
+
+    /// Goes on with `copy` in a forked child; says whether it has the regions. If not, they are to be forgotten at once.
+    pub(crate) fn adopt(&mut self, copy: CodeCopy) -> Result<bool, Errno> {
+        self.memory.adopt(copy.file)?;
+        Ok(copy.has_regions)
     }
 
     /// Host address of a stub.

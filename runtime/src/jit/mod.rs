@@ -12,7 +12,7 @@ mod run;
 mod x87;
 
 pub(crate) use code::JitCode;
-pub(crate) use host_code::{Entrances, HostCode};
+pub(crate) use host_code::{CodeCopy, Entrances, HostCode};
 pub(crate) use linking::LinkRef;
 pub(crate) use optimiser::Optimiser;
 pub(crate) use run::{JitThread, evaluate_callout};

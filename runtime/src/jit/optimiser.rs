@@ -16,6 +16,8 @@ use crate::team::Team;
 #[derive(Debug, Default)]
 struct Work {
     keys: VecDeque<BlockKey>,
+    /// What the thread is about.
+    current: Option<BlockKey>,
     running: bool,
     closed: bool,
 }
@@ -44,7 +46,8 @@ impl Shared {
             if work.closed {
                 return None;
             }
-            if let Some(key) = work.keys.pop_front() {
+            work.current = work.keys.pop_front();
+            if let Some(key) = work.current {
                 // With the lock held, so that who has closed this knows that the team is not taken any more.
                 return Some((team.upgrade()?, key));
             }
@@ -59,9 +62,13 @@ impl Optimiser {
         self.work.lock()
     }
 
-    /// In a child process: there is no thread and no work. The caller is the only thread.
-    pub(crate) fn renew(&self) {
-        *self.work.lock() = Work::default();
+    /// In a child process, whose only thread is the caller: there is no optimiser's thread. What the parent's was to do is done here once more.
+    pub(crate) fn renew(&self, team: &Arc<Team>) {
+        let mut work = self.work.lock();
+        let left: Vec<BlockKey> = work.current.into_iter().chain(work.keys.drain(..)).collect();
+        *work = Work::default();
+        drop(work);
+        left.into_iter().for_each(|key| self.request(team, key));
     }
 
     /// Translates the code at `key`, which has run often, some time later.

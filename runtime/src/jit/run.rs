@@ -35,7 +35,7 @@ pub(crate) struct JitThread {
     pub(super) shared: Arc<Shared>,
     pub(super) host: HostThread,
     memory: Arc<ThreadMemory>,
-    entrances: Cell<Entrances>,
+    entrances: Entrances,
     /// Stack pointer of the shadow stack; zero while it is to be set up.
     shadow_sp: Cell<u64>,
     /// Those that this thread met.
@@ -66,7 +66,7 @@ impl JitThread {
             shared: Arc::clone(shared),
             host,
             memory,
-            entrances: Cell::new(entrances),
+            entrances,
             shadow_sp: Cell::new(0),
             callouts: RefCell::default(),
             stops: RefCell::new([None; RECENT_STOPS]),
@@ -140,15 +140,15 @@ impl JitThread {
         }
     }
 
-    /// The stubs may have moved: the code memory is another one.
-    pub(crate) fn renew(&self) {
-        if let Some(host) = &self.team.code.lock().host {
-            self.entrances.set(host.entrances());
-            self.host.set_entrances(host.entrances());
-        }
-        self.host.renew();
-        self.memory.set_miss(self.entrances.get().jump_miss);
+    /// All translations are gone, and this thread knows it first.
+    pub(crate) fn forget_code(&self) {
+        self.memory.forget_all_jumps();
         self.shadow_sp.set(0);
+    }
+
+    /// The process has been forked, and this is the child.
+    pub(crate) fn moved_to_child(&self) {
+        self.host.renew();
     }
 }
 
@@ -218,7 +218,7 @@ impl Thread {
         let stale = &self.shared.stale_returns;
         if stale.load(Ordering::SeqCst) || jit.shadow_sp.get() == 0 {
             stale.store(false, Ordering::SeqCst);
-            jit.shadow_sp.set(jit.memory.empty_shadow_stack(jit.entrances.get().return_miss));
+            jit.shadow_sp.set(jit.memory.empty_shadow_stack(jit.entrances.return_miss));
         }
         crate::host::arch::x87::load(&mut self.cpu, self.team.x87);
         let area = &mut self.cpu.host;

@@ -77,7 +77,7 @@ pub fn set_signal_mask(call: &mut Call<'_>, how: i32, set: In<u64>, old_set: Out
             _ => return Err(Status::B_BAD_VALUE),
         };
         lock(&call.me.signals).set_mask(mask);
-        call.me.attention.store(true, Ordering::SeqCst);
+        call.team.look_at_unmasked(&call.me);
     }
     call.write_optional(old_set, &old)
 }

@@ -159,6 +159,14 @@ impl TeamState {
         team | lock(&thread.signals).pending.set()
     }
 
+    /// Has `thread`, which is the caller, look at its signals before it goes back to guest code if it does not hold all of them back.
+    pub fn look_at_unmasked(&self, thread: &ThreadState) {
+        let mask = lock(&thread.signals).mask;
+        if self.pending(thread) & !mask != 0 {
+            thread.attention.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
     /// Locks everything that a forked team must find free, in the order in which locks are taken.
     pub fn quiesce(&self) -> impl Sized + '_ {
         (

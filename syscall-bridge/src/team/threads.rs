@@ -116,6 +116,8 @@ impl ThreadState {
         let slept = self.parker.wake();
         let handle = lock(&self.handle).clone();
         match handle {
+            // The caller: it looks before it goes back to guest code.
+            Some(handle) if handle.is_current() => {}
             Some(handle) if slept => handle.interrupt_outside(),
             Some(handle) => handle.interrupt(),
             None => {}

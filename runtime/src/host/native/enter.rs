@@ -23,7 +23,7 @@ pub(in crate::host) struct Running {
     /// Of the thread's team, which outlives the thread.
     pub(in crate::host) cache: *const CodeCache,
     pub(in crate::host) cpu: Cell<*mut CpuState>,
-    pub(in crate::host) entrances: Cell<Entrances>,
+    pub(in crate::host) entrances: Entrances,
     /// Faults of host code here are the shadow stack's overflow.
     pub(in crate::host) guard: Range<u64>,
     /// Set from just before the code is entered until just after it has returned.
@@ -69,7 +69,7 @@ impl Running {
     pub(in crate::host) fn leave(&self, context: &mut libc::ucontext_t, pc: u64, point: SafePoint, why: NativeFault) {
         // SAFETY: set by the thread itself on its way into the code, to the state that this code works on; it does not touch it while it is here.
         let cpu = unsafe { &mut *self.cpu.get() };
-        let entrances = self.entrances.get();
+        let entrances = self.entrances;
         let mut stub = entrances.leave_fault;
         match point {
             SafePoint::Block(block) => cpu.rip = block.0,
@@ -126,7 +126,7 @@ impl HostThread {
         let running = Running {
             cache,
             cpu: Cell::new(std::ptr::null_mut()),
-            entrances: Cell::new(entrances),
+            entrances,
             guard: memory.guard(),
             in_host: AtomicBool::new(false),
             fault: Cell::new(None),
@@ -134,11 +134,6 @@ impl HostThread {
             stepper: processor::Stepper::new(),
         };
         HostThread { running: Box::new(running), memory, old_stack: Cell::new(None) }
-    }
-
-    /// Tells where the stubs are now.
-    pub(crate) fn set_entrances(&self, entrances: Entrances) {
-        self.running.entrances.set(entrances);
     }
 
     /// The process has been forked, and this is the child: takes back what it shares with its parent.
@@ -153,7 +148,7 @@ impl HostThread {
         self.running.fault.set(None);
         self.running.stack_delta.set(0);
         self.in_host(true);
-        let enter = self.running.entrances.get().enter;
+        let enter = self.running.entrances.enter;
         // SAFETY: the stub is the back end's; `code` is a block's start in live code memory, which is not overwritten while the thread's place is in
         // code.
         let ran = unsafe { processor::boundary::enter(shared.attention_word(), enter, self.running.cpu.get(), code) };

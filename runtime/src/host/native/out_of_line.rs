@@ -99,7 +99,7 @@ pub(in crate::host) fn on_trap(context: &mut libc::ucontext_t, _code: c_int) -> 
 /// Lets the thread leave, if `pc` is a safe point; makes one more step if it is on the way, none if it is outside.
 fn go_on(running: &Running, context: &mut libc::ucontext_t, mut pc: u64) {
     loop {
-        if !running.entrances.get().code.contains(pc) {
+        if !running.entrances.code.contains(pc) {
             return context::set_pc(context, pc);
         }
         if let Some(point) = running.safe_point(pc) {

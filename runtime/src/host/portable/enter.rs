@@ -20,8 +20,6 @@ impl HostThread {
 
     pub(crate) fn renew(&self) {}
 
-    pub(crate) fn set_entrances(&self, _entrances: Entrances) {}
-
     pub(crate) fn run(&self, _cpu: &mut CpuState, _code: u64, _shared: &Shared) -> bool {
         false
     }

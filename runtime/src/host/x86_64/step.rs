@@ -40,7 +40,7 @@ fn step(context: &mut libc::ucontext_t) {
     context.uc_mcontext.gregs[libc::REG_EFL as usize] &= !TF;
     let Some(running) = running else { return };
     let pc = context::pc(context);
-    if running.entrances.get().code.contains(pc) {
+    if running.entrances.code.contains(pc) {
         if let Some(point) = running.safe_point(pc) {
             return running.leave(context, pc, point, NativeFault::Called);
         }
