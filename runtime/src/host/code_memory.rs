@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::ftruncate;
-use rustix::io::{Errno, pwrite};
+use rustix::io::{Errno, pread, pwrite};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::system::{map_again, memory_file};
@@ -94,7 +94,7 @@ impl CodeMemory {
     /// Makes `size` bytes, a multiple of the page size, in memory without a file: Linux's `perf` looks into its map of code made at run time for
     /// no other.
     pub(crate) fn for_perf(size: usize) -> Result<Self, Errno> {
-        let memory = Self::map_twice(size, |executable| {
+        let mut memory = Self::map_twice(size, |executable| {
             let prot = ProtFlags::READ | ProtFlags::WRITE;
             // SAFETY: a new mapping at an address of the kernel's choice.
             let writable = unsafe { mmap_anonymous(std::ptr::null_mut(), size, prot, MapFlags::SHARED)? };
@@ -106,8 +106,9 @@ impl CodeMemory {
                 return Err(error);
             }
             Ok(writable as u64)
-        });
-        memory.map(|memory| CodeMemory { for_perf: true, ..memory })
+        })?;
+        memory.for_perf = true;
+        Ok(memory)
     }
 
     fn map(size: usize) -> Result<(Self, OwnedFd), Errno> {
@@ -267,13 +268,31 @@ impl CodeMemory {
     /// Goes on with `copy` of this memory, in a child process: what there was is its parent's as well. Host addresses stay as they are. After an
     /// error there may be no code any more.
     pub(crate) fn adopt(&mut self, copy: OwnedFd) -> Result<(), Errno> {
-        for (at, prot) in [(self.executable, ProtFlags::EXEC), (self.writable, ProtFlags::WRITE)] {
-            let (prot, flags) = (ProtFlags::READ | prot, MapFlags::SHARED | MapFlags::FIXED);
-            // SAFETY: over the same bytes of this value's own mapping; no thread of this process is in code.
-            unsafe { mmap(at as *mut c_void, self.size, prot, flags, &copy, 0)? };
+        let (executable, writable) = (self.executable as *mut c_void, self.writable as *mut c_void);
+        let (rx, rw) = (ProtFlags::READ | ProtFlags::EXEC, ProtFlags::READ | ProtFlags::WRITE);
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: over this value's own mappings; no thread of this process is in code.
+        unsafe {
+            if self.for_perf {
+                mmap_anonymous(writable, self.size, rw, flags)?;
+                map_again(writable, self.size, executable, rx)?;
+            } else {
+                mmap(executable, self.size, rx, flags, &copy, 0)?;
+                mmap(writable, self.size, rw, flags, &copy, 0)?;
+            }
         }
-        for used in [self.kept()].into_iter().chain(self.parts.iter().map(|part| part.start..part.used)) {
-            super::arch::flush_instruction_cache(self.executable + used.start as u64, used.len());
+        for mut used in [self.kept()].into_iter().chain(self.parts.iter().map(|part| part.start..part.used)) {
+            let (start, len) = (self.executable + used.start as u64, used.len());
+            while self.for_perf && !used.is_empty() {
+                let at = (self.writable + used.start as u64) as *mut u8;
+                // SAFETY: inside the mapping made above, which nobody uses yet.
+                let to = unsafe { std::slice::from_raw_parts_mut(at, used.len()) };
+                match pread(&copy, to, used.start as u64)? {
+                    0 => return Err(Errno::IO),
+                    read => used.start += read,
+                }
+            }
+            super::arch::flush_instruction_cache(start, len);
         }
         self.file = self.file.take().map(|_| copy);
         Ok(())
@@ -380,24 +399,30 @@ mod tests {
     #[test]
     fn a_copy_takes_the_place_of_what_it_was_made_from() {
         let Some([one, two]) = super::super::arch::CODE_TEST else { return };
-        let mut memory = CodeMemory::new(3 * LEAST_PART).unwrap();
-        let kept = memory.publish(&one).unwrap();
-        memory.keep();
-        let at = memory.publish(&one).unwrap();
-        let whole = memory.copy(true).unwrap();
-        let least = memory.copy(false).unwrap();
-        memory.replace(at, &two);
-        // SAFETY: complete C functions.
-        let run = |at: u64| (unsafe { std::mem::transmute::<u64, extern "C" fn() -> u32>(at) })();
-        assert_eq!((run(kept), run(at)), (1, 2));
-        memory.adopt(whole).unwrap();
-        assert_eq!((run(kept), run(at)), (1, 1));
-        memory.replace(at, &two);
-        assert_eq!(run(at), 2);
-        memory.adopt(least).unwrap();
-        memory.empty();
-        assert_eq!((run(kept), memory.publish(&two)), (1, Some(at)));
-        assert_eq!(run(at), 2);
+        let mut kinds = vec![CodeMemory::new(3 * LEAST_PART).unwrap()];
+        // qemu-user knows no mapping of one memory at two addresses without a file.
+        if cfg!(target_arch = "x86_64") {
+            kinds.push(CodeMemory::for_perf(3 * LEAST_PART).unwrap());
+        }
+        for mut memory in kinds {
+            let kept = memory.publish(&one).unwrap();
+            memory.keep();
+            let at = memory.publish(&one).unwrap();
+            let whole = memory.copy(true).unwrap();
+            let least = memory.copy(false).unwrap();
+            memory.replace(at, &two);
+            // SAFETY: complete C functions.
+            let run = |at: u64| (unsafe { std::mem::transmute::<u64, extern "C" fn() -> u32>(at) })();
+            assert_eq!((run(kept), run(at)), (1, 2));
+            memory.adopt(whole).unwrap();
+            assert_eq!((run(kept), run(at)), (1, 1));
+            memory.replace(at, &two);
+            assert_eq!(run(at), 2);
+            memory.adopt(least).unwrap();
+            memory.empty();
+            assert_eq!((run(kept), memory.publish(&two)), (1, Some(at)));
+            assert_eq!(run(at), 2);
+        }
     }
 
     #[test]
