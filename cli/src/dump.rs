@@ -148,17 +148,32 @@ fn print_guest(image: &Image<'_>, region: &Region, mode: CpuMode) {
 }
 
 fn print_host(back_end: &dyn Backend, compiled: &Compiled) {
-    if back_end.name() != "x86_64" {
-        println!("{:02x?}", compiled.code);
-        return;
-    }
     let note = |offset: u32| {
         let block = compiled.blocks.iter().find(|b| b.offset == offset).map(|b| format!("b{} {}", b.block.0, b.pc));
         let stub = compiled.links.iter().find(|l| l.stub == offset).map(|l| format!("stub: to {}", l.target));
         let callout = compiled.callouts.iter().find(|c| c.offset == offset).map(|c| format!("after {}", c.op.name()));
         block.or(stub).or(callout)
     };
-    disassemble(64, 0, &compiled.code, note);
+    match back_end.name() {
+        "x86_64" => disassemble(64, 0, &compiled.code, note),
+        name => print_words(&compiled.code, name == "riscv64", note),
+    }
+}
+
+/// Prints the instructions of a RISC host as numbers, which `objdump` can be given; compressed ones (RISC-V manual, 1.5) are halves of a word.
+fn print_words(code: &[u8], compressed: bool, note: impl Fn(u32) -> Option<String>) {
+    let mut rest = code;
+    while let Some(first) = rest.first() {
+        let offset = code.len() - rest.len();
+        if let Some(note) = note(offset as u32) {
+            println!("; {note}");
+        }
+        let len = if compressed && first & 3 != 3 { 2 } else { 4 };
+        let (word, behind) = rest.split_at(len.min(rest.len()));
+        let digits: String = word.iter().rev().map(|b| format!("{b:02x}")).collect();
+        println!("  {offset:>8x}  {digits}");
+        rest = behind;
+    }
 }
 
 fn disassemble(bits: u32, at: u64, code: &[u8], note: impl Fn(u32) -> Option<String>) {

@@ -101,7 +101,7 @@ pub(in crate::host) fn memory_fault(signal: c_int, address: u64, at: u64, write:
     if !is_address(at) {
         return NativeFault::Protection;
     }
-    NativeFault::Memory { address, write, bus: signal == libc::SIGBUS }
+    NativeFault::Memory { address: guest_access::first_byte(at, address), write, bus: signal == libc::SIGBUS }
 }
 
 /// Says what happened and hands the signal to its previous handler, which the faulting instruction meets when it runs again.

@@ -61,17 +61,29 @@ pub(in crate::host) fn result(outcome: Outcome) -> Result<u64, HostFault> {
     if outcome.faulted == 0 { Ok(outcome.value) } else { Err(super::fault::last_fault()) }
 }
 
+/// The first byte that could not be accessed by an access at `at` whose fault the kernel places at `address`. Processors tell that byte; qemu 10 on
+/// processors with FEAT_LSE2 tells the aligned word that the access starts in.
+pub(in crate::host) fn first_byte(at: u64, address: u64) -> u64 {
+    if at.wrapping_sub(address) < 16 { at } else { address }
+}
+
+/// [`result`] of an access at `at`.
+fn result_at(at: u64, outcome: Outcome) -> Result<u64, HostFault> {
+    result(outcome).map_err(|fault| HostFault { address: first_byte(at, fault.address), ..fault })
+}
+
 /// Reads `bytes` (1, 2, 4 or 8) bytes at `at`, zero-extended, in one access; what comes after it stays after it, as on x86.
 pub(crate) fn load(at: u64, bytes: u32) -> Result<u64, HostFault> {
     // SAFETY: a fault comes back as an outcome; the routine touches nothing else.
-    result(unsafe {
+    let outcome = unsafe {
         match bytes {
             1 => hokku_guest_load8(at),
             2 => hokku_guest_load16(at),
             4 => hokku_guest_load32(at),
             _ => hokku_guest_load64(at),
         }
-    })
+    };
+    result_at(at, outcome)
 }
 
 /// Writes the low `bytes` (1, 2, 4 or 8) bytes of `value` at `at` in one access; what comes before it stays before it, as on x86.
@@ -79,15 +91,15 @@ pub(crate) fn load(at: u64, bytes: u32) -> Result<u64, HostFault> {
 pub(crate) fn store(at: u64, bytes: u32, value: u64) -> Result<(), HostFault> {
     processor::atomics::prepare_store(at, bytes)?;
     // SAFETY: a fault comes back as an outcome; the caller passes guest addresses, where no Rust object lives.
-    result(unsafe {
+    let outcome = unsafe {
         match bytes {
             1 => hokku_guest_store8(at, value),
             2 => hokku_guest_store16(at, value),
             4 => hokku_guest_store32(at, value),
             _ => hokku_guest_store64(at, value),
         }
-    })
-    .map(drop)
+    };
+    result_at(at, outcome).map(drop)
 }
 
 /// Reads 16 bytes at `at`: in one access, where the host has such. On an x86-64 host that is atomic where `at` is aligned on processors that
@@ -95,14 +107,14 @@ pub(crate) fn store(at: u64, bytes: u32, value: u64) -> Result<(), HostFault> {
 pub(crate) fn load_16(at: u64) -> Result<[u8; 16], HostFault> {
     let mut bytes = [0; 16];
     // SAFETY: a fault comes back as an outcome; the routine writes to `bytes` alone.
-    result(unsafe { hokku_guest_load128(at, &raw mut bytes) }).map(|_| bytes)
+    result_at(at, unsafe { hokku_guest_load128(at, &raw mut bytes) }).map(|_| bytes)
 }
 
 /// Writes 16 bytes at `at`; see [`load_16`]. Where it faults, nothing is written.
 pub(crate) fn store_16(at: u64, bytes: &[u8; 16]) -> Result<(), HostFault> {
     processor::atomics::prepare_store(at, 16)?;
     // SAFETY: as in `store`; the routine reads `bytes` alone.
-    result(unsafe { hokku_guest_store128(at, &raw const *bytes) }).map(drop)
+    result_at(at, unsafe { hokku_guest_store128(at, &raw const *bytes) }).map(drop)
 }
 
 /// Copies guest memory at `at` to `to`.
@@ -124,5 +136,20 @@ pub(crate) fn write(at: u64, from: &[u8]) -> Result<(), HostFault> {
         Ok(())
     } else {
         Err(HostFault { address: at + from.len() as u64 - left, ..super::fault::last_fault() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_byte;
+
+    #[test]
+    fn faults_are_at_the_first_byte_that_is_missing() {
+        assert_eq!(first_byte(0x2fff_ffff, 0x2fff_fffc), 0x2fff_ffff);
+        assert_eq!(first_byte(0x2fff_fff1, 0x2fff_fff0), 0x2fff_fff1);
+        // The second page is the one that is missing.
+        assert_eq!(first_byte(0x2fff_ffff, 0x3000_0000), 0x3000_0000);
+        // No address of the host's: it says zero.
+        assert_eq!(first_byte(0x8000_0000_0000_0000, 0), 0);
     }
 }
