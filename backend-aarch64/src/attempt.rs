@@ -111,7 +111,7 @@ fn extent(block: &Block, plan: &Plan, limit: u32) -> Option<(u32, Vec<Gpr>)> {
 impl Lowering<'_> {
     /// Starts an attempt at the block at hand where that is worth it.
     pub(crate) fn start_attempt(&mut self, id: BlockId) {
-        if self.tier != Tier::Second {
+        if self.tier != Tier::Second || self.has_alternate_floats() {
             return;
         }
         let Some((end, written)) = extent(self.block, &self.plan, self.limits[id.0 as usize]) else { return };

@@ -99,6 +99,12 @@ impl Lowering<'_> {
             }
         }
         let fx = op.effects();
+        if matches!(op, Op::SetMxcsr { .. } | Op::Xsave { .. } | Op::StateImageOp { .. }) && self.has_alternate_floats()
+        {
+            // There has been no look at what mxcsr is now.
+            self.evaluates_floats = true;
+            self.floats_are_usual = false;
+        }
         if fx.contains(Effects::writes_state) {
             // What the flags at hand are made of is still needed.
             self.values.start(self.at.saturating_sub(1));

@@ -22,6 +22,8 @@ pub(crate) enum Cold {
     BackEdge { label: Label, n: usize, entry: Label },
     /// A check that the x87 stack is as block `id` must find it.
     Check { label: Label, id: BlockId },
+    /// A look at mxcsr before block `id`, which has that number in the list of entries if it is one.
+    Look { label: Label, id: BlockId, entry: Option<usize> },
     /// x87 op number `n` of those that are not done in place.
     X87 { n: usize },
     /// To a shared stub.
@@ -297,6 +299,7 @@ impl Lowering<'_> {
     /// Where the guest's `ret` lands.
     fn return_pad(&mut self, pad: Label, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
         self.shape_after = None;
+        self.floats_are_usual = false;
         self.asm.bind(pad);
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
         match block {
@@ -406,10 +409,16 @@ impl Lowering<'_> {
         }
         if next.is_some_and(|n| taken == Target::Block(n) && self.leads_past_check(n)) {
             self.jump(Some(test.negate()), otherwise, next);
+            next.into_iter().for_each(|n| self.run_on(n));
         } else {
             self.jump(Some(test), taken, next);
             self.jump(None, otherwise, next);
         }
+    }
+
+    /// Block `id`, which stands right behind the one at hand, is entered so.
+    fn run_on(&mut self, id: BlockId) {
+        self.runs_on_usual = self.leads_past_look(id).then_some(id);
     }
 
     /// A direct jump, where `test` holds; nothing where the target comes right behind.
@@ -417,7 +426,7 @@ impl Lowering<'_> {
         let (label, pc) = match to {
             Target::Block(b) => {
                 if test.is_none() && next == Some(b) && self.leads_past_check(b) {
-                    return;
+                    return self.run_on(b);
                 }
                 let pc = self.region.block(b).pc;
                 if self.tier == Tier::Second || !self.placed[b.0 as usize] {
@@ -504,6 +513,7 @@ impl Lowering<'_> {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
                 }
+                Cold::Look { label, id, entry } => self.write_look(label, id, entry),
                 Cold::X87 { n } => self.write_x87_slow(n),
                 Cold::Stub { label, stub } => {
                     self.asm.bind(label);

@@ -17,6 +17,24 @@ use crate::integer::{Logic, Shift};
 use crate::lower::Lowering;
 use crate::vector_values::VecLoc;
 
+/// Bits of FPSR that tell of another way than the guest's processor's: any but the inexact exception.
+const OTHER_WAY: u32 = !0x10;
+/// Invalid operation.
+pub(crate) const INVALID: u32 = 1;
+/// Denormal operand.
+pub(crate) const DENORMAL: u32 = 1 << 7;
+
+/// What is to be known of an operation to say whether its result stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settling {
+    /// Register that holds what FPSR was, of which the runtime's way is to know.
+    pub(crate) before: Option<u8>,
+    /// Bits of FPSR without which the result stands where the host computes as the guest.
+    pub(crate) doubts: u32,
+    /// How many operands, the first ones, are read after some of the result is written.
+    pub(crate) late: usize,
+}
+
 /// Float instructions of two operands by their opcode. Source: Arm ARM, C4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Float {
@@ -24,6 +42,9 @@ pub(crate) enum Float {
     Div = 1,
     Add = 2,
     Sub = 3,
+    /// The guest's where the host computes as that does: see [`crate::alternate`].
+    Max = 4,
+    Min = 5,
 }
 
 /// NZCV after a comparison as a choice of flags: by its number less N, equal Z and C, greater C, unordered C and V.
@@ -36,30 +57,38 @@ fn double(ty: Type) -> bool {
 impl Lowering<'_> {
     /// Goes to the label that it gives where what has just been computed is not what the guest's processor computes: whatever has raised more
     /// than the inexact exception. The stubs make that so, too, where mxcsr is not the usual one.
-    fn check_exceptions(&mut self) -> Label {
+    fn check_exceptions(&mut self, bits: u32) -> Label {
         let slow = self.asm.label();
-        self.look_at_exceptions(slow);
+        self.look_at(bits, slow);
         slow
     }
 
     /// Goes to `slow` where what has been computed is not what the guest's processor computes. Keeps NZCV.
     pub(crate) fn look_at_exceptions(&mut self, slow: Label) {
+        self.look_at(OTHER_WAY, slow);
+    }
+
+    /// Goes to `slow` where FPSR has one of `bits`. Keeps NZCV.
+    fn look_at(&mut self, bits: u32, slow: Label) {
         self.asm.read_fpsr(SCRATCH);
-        let but_inexact = bitmask(Size::W, !0x10 & 0xffff_ffff).unwrap_or(0);
-        self.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, but_inexact);
+        let bits = bitmask(Size::W, bits.into()).expect("bits in a row");
+        self.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, bits);
         self.asm.cbnz(Size::W, SCRATCH, slow);
     }
 
     /// `fp_arith`.
     pub(crate) fn float_arith(&mut self, dst: Value, op: FpOp, ty: Type, a: Value, b: Value) {
         let (ra, rb) = (self.vec_reg(a), self.vec_reg(b));
-        let d = self.float_dest(dst);
+        let is_alternate = self.has_alternate_floats();
+        let d = self.scalar_dest(dst, Some(ra));
         let is_double = double(ty);
         let float = match op {
             FpOp::Add => Float::Add,
             FpOp::Sub => Float::Sub,
             FpOp::Mul => Float::Mul,
             FpOp::Div => Float::Div,
+            FpOp::Min if is_alternate => Float::Min,
+            FpOp::Max if is_alternate => Float::Max,
             FpOp::Min | FpOp::Max => {
                 // The second operand for equal zeros and NaNs, which are invalid.
                 self.asm.fp_compare(true, is_double, ra, rb);
@@ -75,7 +104,7 @@ impl Lowering<'_> {
     /// `fp_sqrt`.
     pub(crate) fn float_sqrt(&mut self, dst: Value, ty: Type, a: Value) {
         let ra = self.vec_reg(a);
-        let d = self.float_dest(dst);
+        let d = self.scalar_dest(dst, None);
         self.asm.fp_sqrt(double(ty), d, ra);
         self.settle(dst);
     }
@@ -83,7 +112,7 @@ impl Lowering<'_> {
     /// `fp_convert`.
     pub(crate) fn float_convert(&mut self, dst: Value, from: Type, v: Value) {
         let r = self.vec_reg(v);
-        let d = self.float_dest(dst);
+        let d = self.scalar_dest(dst, None);
         self.asm.fp_convert(double(from), d, r);
         self.settle(dst);
     }
@@ -91,7 +120,7 @@ impl Lowering<'_> {
     /// `int_to_fp`.
     pub(crate) fn int_to_float(&mut self, dst: Value, w: Width, ty: Type, v: Value) {
         let r = self.reg(v);
-        let d = self.float_dest(dst);
+        let d = self.scalar_dest(dst, None);
         self.asm.int_to_fp(Size::of(w), double(ty), d, r);
         self.settle(dst);
     }
@@ -119,7 +148,8 @@ impl Lowering<'_> {
             from = t;
         }
         self.asm.fp_to_int(size, double(ty), TARGET, from);
-        let slow = self.check_exceptions();
+        // Where the host computes as the guest, it is integers that do not fit.
+        let slow = self.check_exceptions(if self.has_alternate_floats() { INVALID } else { OTHER_WAY });
         self.compared = None;
         let done = self.asm.label();
         self.outline(slow, |l| {
@@ -142,7 +172,7 @@ impl Lowering<'_> {
         self.reserve();
         let d = self.dest(dst);
         self.asm.fp_compare(signalling, double(ty), ra, rb);
-        if self.is_attempt() {
+        if self.is_attempt() || self.has_alternate_floats() {
             if self.is_flag_word_unread(dst) {
                 self.asm.read_nzcv(d);
                 self.values.encode(dst, COMPARED);
@@ -152,7 +182,7 @@ impl Lowering<'_> {
             self.define(dst, UpperBits::ZERO);
             return self.compared(dst, Sense::Float, ALL);
         }
-        let slow = self.check_exceptions();
+        let slow = self.check_exceptions(OTHER_WAY);
         self.compared_flags(d);
         let done = self.asm.label();
         self.outline(slow, |l| {
@@ -215,15 +245,16 @@ impl Lowering<'_> {
 
     /// The result `dst` of the op at hand stands, or the runtime computes it. That does not keep NZCV.
     pub(crate) fn settle(&mut self, dst: Value) {
-        self.settle_from(dst, None);
+        self.settle_from(dst, Settling::default());
     }
 
-    /// As [`Self::settle`]; `before` holds what FPSR was, of which the runtime's way is to know.
-    pub(crate) fn settle_from(&mut self, dst: Value, before: Option<u8>) {
-        if self.is_attempt() {
+    /// As [`Self::settle`].
+    pub(crate) fn settle_from(&mut self, dst: Value, Settling { before, doubts, .. }: Settling) {
+        let is_alternate = self.has_alternate_floats();
+        if self.is_attempt() || is_alternate && doubts == 0 {
             return;
         }
-        let slow = self.check_exceptions();
+        let slow = self.check_exceptions(if is_alternate { doubts } else { OTHER_WAY });
         self.compared = None;
         let done = self.asm.label();
         let place = self.vectors.loc(dst);

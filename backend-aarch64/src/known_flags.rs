@@ -41,17 +41,19 @@ impl Known {
         Known { region: region.clone(), originals, told, aligned, entry: None, stands }
     }
 
-    /// `region` with copies of blocks that are entered with known flags.
-    pub(crate) fn copies(region: &Region) -> Known {
+    /// `region` with copies of blocks that are entered with known flags, or above whose scalars zeros are known to be where that `needs_zeros`.
+    pub(crate) fn copies(region: &Region, needs_zeros: bool) -> Known {
         let mut known = Known::nothing(region);
-        for block in &mut known.region.blocks {
-            write_zeros(block, 0);
+        if needs_zeros {
+            known.region.blocks.iter_mut().for_each(|block| {
+                write_zeros(block, 0);
+            });
         }
         let sees = blocks_that_see_flags(region);
         let mut room = 2 * region.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
         let mut copies: Vec<Copy> = Vec::new();
         let mut order = Order { next: vec![0], seen: vec![false; known.originals] };
-        if let Some(zeros) = zeros_at_entry(region).filter(|_| is_copied(&region.blocks[0])) {
+        if let Some(zeros) = zeros_at_entry(region).filter(|_| needs_zeros && is_copied(&region.blocks[0])) {
             known.entry = Some((BlockId(known.originals as u32), zeros));
             known.copy(BlockId(0), &[], &[], zeros);
             copies.push(Copy { of: BlockId(0), told: Vec::new(), facts: Vec::new(), zeros });
@@ -62,7 +64,7 @@ impl Known {
             let before = n.checked_sub(known.originals).map(|n| &copies[n]);
             let (flags, facts) =
                 (flags_at_end(from).unwrap_or_default(), known_behind(from, before.map_or(&[], |c| &c.facts)));
-            let zeros = zeros_behind(from, before.map_or(0, |c| c.zeros));
+            let zeros = if needs_zeros { zeros_behind(from, before.map_or(0, |c| c.zeros)) } else { 0 };
             let mut exit = from.exit;
             let mut lead = |known: &mut Known, to: &mut Target| {
                 let Target::Block(of) = *to else { return };
@@ -181,7 +183,12 @@ impl Copy {
 
 /// Whether `block` may be copied: not a long one, and one with a place where a thread that is called can be stopped.
 fn is_copied(block: &Block) -> bool {
-    block.insts.len() <= LONGEST && (has_access(block) || stop_at(block).is_some())
+    block.insts.len() <= LONGEST && can_be_stopped(block)
+}
+
+/// Whether `block` has a place other than its start where a thread that is called can be stopped.
+pub(crate) fn can_be_stopped(block: &Block) -> bool {
+    has_access(block) || stop_at(block).is_some()
 }
 
 fn has_access(block: &Block) -> bool {

@@ -8,6 +8,7 @@
 //! | `lower` | a region, block by block; code out of line |
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
+//! | `alternate` | floats of hosts that can compute as x86 does |
 //! | `attempt` | blocks that look once whether the results of all their operations on floats stand |
 //! | `known_flags` | copies of blocks that are entered with known flags, or with what the next two know |
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
@@ -21,6 +22,7 @@
 //! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).
 
 mod access;
+mod alternate;
 mod arith;
 mod asm;
 mod assign;
@@ -103,7 +105,7 @@ impl Backend for Aarch64 {
     }
 
     fn stubs(&self, mode: CpuMode) -> Stubs {
-        stubs::stubs(mode)
+        stubs::stubs(mode, self.features)
     }
 
     fn compile_as(&self, region: &Region, tier: Tier) -> Compiled {

@@ -6,10 +6,11 @@ use hokku_ir::lowering::{
     X87Stack,
 };
 use hokku_ir::ops;
-use hokku_ir::{Addr, Block, BlockId, CpuMode, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};
 
 use crate::Features;
 use crate::access;
+use crate::alternate::is_alternate;
 use crate::asm::{Asm, Label, Piece, Size};
 use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
 use crate::attempt::{Attempt, Retry};
@@ -61,6 +62,15 @@ pub(crate) struct Lowering<'a> {
     pub(crate) failed: Option<(usize, u32)>,
     /// By fault site's number: the version of a block that is to run instead.
     pub(crate) fault_retries: Vec<(usize, Label)>,
+    /// Floats of the block at hand are evaluated from here on; mxcsr has all exceptions masked, as has been looked at.
+    pub(crate) evaluates_floats: bool,
+    pub(crate) floats_are_usual: bool,
+    /// The block that is entered by running on from one for which that holds.
+    pub(crate) runs_on_usual: Option<BlockId>,
+    /// By block: its start behind that look.
+    pub(crate) inner_labels: Vec<Label>,
+    /// Versions of blocks whose floats are evaluated.
+    pub(crate) evaluated_versions: Vec<(Label, BlockId)>,
     /// What NZCV holds.
     pub(crate) compared: Option<Compared>,
     /// By place: the flags that the op there is to leave in NZCV beside its result.
@@ -145,7 +155,9 @@ impl Moves for Asm {
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let known = match tier {
         // Blocks with x87 registers in host registers have another version already.
-        Tier::Second if crate::x87_double::shapes(region).is_none() => Known::copies(region),
+        Tier::Second if crate::x87_double::shapes(region).is_none() => {
+            Known::copies(region, !is_alternate(features, region.key.x87))
+        }
         _ => Known::nothing(region),
     };
     let mut limits = vec![u32::MAX; known.region.blocks.len()];
@@ -163,6 +175,7 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
     let mut asm = Asm::new();
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let slow_versions = region.blocks.iter().map(|_| asm.label()).collect();
+    let inner_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mut l = Lowering {
         asm,
         mode: region.key.mode,
@@ -185,6 +198,11 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         limits,
         failed: None,
         fault_retries: Vec::new(),
+        evaluates_floats: false,
+        floats_are_usual: false,
+        runs_on_usual: None,
+        inner_labels,
+        evaluated_versions: Vec::new(),
         compared: None,
         carried: Vec::new(),
         done: Vec::new(),
@@ -229,6 +247,7 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         order.iter().for_each(|id| l.lower_slow_version(*id));
     }
     l.write_retries();
+    l.write_evaluated_versions();
     l.write_outlined();
     l.write_cold();
     l.write_routines();
@@ -260,6 +279,8 @@ impl<'a> Lowering<'a> {
         self.values.start_block();
         self.vectors.start_block();
         self.aligned.clone_from(&self.known_aligned[self.block_number]);
+        self.evaluates_floats = false;
+        self.floats_are_usual = false;
         self.compared = None;
         self.pushed = None;
         self.x87 = None;
@@ -270,12 +291,15 @@ impl<'a> Lowering<'a> {
         self.start_block(id);
         self.entry_site = self.site_before(id);
         self.placed[id.0 as usize] = true;
+        let is_usual = self.runs_on_usual.take() == Some(id);
         let entry = (id.0 == 0).then(|| self.region_entry(id));
         if let (0, Some((copy, zeros))) = (id.0, self.zeros_at_entry) {
             self.look_for_zeros(copy, zeros);
         }
         let label = self.block_labels[id.0 as usize];
-        self.asm.bind(label);
+        if !is_usual {
+            self.asm.bind(label);
+        }
         let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
         let is_original = self.block_number < self.originals;
         if is_original {
@@ -289,6 +313,11 @@ impl<'a> Lowering<'a> {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
             self.fault_site();
             self.x87 = Some(X87Stack::new(shape, self.region.key.x87));
+        }
+        if is_usual {
+            self.put_look_apart(id, is_original.then(|| self.out.blocks.len() - 1));
+        } else {
+            self.look_at_start(id);
         }
         if self.shapes.is_none() || !self.computes_in_doubles() {
             self.start_attempt(id);
@@ -314,20 +343,26 @@ impl<'a> Lowering<'a> {
 
     /// Writes block `id` with x87 ops evaluated.
     fn lower_slow_version(&mut self, id: BlockId) {
-        // Nothing is left of the other version.
+        self.start_other_version(id, self.slow_versions[id.0 as usize]);
+        self.look_at_start(id);
+        self.lower_ops(None);
+    }
+
+    /// At `label` another version of block `id` is written next.
+    pub(crate) fn start_other_version(&mut self, id: BlockId, label: Label) {
+        // Nothing is left of the one before.
         self.values = Values::new(HOMES, &TEMPS, self.region.value_count);
         self.vectors = VectorValues::new(self.region.value_count);
         self.start_block(id);
         self.entry_site = None;
-        let label = self.slow_versions[id.0 as usize];
         self.asm.bind(label);
-        self.lower_ops(None);
     }
 
     /// Writes the ops and the exit of the block at hand, before block `next`.
     pub(crate) fn lower_ops(&mut self, next: Option<BlockId>) {
-        // A copy is no entry.
-        let stop = stop_at(self.block).filter(|_| self.block_number >= self.originals);
+        // A copy is no entry, nor is a place behind a look.
+        let is_entry = self.block_number < self.originals && !self.has_inner_label(BlockId(self.block_number as u32));
+        let stop = stop_at(self.block).filter(|_| !is_entry);
         for (n, inst) in self.block.insts.iter().enumerate() {
             self.at = n as u32;
             self.end_attempt();
@@ -340,6 +375,11 @@ impl<'a> Lowering<'a> {
                 self.fault_site();
             }
             self.hold_attempt();
+            if self.evaluates_floats && inst.op.effects().contains(Effects::float) {
+                self.callout(inst.value, inst.op);
+                self.end_inst();
+                continue;
+            }
             self.lower_inst(inst);
         }
         self.at = self.block.insts.len() as u32;

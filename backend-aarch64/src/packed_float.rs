@@ -8,6 +8,7 @@ use hokku_ir::{FmaOp, FpOp, Type, Value, VecBin, VecUn};
 
 use crate::asm::{Asm, Size};
 use crate::assign::{SCRATCH, TARGET};
+use crate::float::{DENORMAL, INVALID, Settling};
 use crate::lanes::Regs;
 use crate::lower::Lowering;
 use crate::simd::{One, Same};
@@ -46,8 +47,8 @@ enum Comparison {
 fn comparison(imm: u8) -> Option<(Comparison, bool)> {
     let one = |same, high_size, exchanged| Comparison::One { same, high_size, exchanged };
     Some(match imm & 31 {
-        0 => (one(Same::FCMEQ, false, false), false),
-        4 => (one(Same::FCMEQ, false, false), true),
+        0 => (one(Same::FCMEQ, false, true), false),
+        4 => (one(Same::FCMEQ, false, true), true),
         3 => (Comparison::Ordered, true),
         7 => (Comparison::Ordered, false),
         n => match n & 15 {
@@ -62,6 +63,17 @@ fn comparison(imm: u8) -> Option<(Comparison, bool)> {
             _ => return None,
         },
     })
+}
+
+/// Exceptions with which the comparison `how` for predicate `imm` is not the guest's where the host computes as that.
+fn comparison_doubts(how: Comparison, imm: u8) -> u32 {
+    match how {
+        // Of each operand by itself, where the other one may be a NaN.
+        Comparison::Ordered => DENORMAL,
+        // Quiet ones, by instructions that signal.
+        Comparison::One { same, .. } if same != Same::FCMEQ && imm & 16 != 0 => INVALID,
+        Comparison::One { .. } => 0,
+    }
 }
 
 /// The rounding instruction for the immediate `mode` of `ROUNDPS`, and its size's upper bit and scalar number; `None` for those that the runtime does:
@@ -84,7 +96,7 @@ fn size(double: bool, high: bool) -> u8 {
 }
 
 impl Asm {
-    fn float_lanes(&mut self, op: FpOp, double: bool, Regs { d, a, b, .. }: Regs) {
+    fn float_lanes(&mut self, op: FpOp, double: bool, is_alternate: bool, Regs { d, a, b, .. }: Regs) {
         let low = size(double, false);
         let high = size(double, true);
         match op {
@@ -92,6 +104,8 @@ impl Asm {
             FpOp::Sub => self.same(Same::FSUB, true, high, d, a, b),
             FpOp::Mul => self.same(Same::FMUL, true, low, d, a, b),
             FpOp::Div => self.same(Same::FDIV, true, low, d, a, b),
+            FpOp::Min if is_alternate => self.same(Same::FMIN, true, high, d, a, b),
+            FpOp::Max if is_alternate => self.same(Same::FMAX, true, low, d, a, b),
             FpOp::Min | FpOp::Max => {
                 // The second operand for equal zeros and NaNs, which are invalid.
                 let (n, m) = if op == FpOp::Min { (b, a) } else { (a, b) };
@@ -122,12 +136,21 @@ impl Asm {
         }
     }
 
-    /// `±(a * b) ± c` in `d`, and an invalid operation where that is no number; the second scratch register changes.
-    fn multiply_add_lanes(&mut self, op: FmaOp, double: bool, d: u8, [a, b, c]: [u8; 3], t: u8) {
+    /// `±(a * b) ± c` in `d`, and an invalid operation where that is no number unless the host computes as the guest; the second scratch register
+    /// changes.
+    fn multiply_add_lanes(&mut self, op: FmaOp, double: bool, is_alternate: bool, d: u8, [a, b, c]: [u8; 3], t: u8) {
         let sign = |asm: &mut Asm| asm.one(One::FNEG, true, size(double, true), d, c);
         match op {
             FmaOp::Add | FmaOp::NegAdd => self.vec_mov(d, c),
             FmaOp::Sub | FmaOp::NegSub => sign(self),
+            FmaOp::AddSub | FmaOp::SubAdd if is_alternate => {
+                // Keeps NaNs, as the others do.
+                self.one(One::FNEG, true, size(double, true), t, c);
+                self.vec_mov(d, c);
+                let first = u8::from(op == FmaOp::SubAdd);
+                let (log2, lanes) = if double { (3, 2) } else { (2, 4) };
+                (0..lanes).filter(|lane| lane & 1 != first).for_each(|lane| self.vec_insert(log2, d, lane, t, lane));
+            }
             FmaOp::AddSub | FmaOp::SubAdd => {
                 // Signs of the lanes that are subtracted.
                 let lane = if double { 63 } else { 31 };
@@ -150,7 +173,9 @@ impl Asm {
             FmaOp::NegAdd | FmaOp::NegSub => self.same(Same::FMLS, true, size(double, true), d, a, b),
             _ => self.same(Same::FMLA, true, size(double, false), d, a, b),
         }
-        self.same(Same::FCMGE, true, size(double, false), t, d, d);
+        if !is_alternate {
+            self.same(Same::FCMGE, true, size(double, false), t, d, d);
+        }
     }
 
     /// The two doubles of `a` to words in the low half of `d`, zeros above.
@@ -193,8 +218,9 @@ impl Lowering<'_> {
     /// The float ones among `vec_binary`. False where the runtime must do it.
     pub(crate) fn packed_arith(&mut self, dst: Value, op: VecBin, ty: Type, a: Value, b: Value) -> bool {
         let Some((op, double)) = float_operation(op).filter(|_| ty != Type::V64) else { return false };
+        let is_alternate = self.has_alternate_floats();
         self.float_halves(dst, ty, [a, b, b], |asm, d, [a, b, _], [t, u]| {
-            asm.float_lanes(op, double, Regs { d, a, b, t, u });
+            asm.float_lanes(op, double, is_alternate, Regs { d, a, b, t, u });
         });
         true
     }
@@ -211,6 +237,8 @@ impl Lowering<'_> {
         }
         // A double that does not fit 32 bits is not inexact as well.
         let before = (op == CvtPd2Dq && !self.is_attempt()).then(|| self.note_exceptions());
+        let is_integer = matches!(op, CvtPs2Dq | CvttPs2Dq | CvtPd2Dq | CvttPd2Dq);
+        let settling = Settling { before, doubts: if is_integer { INVALID } else { 0 }, late: 0 };
         if ty == Type::V256 && op.narrows() {
             let (low, high, t) = (self.vec_temp(), self.vec_temp(), self.vec_temp());
             let d = self.float_dest(dst);
@@ -220,7 +248,7 @@ impl Lowering<'_> {
             let scratch = self.vec_temp();
             self.asm.convert_lanes(op, false, low, t, scratch);
             self.asm.permute(crate::simd::Permute::Zip1, 3, d, low, high);
-            self.settle_from(dst, before);
+            self.settle_from(dst, settling);
         } else if ty == Type::V256 && op.widens() {
             let ra = self.vec_reg(a);
             let (t, low, high) = (self.vec_temp(), self.vec_temp(), self.vec_temp());
@@ -237,7 +265,7 @@ impl Lowering<'_> {
             let d = self.vec_dest(dst);
             self.asm.convert_lanes(op, false, d, r, t);
         } else {
-            self.float_halves_from(dst, ty, [a, a, a], before, |asm, d, [a, _, _], [t, _]| {
+            self.float_halves_from(dst, ty, [a, a, a], settling, |asm, d, [a, _, _], [t, _]| {
                 asm.convert_lanes(op, false, d, a, t);
             });
         }
@@ -247,7 +275,8 @@ impl Lowering<'_> {
     /// `vec_compare`. False where the runtime must do it.
     pub(crate) fn packed_compare(&mut self, dst: Value, lane: Type, imm: u8, ty: Type, a: Value, b: Value) -> bool {
         let Some(how) = comparison(imm) else { return false };
-        self.float_halves(dst, ty, [a, b, b], |asm, d, [a, b, _], [t, u]| {
+        let settling = self.comparison_settling(how.0, imm);
+        self.float_halves_from(dst, ty, [a, b, b], settling, |asm, d, [a, b, _], [t, u]| {
             asm.compare_lanes(how, lane == Type::F64, false, Regs { d, a, b, t, u });
         });
         true
@@ -256,12 +285,21 @@ impl Lowering<'_> {
     /// `fp_compare_mask`. False where the runtime must do it.
     pub(crate) fn float_compare_mask(&mut self, dst: Value, ty: Type, imm: u8, a: Value, b: Value) -> bool {
         let Some(how) = comparison(imm) else { return false };
+        let settling = self.comparison_settling(how.0, imm);
         let (a, b) = (self.vec_reg(a), self.vec_reg(b));
         let t = self.vec_temp();
-        let d = self.float_dest(dst);
+        // What is above the second operand of the instruction stays.
+        let keeps_first = matches!(how, (Comparison::One { exchanged: true, .. }, false)) && settling.doubts == 0;
+        let d = if keeps_first { self.scalar_dest(dst, Some(a)) } else { self.float_dest(dst) };
         self.asm.compare_lanes(how, ty == Type::F64, true, Regs { d, a, b, t, u: t });
-        self.settle(dst);
+        self.settle_from(dst, settling);
         true
+    }
+
+    /// What is to be known of the comparison at hand. Notes what FPSR is.
+    fn comparison_settling(&mut self, how: Comparison, imm: u8) -> Settling {
+        let doubts = if self.has_alternate_floats() { comparison_doubts(how, imm) } else { 0 };
+        Settling { before: (doubts != 0).then(|| self.note_exceptions()), doubts, late: 0 }
     }
 
     /// `vec_integral`. False where the runtime must do it.
@@ -276,7 +314,7 @@ impl Lowering<'_> {
     pub(crate) fn float_integral(&mut self, dst: Value, ty: Type, mode: u8, v: Value) -> bool {
         let Some((_, _, number)) = rounding(mode) else { return false };
         let r = self.vec_reg(v);
-        let d = self.float_dest(dst);
+        let d = self.scalar_dest(dst, None);
         self.asm.fp_integral(number, ty == Type::F64, d, r);
         self.settle(dst);
         true
@@ -284,11 +322,13 @@ impl Lowering<'_> {
 
     /// `vec_fma`.
     pub(crate) fn packed_multiply_add(&mut self, dst: Value, op: FmaOp, lane: Type, ty: Type, abc: [Value; 3]) {
-        if !self.is_attempt() {
+        let is_alternate = self.has_alternate_floats();
+        if !self.is_attempt() && !is_alternate {
             self.asm.read_fpsr(TARGET);
         }
-        self.float_halves_from(dst, ty, abc, Some(TARGET), |asm, d, abc, [t, _]| {
-            asm.multiply_add_lanes(op, lane == Type::F64, d, abc, t);
+        let settling = Settling { before: Some(TARGET), doubts: 0, late: 2 };
+        self.float_halves_from(dst, ty, abc, settling, |asm, d, abc, [t, _]| {
+            asm.multiply_add_lanes(op, lane == Type::F64, is_alternate, d, abc, t);
         });
     }
 
@@ -296,7 +336,8 @@ impl Lowering<'_> {
     pub(crate) fn float_multiply_add(&mut self, dst: Value, op: FmaOp, ty: Type, abc: [Value; 3]) {
         let abc = abc.map(|v| self.vec_reg(v));
         let t = self.vec_temp();
-        let d = self.float_dest(dst);
+        let is_alternate = self.has_alternate_floats();
+        let d = self.scalar_dest(dst, Some(abc[2]));
         let signs = match op {
             FmaOp::NegAdd => (true, false),
             FmaOp::Sub | FmaOp::AddSub => (false, true),
@@ -304,11 +345,13 @@ impl Lowering<'_> {
             FmaOp::Add | FmaOp::SubAdd => (false, false),
         };
         let double = ty == Type::F64;
-        if !self.is_attempt() {
+        if !self.is_attempt() && !is_alternate {
             self.asm.read_fpsr(TARGET);
         }
         self.asm.fp_multiply_add(signs, double, d, abc);
-        self.asm.same_scalar(Same::FCMGE, size(double, false), t, d, d);
-        self.settle_from(dst, Some(TARGET));
+        if !is_alternate {
+            self.asm.same_scalar(Same::FCMGE, size(double, false), t, d, d);
+        }
+        self.settle_from(dst, Settling { before: Some(TARGET), ..Settling::default() });
     }
 }

@@ -77,11 +77,13 @@ impl Same {
     pub(crate) const FMUL: Same = Same(1, 0x1b);
     pub(crate) const FDIV: Same = Same(1, 0x1f);
     pub(crate) const FMLA: Same = Same(0, 0x19);
+    pub(crate) const FMAX: Same = Same(0, 0x1e);
     pub(crate) const FCMEQ: Same = Same(0, 0x1c);
     pub(crate) const FCMGE: Same = Same(1, 0x1c);
     /// Floats: size 2 or 3 for singles or doubles. The first two have the opcodes of `FADD` and `FMLA`.
     pub(crate) const FSUB: Same = Same(0, 0x1a);
     pub(crate) const FMLS: Same = Same(0, 0x19);
+    pub(crate) const FMIN: Same = Same(0, 0x1e);
     pub(crate) const FCMGT: Same = Same(1, 0x1c);
 }
 

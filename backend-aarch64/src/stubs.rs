@@ -6,6 +6,7 @@ use hokku_ir::guest::ExitReason;
 use hokku_ir::lowering::{X87_FUNCTIONS, x87_function};
 use hokku_ir::{CpuMode, Gpr};
 
+use crate::Features;
 use crate::access::{Piece, Place};
 use crate::asm::{Asm, Label, Size};
 use crate::assign::*;
@@ -22,12 +23,13 @@ const FRAME: i32 = 6 * 16 + 4 * 16;
 const IN_DOUBLES: u8 = 0;
 const _: () = assert!(DOUBLES_IN_HOST == 1 << IN_DOUBLES && EXACT_IN_HOST & DOUBLES_IN_HOST == 0);
 
-/// Builds the stubs for `mode`.
-pub(crate) fn stubs(mode: CpuMode) -> Stubs {
+/// Builds the stubs for `mode` on processors with `features`.
+pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
     let mut asm = Asm::new();
     asm.is_stub = true;
     let (leave, indirect, out, callout) = (asm.label(), asm.label(), asm.label(), asm.label());
-    let mut s = Builder { asm, mode, leave, indirect, out, callout, entries: Vec::new() };
+    let has_alternate_floats = features.contains(Features::AFP);
+    let mut s = Builder { asm, mode, has_alternate_floats, leave, indirect, out, callout, entries: Vec::new() };
     s.enter();
     s.computed_jumps();
     s.leaves();
@@ -43,6 +45,7 @@ pub(crate) fn stubs(mode: CpuMode) -> Stubs {
 struct Builder {
     asm: Asm,
     mode: CpuMode,
+    has_alternate_floats: bool,
     /// Saves the guest's registers and returns to the dispatcher.
     leave: Label,
     indirect: Label,
@@ -103,10 +106,42 @@ impl Builder {
         self.asm.write_fpcr(t);
         self.asm.constant(t, 1 << 27);
         self.asm.write_fpsr(t);
+        if self.has_alternate_floats {
+            self.asm.store(Piece::W, t, STATE, FLOAT_IS_ODD);
+        }
         self.asm.b(end);
         self.asm.bind(usual);
         self.asm.store(Piece::X, u, STATE, REGISTERS);
         self.asm.load(Piece::W, m, STATE, MXCSR);
+        if self.has_alternate_floats {
+            self.load_alternate_mode(m, t, u);
+        } else {
+            self.load_flushing_mode(m, t, u);
+        }
+        self.asm.load(Piece::X, u, STATE, REGISTERS);
+        self.asm.bind(end);
+    }
+
+    /// For the mxcsr in `m`. FPCR.AH makes NaNs, tiny results and denormals those of x86, NEP keeps what is above scalars.
+    fn load_alternate_mode(&mut self, m: u8, t: u8, u: u8) {
+        const AH_NEP: u64 = 0b110;
+        self.asm.constant(t, AH_NEP);
+        // DAZ is FIZ, FTZ is FZ; 14:13 and 23:22 as below.
+        for (from, to) in [(6, 0), (13, 23), (14, 22), (15, 24)] {
+            self.asm.lsr(Size::W, u, m, from);
+            self.asm.bfi(Size::W, t, u, to, 1);
+        }
+        self.asm.write_fpcr(t);
+        self.asm.write_fpsr(ZERO);
+        // Where an exception is not masked the runtime does all.
+        let all = bitmask(Size::W, 0x3f).expect("a run of ones");
+        self.asm.ubfx(Size::W, u, m, 7, 6);
+        self.asm.logic_bits(Logic::Eor, Size::W, u, u, all);
+        self.asm.store(Piece::W, u, STATE, FLOAT_IS_ODD);
+    }
+
+    /// For the mxcsr in `m`, where the host has no such modes.
+    fn load_flushing_mode(&mut self, m: u8, t: u8, u: u8) {
         // 14:13 nearest, down, up, zero; 23:22 nearest, up, down, zero: the bits are exchanged. Bit 24 flushes denormals.
         self.asm.constant(t, 1 << 24);
         self.asm.bfi(Size::W, t, m, 23, 1);
@@ -119,8 +154,6 @@ impl Builder {
         self.asm.cset(t, crate::asm::Cc::Ne);
         self.asm.lsl(Size::W, t, t, 27);
         self.asm.write_fpsr(t);
-        self.asm.load(Piece::X, u, STATE, REGISTERS);
-        self.asm.bind(end);
     }
 
     /// Compares what mxcsr, in `m`, asks for with what programs have: all six masks set, FTZ (bit 15) and DAZ (bit 6) not. `t` and `m` change.
@@ -129,6 +162,23 @@ impl Builder {
         self.asm.logic(Logic::And, Size::W, t, t, m);
         self.asm.constant(m, 0x1f80);
         self.asm.add(Sum::Subs, Size::W, 31, t, m);
+    }
+
+    /// Adds the exceptions in FPSR to mxcsr, where the host has the guest's; x0 changes as well.
+    fn save_alternate_exceptions(&mut self) {
+        let (f, m, t) = (SCRATCH, TARGET, 0);
+        let end = self.asm.label();
+        self.asm.load(Piece::W, m, STATE, X87_IN_HOST);
+        self.asm.tbnz(m, IN_DOUBLES, end);
+        self.asm.load(Piece::W, m, STATE, MXCSR);
+        self.asm.read_fpsr(f);
+        // Invalid; division by zero, overflow, underflow, inexact; denormal operand.
+        for (from, width, to) in [(0, 1, 0), (1, 4, 2), (7, 1, 1)] {
+            self.asm.ubfx(Size::W, t, f, from, width);
+            self.asm.logic_shifted(Logic::Orr, Size::W, m, m, t, Shift::Lsl, to);
+        }
+        self.asm.store(Piece::W, m, STATE, MXCSR);
+        self.asm.bind(end);
     }
 
     /// Adds the inexact exception in FPSR to mxcsr; not where all operations go to the runtime, which knows better.
@@ -161,7 +211,11 @@ impl Builder {
         self.gprs(false);
         self.save(SHADOW_SP, SHADOW);
         self.save(HOST_FLAG_SITE, FLAG_SITE);
-        self.save_float_exceptions();
+        if self.has_alternate_floats {
+            self.save_alternate_exceptions();
+        } else {
+            self.save_float_exceptions();
+        }
         self.vectors(false);
     }
 
@@ -324,8 +378,11 @@ mod tests {
 
     #[test]
     fn there_is_each_stub_in_both_modes() {
-        for mode in [CpuMode::Long64, CpuMode::Protected32] {
-            let stubs = stubs(mode);
+        let features = [Features::empty(), Features::all()];
+        for (mode, features) in
+            [CpuMode::Long64, CpuMode::Protected32].into_iter().flat_map(|m| features.map(|f| (m, f)))
+        {
+            let stubs = stubs(mode, features);
             let ids: Vec<StubId> = stubs.entries.iter().map(|e| e.0).collect();
             for id in [
                 StubId::Enter,

@@ -6,6 +6,7 @@ use hokku_ir::{MaskOp, Type, Value, VecBin, VecImm, VecShift, VecShuffle, VecTer
 use crate::Features;
 use crate::asm::{Asm, Cc, Size};
 use crate::assign::{SCRATCH, TARGET, ZERO};
+use crate::float::Settling;
 use crate::integer::{Logic, Shift, Sum};
 use crate::lanes::{self, Regs};
 use crate::lower::Lowering;
@@ -89,16 +90,16 @@ impl Lowering<'_> {
         operands: [Value; 3],
         f: impl Fn(&mut Asm, u8, [u8; 3], [u8; 2]),
     ) {
-        self.float_halves_from(dst, ty, operands, None, f);
+        self.float_halves_from(dst, ty, operands, Settling::default(), f);
     }
 
-    /// As [`Self::float_halves`], with [`Self::settle_from`].
+    /// As [`Self::float_halves`], with what [`Self::settle_from`] wants to know.
     pub(crate) fn float_halves_from(
         &mut self,
         dst: Value,
         ty: Type,
         operands: [Value; 3],
-        before: Option<u8>,
+        settling: Settling,
         f: impl Fn(&mut Asm, u8, [u8; 3], [u8; 2]),
     ) {
         if ty == Type::V256 {
@@ -106,10 +107,10 @@ impl Lowering<'_> {
         } else {
             let operands = operands.map(|v| self.vec_reg(v));
             let free = [self.vec_temp(), self.vec_temp()];
-            let d = self.float_dest(dst);
+            let d = self.packed_dest(dst, &operands[..settling.late], settling.doubts);
             f(&mut self.asm, d, operands, free);
         }
-        self.settle_from(dst, before);
+        self.settle_from(dst, settling);
     }
 
     /// `vec_binary`. False where the runtime must do it.

@@ -39,6 +39,8 @@ pub(crate) struct VectorValues {
     pub(crate) clear_above: u16,
     /// A float that was loaded into the guest register of this number, with zeros above it.
     loaded: Option<(Value, u8)>,
+    /// A float that was computed in the guest register of this number, with what was above it left there.
+    merged: Option<(Value, u8)>,
 }
 
 impl VectorValues {
@@ -52,6 +54,7 @@ impl VectorValues {
             names: Vec::new(),
             clear_above: 0,
             loaded: None,
+            merged: None,
         }
     }
 
@@ -61,6 +64,7 @@ impl VectorValues {
         self.held.iter_mut().for_each(Vec::clear);
         self.names.clear();
         self.loaded = None;
+        self.merged = None;
     }
 
     /// The code of the op at place `at` is written: what it held and what is needed no more is free.
@@ -282,8 +286,17 @@ impl Lowering<'_> {
         r
     }
 
+    /// The guest register `n` for the float `v`, which is computed with what is above it left there; locked.
+    pub(crate) fn merged_dest(&mut self, v: Value, n: u8) -> u8 {
+        self.overwrite_vec(n, Some(v));
+        self.vectors.hold(n, v);
+        self.vectors.lock(n);
+        self.vectors.merged = Some((v, n));
+        n
+    }
+
     /// The guest register that takes all of `v` soon in a way that `fits`, with nothing in between that needs the old value.
-    fn vec_home(&self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> Option<u8> {
+    pub(crate) fn vec_home(&self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> Option<u8> {
         let from = self.at as usize + 1;
         let until = (from + 6).min(self.block.insts.len());
         for (k, inst) in self.block.insts.iter().enumerate().take(until).skip(from) {
@@ -349,7 +362,8 @@ impl Lowering<'_> {
         if ty == Type::V256 {
             return self.write_vec_256(n, v);
         }
-        let is_whole = ty == Type::V128 || upper != Upper::Keep && self.vectors.loaded == Some((v, n));
+        let in_place = if upper == Upper::Keep { self.vectors.merged } else { self.vectors.loaded };
+        let is_whole = ty == Type::V128 || in_place == Some((v, n));
         let placed = is_whole && self.vectors.loc(v) == VecLoc::Home(n);
         if !placed {
             let r = self.vec_reg(v);

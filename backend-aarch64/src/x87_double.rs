@@ -68,6 +68,9 @@ impl Lowering<'_> {
 
     /// Where a jump to block `id` from the block at hand leads: past the check where the stack is as it must be.
     pub(crate) fn entry_of(&mut self, id: BlockId) -> Label {
+        if self.leads_past_look(id) {
+            return self.inner_labels[id.0 as usize];
+        }
         if self.leads_past_check(id) {
             return self.block_labels[id.0 as usize];
         }
