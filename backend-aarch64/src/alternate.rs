@@ -117,6 +117,8 @@ impl Lowering<'_> {
     /// Has the look at the start of block `id` stand apart; `entry` is the block's number in the list of entries.
     pub(crate) fn put_look_apart(&mut self, id: BlockId, entry: Option<usize>) {
         let label = self.block_labels[id.0 as usize];
+        // That is written by the time of the look.
+        self.evaluated_version(id);
         self.cold.push(Cold::Look { label, id, entry });
         self.bind_inner(id);
     }

@@ -168,6 +168,8 @@ fn vector_instructions() {
         same(Same::FADD, true, 1, 1, 2, 3) => { fadd v1.d2, v2.d2, v3.d2 }
         same(Same::FSUB, true, 2, 1, 2, 3) => { fsub v1.s4, v2.s4, v3.s4 }
         same(Same::FMUL, true, 0, 1, 2, 3) => { fmul v1.s4, v2.s4, v3.s4 }
+        same(Same::FMAX, true, 1, 1, 2, 3) => { fmax v1.d2, v2.d2, v3.d2 }
+        same(Same::FMIN, true, 2, 1, 2, 3) => { fmin v1.s4, v2.s4, v3.s4 }
         same(Same::FDIV, true, 1, 1, 2, 3) => { fdiv v1.d2, v2.d2, v3.d2 }
         same(Same::FMLA, true, 1, 1, 2, 3) => { fmla v1.d2, v2.d2, v3.d2 }
         same(Same::FMLS, true, 2, 1, 2, 3) => { fmls v1.s4, v2.s4, v3.s4 }

@@ -40,7 +40,7 @@ fn taken(region: &Region, id: u32) -> Target {
 /// The first round is the original's, all others the copy's, which knows flags and alignment.
 #[test]
 fn a_loop_goes_on_in_its_copy() {
-    let known = Known::copies(&vector_loop(16));
+    let known = Known::copies(&vector_loop(16), true);
     assert_eq!((known.originals, known.region.blocks.len()), (1, 2));
     assert_eq!(taken(&known.region, 0), Target::Block(BlockId(1)));
     assert_eq!(taken(&known.region, 1), Target::Block(BlockId(1)));
@@ -53,7 +53,7 @@ fn a_loop_goes_on_in_its_copy() {
 /// An address that moves on by less than the alignment is looked at each time.
 #[test]
 fn alignment_is_not_known_after_a_smaller_step() {
-    let known = Known::copies(&vector_loop(8));
+    let known = Known::copies(&vector_loop(8), true);
     assert_eq!(known.region.blocks.len(), 2);
     assert!(known.aligned.iter().all(Vec::is_empty));
 }
@@ -81,7 +81,7 @@ block b1 0x1004
   jump b1
 "
         );
-        let known = Known::copies(&parse::region(&text).expect("the text is a region"));
+        let known = Known::copies(&parse::region(&text).expect("the text is a region"), true);
         let written: Vec<Upper> = known.region.blocks[1..]
             .iter()
             .flat_map(|b| &b.insts)
@@ -129,6 +129,6 @@ fn copies_are_bounded() {
     }
     let region = parse::region(&text).expect("the text is a region");
     let ops = |r: &Region| r.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
-    let known = Known::copies(&region);
+    let known = Known::copies(&region, true);
     assert!(known.region.blocks.len() > count && ops(&known.region) <= 3 * ops(&region));
 }

@@ -149,7 +149,7 @@ impl Asm {
                 self.vec_mov(d, c);
                 let first = u8::from(op == FmaOp::SubAdd);
                 let (log2, lanes) = if double { (3, 2) } else { (2, 4) };
-                (0..lanes).filter(|lane| lane & 1 != first).for_each(|lane| self.vec_insert(log2, d, lane, t, lane));
+                (0..lanes).filter(|lane| lane & 1 == first).for_each(|lane| self.vec_insert(log2, d, lane, t, lane));
             }
             FmaOp::AddSub | FmaOp::SubAdd => {
                 // Signs of the lanes that are subtracted.

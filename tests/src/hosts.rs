@@ -1,6 +1,6 @@
-//! The back ends, each for a processor that has everything: all of them compile on any host.
+//! The back ends, each for a processor that has everything, but for floats as x86's on aarch64, which few have: all of them compile on any host.
 
-use hokku_backend_aarch64::Aarch64;
+use hokku_backend_aarch64::{Aarch64, Features};
 use hokku_backend_riscv64::Riscv64;
 use hokku_backend_x86_64::X86_64;
 use hokku_frontend::{Limits, translate};
@@ -13,8 +13,13 @@ pub fn all() -> Vec<(&'static str, Box<dyn Backend>)> {
     vec![
         ("x86-64", Box::new(X86_64::new(hokku_backend_x86_64::Features::all()))),
         ("riscv64", Box::new(Riscv64::new(hokku_backend_riscv64::Features::all()))),
-        ("aarch64", Box::new(Aarch64::new(hokku_backend_aarch64::Features::all()))),
+        ("aarch64", Box::new(Aarch64::new(Features::all() - Features::AFP))),
     ]
+}
+
+/// The aarch64 back end for a processor that computes as x86 does, too.
+pub fn aarch64_afp() -> Box<dyn Backend> {
+    Box::new(Aarch64::new(Features::all()))
 }
 
 /// What the runtime would translate `code` at `start` to: the region before a host's passes. `ordered`: for a team whose accesses others see.
