@@ -2,6 +2,9 @@
 //!
 //! **Hand-off.** Unblocking a mutex sets its `LOCKED` bit on behalf of the waiter that is woken: it returns owning the mutex. Waking it to try
 //! again would lose condition variables.
+//!
+//! **Spinning.** A mutex is mostly held for less time than going to sleep takes. So who wants one looks for a moment whether it comes free, as if the
+//! call had come that much later; and who waits in the queue, whether the word comes, before it sleeps.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -9,7 +12,7 @@ use std::sync::Mutex;
 use hokku_ir::GuestAddr;
 use hokku_runtime::GuestMemory;
 
-use super::waiting::{Deadline, Ticket, Waiting, lock};
+use super::waiting::{Deadline, Ticket, Waiting, lock, several_processors};
 use crate::abi::thread::{MUTEX_DISABLED, MUTEX_LOCKED, MUTEX_UNBLOCK_ALL, MUTEX_WAITING};
 use crate::abi::{Status, SysResult};
 
@@ -36,6 +39,26 @@ fn tidy(queues: &mut Queues, memory: &GuestMemory, word: GuestAddr) -> SysResult
         memory.update_u32(word, |w| w & !MUTEX_WAITING)?;
     }
     Ok(())
+}
+
+/// How often to look whether a mutex is free, before its queue.
+const LOOKS: u32 = 8;
+/// Pauses between two looks, which leave the word to its owner: some 20 us altogether on x86-64.
+const PAUSES: u32 = 64;
+
+/// Takes the mutex if it comes free within a moment; says whether it did.
+fn lock_soon(memory: &GuestMemory, word: GuestAddr) -> SysResult<bool> {
+    for _ in 0..LOOKS {
+        let old = memory.read_u32(word)?;
+        if old & MUTEX_DISABLED != 0 {
+            return Ok(false);
+        }
+        if old & MUTEX_LOCKED == 0 && memory.compare_exchange_u32(word, old, old | MUTEX_LOCKED)? == old {
+            return Ok(true);
+        }
+        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+    }
+    Ok(false)
 }
 
 /// Takes the mutex, or a place in its queue.
@@ -84,6 +107,7 @@ impl UserMutexes {
         deadline: Deadline,
         wait: &Waiting<'_>,
     ) -> SysResult {
+        ticket.spin();
         wait.for_ticket(ticket, deadline, || {
             let mut queues = lock(&self.queues);
             if let Some(queue) = queues.get_mut(&word.0) {
@@ -97,6 +121,9 @@ impl UserMutexes {
     /// Locks a mutex that was found locked.
     pub fn lock(&self, memory: &GuestMemory, word: GuestAddr, deadline: Deadline, wait: &Waiting<'_>) -> SysResult {
         let word = checked(word)?;
+        if deadline != Deadline::Now && several_processors() && lock_soon(memory, word)? {
+            return Ok(());
+        }
         let ticket = lock_or_queue(&mut lock(&self.queues), memory, word, wait)?;
         match ticket {
             None => Ok(()),

@@ -14,6 +14,12 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Whether another thread can run while this one spins.
+pub(super) fn several_processors() -> bool {
+    static SEVERAL: OnceLock<bool> = OnceLock::new();
+    *SEVERAL.get_or_init(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1))
+}
+
 /// Where one thread waits. Whoever changes what the thread may be waiting for calls [`Parker::wake`].
 #[derive(Default)]
 pub struct Parker {
@@ -167,28 +173,52 @@ fn micros(left: i64) -> Duration {
     Duration::from_micros(left.max(0).unsigned_abs())
 }
 
+/// Looks of [`Ticket::spin`]: some 10 us on x86-64, less than going to sleep and coming back takes.
+const SPINS: u32 = 256;
+
 /// A thread's place in a queue of waiters: whoever serves it stores the outcome and wakes it.
 #[derive(Clone)]
 pub struct Ticket<T> {
     parker: Arc<Parker>,
-    outcome: Arc<Mutex<Option<SysResult<T>>>>,
+    outcome: Arc<Outcome<T>>,
+}
+
+/// What a waiter gets.
+struct Outcome<T> {
+    given: Mutex<Option<SysResult<T>>>,
+    /// Whether there was one: to look at without the lock.
+    is_served: AtomicBool,
 }
 
 impl<T> Ticket<T> {
     /// A place for the thread that waits at `parker`.
     pub fn new(parker: &Arc<Parker>) -> Self {
-        Ticket { parker: Arc::clone(parker), outcome: Arc::default() }
+        let outcome = Outcome { given: Mutex::default(), is_served: AtomicBool::new(false) };
+        Ticket { parker: Arc::clone(parker), outcome: Arc::new(outcome) }
     }
 
     /// Serves the waiter.
     pub fn serve(&self, outcome: SysResult<T>) {
-        *lock(&self.outcome) = Some(outcome);
+        *lock(&self.outcome.given) = Some(outcome);
+        self.outcome.is_served.store(true, Ordering::Release);
         self.parker.wake();
     }
 
     /// The outcome, once there is one.
     pub fn take(&self) -> Option<SysResult<T>> {
-        lock(&self.outcome).take()
+        lock(&self.outcome.given).take()
+    }
+
+    /// Looks for a moment whether the waiter is served.
+    pub(super) fn spin(&self) {
+        if several_processors() {
+            for _ in 0..SPINS {
+                if self.outcome.is_served.load(Ordering::Acquire) {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+        }
     }
 
     /// Whether both are the same place.
