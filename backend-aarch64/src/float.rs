@@ -3,7 +3,7 @@
 //! The host rounds by FPCR, which follows mxcsr. It flushes denormals to zero, so that FPSR tells of each: what raises another exception than the inexact
 //! one goes to the runtime, which computes it anew, as x86 does, and sets mxcsr. So FPSR holds nothing else when an instruction starts, and the stubs
 //! add its inexact bit to mxcsr. Where mxcsr is not as programs have it (exceptions masked, denormals kept), they set QC in FPSR: all goes to the
-//! runtime then.
+//! runtime then. Hosts that compute as x86 does need none of this: see [`crate::alternate`].
 
 use hokku_ir::lowering::{FlagsCode, UpperBits};
 use hokku_ir::{FpOp, FpRound, Op, Type, Value, Width};
