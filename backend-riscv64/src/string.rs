@@ -4,7 +4,7 @@
 
 use hokku_ir::lowering::FlagsNode;
 use hokku_ir::operand::{Rep, StringOp};
-use hokku_ir::{Exit, FlagSet, Gpr, Op, Target, Width, guest::eflags};
+use hokku_ir::{Effects, Exit, FlagSet, Gpr, Op, Region, Target, Value, Width, guest::eflags};
 
 use crate::asm::Label;
 use crate::assign::*;
@@ -16,12 +16,44 @@ const RSI: Reg = HOMES[Gpr::Rsi as usize];
 const RDI: Reg = HOMES[Gpr::Rdi as usize];
 const RCX: Reg = HOMES[Gpr::Rcx as usize];
 
+/// Whether `kind` leaves flags of its own.
+fn gives_flags(kind: StringOp) -> bool {
+    matches!(kind, StringOp::Cmps | StringOp::Scas)
+}
+
+/// Flags that are read behind a string instruction which leaves them alone are the value that they were set to before it.
+pub(crate) fn read_flags_past_strings(region: &mut Region) {
+    for block in &mut region.blocks {
+        let mut set: Option<Value> = None;
+        let mut renamed: Vec<(Value, Value)> = Vec::new();
+        let is_new = |renamed: &[(Value, Value)], v: Value| renamed.iter().find(|r| r.0 == v).map_or(v, |r| r.1);
+        block.insts.retain_mut(|inst| {
+            inst.op.map_values(&mut |v| is_new(&renamed, v));
+            match inst.op {
+                Op::SetFlags { set: flags, v } => set = (flags == FlagSet::STATUS).then_some(v),
+                Op::GetFlags {} => {
+                    if let Some(v) = set {
+                        renamed.push((inst.value, v));
+                        return false;
+                    }
+                }
+                Op::String { op, .. } if !gives_flags(op) => {}
+                Op::SetGpr { .. } | Op::SetGprHigh { .. } | Op::SetVec { .. } => {}
+                op if op.effects().contains(Effects::writes_state) => set = None,
+                _ => {}
+            }
+            true
+        });
+        block.exit.map_values(&mut |v| is_new(&renamed, v));
+    }
+}
+
 impl Lowering<'_> {
     /// Lowers the string instruction `op`; says whether it could.
     pub(crate) fn string(&mut self, op: Op) -> bool {
         let Op::String { op: kind, w, rep, address, seg, .. } = op else { return false };
         let whole = if self.is_64() { Width::W64 } else { Width::W32 };
-        let gives_flags = matches!(kind, StringOp::Cmps | StringOp::Scas);
+        let gives_flags = gives_flags(kind);
         let node = self.plan.flags_at(self.at as usize);
         // A note that builds on older flags may call the runtime on the way, which the code behind it would have to know of.
         let is_noted = || !self.older_flags_are_read() && !self.values.recipe(&self.plan, node).reads_before();
