@@ -38,6 +38,10 @@ pub(crate) enum Cold {
     Note { label: Label, note: Note, entry: Label },
     /// Block `id` with ops on floats evaluated.
     EvaluatedFloats { label: Label, id: BlockId },
+    /// The way to the code of loop `n`.
+    EnterLoop { label: Label, n: usize },
+    /// Block `id` in the code of loop `n`.
+    InLoop { label: Label, n: usize, id: BlockId },
     /// Block `id` for an x87 stack that is not known.
     Shapeless { label: Label, id: BlockId },
     /// An x87 op that is not done by the code in place.
@@ -181,7 +185,10 @@ impl Lowering<'_> {
             return self.jump(taken, next);
         }
         let test = self.settled(test);
-        let turned = matches!(taken, Target::Block(b) if next == Some(b));
+        let stays =
+            |l: &Self, t: Target| l.in_loop.is_some() && matches!(t, Target::Block(b) if l.loop_to(b).is_some());
+        let turned =
+            matches!(taken, Target::Block(b) if next == Some(b)) || (stays(self, otherwise) && !stays(self, taken));
         let (test, jumped, on) = if turned { (test.opposite(), otherwise, taken) } else { (test, taken, otherwise) };
         // Who sees the flags notes them.
         match (seen.contains(&jumped), seen.contains(&on)) {
@@ -231,7 +238,7 @@ impl Lowering<'_> {
             Target::Block(b) => {
                 let label = match note {
                     Some(note) if note.instructions() > 1 => {
-                        let (label, entry) = (self.asm.label(), self.entry_of(b));
+                        let (label, entry) = (self.asm.label(), self.way_to(b));
                         self.cold.push(Cold::Note { label, note, entry });
                         label
                     }
@@ -471,6 +478,9 @@ impl Lowering<'_> {
                 }
                 Cold::Settle { label, back } => {
                     self.asm.bind(label);
+                    // All of them may be in the state already.
+                    self.asm.i(ADDI, SCRATCH, FLAGS, -1);
+                    self.asm.branch(Branch::Eq, SCRATCH, ZERO, back);
                     self.settle_flags(LazyState::default());
                     self.asm.jump(ZERO, back);
                 }
@@ -488,6 +498,8 @@ impl Lowering<'_> {
                     self.asm.bind(label);
                     self.lower_shapeless(id);
                 }
+                Cold::EnterLoop { label, n } => self.write_way_to_loop(label, n),
+                Cold::InLoop { label, n, id } => self.lower_in_loop(label, n, id),
                 Cold::X87(slow) => self.write_x87_slow(&slow),
                 Cold::FloatRun(run) => self.write_evaluated_run(&run),
                 Cold::OutOfLine(slow) => self.write_out_of_line(&slow),

@@ -96,12 +96,12 @@ pub(crate) struct Looks {
     tests: Vec<(Reg, bool)>,
     /// The same of those that NaNs would be left in.
     leaves: Vec<(Reg, bool)>,
-    /// Least exponents of numbers in registers.
-    bounds: [Option<i32>; 64],
+    /// Least exponents of numbers in registers, and whether these are doubles.
+    bounds: [Option<(i32, bool)>; 64],
 }
 
 /// Stands beside the numbers of vector registers.
-const VECTOR: Reg = 32;
+pub(crate) const VECTOR: Reg = 32;
 
 impl Looks {
     pub(crate) fn new(before: Reg) -> Looks {
@@ -112,10 +112,9 @@ impl Looks {
     pub(crate) fn add(&mut self, op: &Op, operands: &[Reg], from: Type, untold: &[Reg], result: Option<(Reg, Type)>) {
         self.test(operands, from == Type::F64, untold);
         // NaNs go on to the result, and comparisons signal.
-        self.leaves.retain(|(f, _)| !operands.contains(f));
+        self.pass_on(operands, from == Type::F64);
         if let Some((d, ty)) = result {
-            let bounds: Vec<Option<i32>> = operands.iter().map(|f| self.bounds[*f as usize]).collect();
-            self.bounds[d as usize] = bound_of(kind_of(op), ty == Type::F64, &bounds);
+            self.bound(op, operands, from == Type::F64, (d, ty == Type::F64));
             self.leaves.push((d, ty == Type::F64));
         }
     }
@@ -128,22 +127,42 @@ impl Looks {
         // Less and less or equal signal; of others NaNs do not go on to the result.
         let is_quiet = matches!(op, Op::VecCompare { predicate, .. } if matches!(predicate.0, 0 | 3 | 4 | 7));
         if !is_quiet {
-            self.leaves.retain(|(v, _)| !operands.contains(v));
+            self.pass_on(&operands, is_double);
         }
-        let bounds: Vec<Option<i32>> = operands.iter().map(|v| self.bounds[*v as usize]).collect();
         let kind = kind_of(op);
-        self.bounds[(VECTOR | d) as usize] = bound_of(kind, is_double, &bounds);
+        self.bound(op, &operands, is_double, (VECTOR | d, is_double));
         if !matches!(kind, Kind::Choice) && !matches!(op, Op::VecCompare { .. }) {
             self.leaves.push((VECTOR | d, is_double));
         }
     }
 
+    /// Nothing is known of what register `r` holds.
+    pub(crate) fn forget(&mut self, r: Reg) {
+        self.bounds[r as usize] = None;
+    }
+
+    /// NaNs in `operands` that are read as what they were written as go on to what is made of them.
+    fn pass_on(&mut self, operands: &[Reg], is_double: bool) {
+        self.leaves.retain(|leaf| leaf.1 != is_double || !operands.contains(&leaf.0));
+    }
+
+    /// The bound for what `op` makes of `operands`, in register `d`.
+    fn bound(&mut self, op: &Op, operands: &[Reg], is_double: bool, (d, gives_double): (Reg, bool)) {
+        let bounds: Vec<Option<i32>> = operands.iter().map(|f| self.bound_in(*f, is_double)).collect();
+        self.bounds[d as usize] = bound_of(kind_of(op), gives_double, &bounds).map(|bound| (bound, gives_double));
+    }
+
+    /// The bound for what is in register `f` as doubles or singles.
+    fn bound_in(&self, f: Reg, is_double: bool) -> Option<i32> {
+        self.bounds[f as usize].filter(|b| b.1 == is_double).map(|b| b.0)
+    }
+
     /// Tests those `operands` for which there is no bound, if they are `untold`.
     fn test(&mut self, operands: &[Reg], is_double: bool, untold: &[Reg]) {
         for f in operands {
-            if self.bounds[*f as usize].is_none() && untold.contains(f) {
+            if self.bound_in(*f, is_double).is_none() && untold.contains(f) {
                 self.tests.push((*f, is_double));
-                self.bounds[*f as usize] = Some(bound_of_test(is_double));
+                self.bounds[*f as usize] = Some((bound_of_test(is_double), is_double));
             }
         }
     }
@@ -158,8 +177,27 @@ impl Lowering<'_> {
     /// A look at the exceptions of what is to come.
     pub(crate) fn new_looks(&mut self) -> Looks {
         let before = self.temp();
-        self.asm.word(READ_EXCEPTIONS | u32::from(before) << 7);
-        Looks::new(before)
+        self.read_exceptions(before);
+        let mut looks = Looks::new(before);
+        for (f, is_double) in &self.wide.sound {
+            looks.bounds[*f as usize] = Some((bound_of_test(*is_double), *is_double));
+        }
+        looks
+    }
+
+    pub(crate) fn read_exceptions(&mut self, to: Reg) {
+        self.asm.word(READ_EXCEPTIONS | u32::from(to) << 7);
+    }
+
+    /// `r` is zero if there is none in it that calls for the evaluator.
+    pub(crate) fn all_but_inexact(&mut self, r: Reg) {
+        self.asm.i(ANDI, r, r, ALL_BUT_INEXACT);
+    }
+
+    /// `f` = the factor for singles. Changes [`SCRATCH`].
+    pub(crate) fn single_factor(&mut self, f: Reg) {
+        self.asm.word(lui(SCRATCH, SINGLE_SCALE));
+        self.asm.word(float_of_int(true, f, SCRATCH));
     }
 
     /// How many ops of a run there may be from the one at hand on.
@@ -179,8 +217,7 @@ impl Lowering<'_> {
         const SINGLE: Reg = 1;
         const SCRATCH_VECTOR: Vreg = 1;
         if looks.tests.iter().any(|(_, is_double)| !is_double) {
-            self.asm.word(lui(SCRATCH, SINGLE_SCALE));
-            self.asm.word(float_of_int(true, SINGLE, SCRATCH));
+            self.single_factor(SINGLE);
         }
         for (f, is_double) in &looks.tests {
             let factor = if *is_double { SCALE } else { SINGLE };
@@ -205,8 +242,8 @@ impl Lowering<'_> {
                 self.vv(VMFLT, SCRATCH_VECTOR, a - VECTOR, b - VECTOR);
             }
         }
-        self.asm.word(READ_EXCEPTIONS | u32::from(SCRATCH) << 7);
-        self.asm.i(ANDI, SCRATCH, SCRATCH, ALL_BUT_INEXACT);
+        self.read_exceptions(SCRATCH);
+        self.all_but_inexact(SCRATCH);
     }
 
     /// Exceptions are those that `before` holds.
@@ -223,7 +260,7 @@ impl Lowering<'_> {
 
     /// Whether a load, the op at hand, that faults is to be done again out of line: there, or above it, results or lanes are pending.
     fn is_pending(&self) -> bool {
-        !self.wide.run.members.is_empty() || !self.wide.dirty().is_empty()
+        self.wide.run.again().is_some() || !self.wide.dirty().is_empty()
     }
 
     /// The way out of line of `op`, a load, where one is needed. Ask before registers are written.
@@ -268,5 +305,17 @@ mod tests {
         assert_eq!(bound_of(Kind::Sum, false, &[Some(-126), Some(-126)]), None);
         assert_eq!(bound_of(Kind::Sum, true, &[None, tested]), None);
         assert_eq!(bound_of(Kind::Other, true, &[tested, tested]), None);
+    }
+
+    #[test]
+    fn singles_that_are_read_as_doubles_are_tested_and_looked_at_as_both() {
+        let product = |ps| Op::VecBinary { op: ps, ty: Type::V128, a: hokku_ir::Value(0), b: hokku_ir::Value(1) };
+        let mut looks = Looks::new(5);
+        looks.add_packed(&product(VecBin::MinPs), &[16, 17], Type::F32, 8);
+        looks.add_packed(&product(VecBin::MulPs), &[16, 17], Type::F32, 9);
+        looks.add_packed(&product(VecBin::MulPd), &[8, 9], Type::F64, 10);
+        let vector = |v: Vreg, is_double: bool| (VECTOR | v, is_double);
+        assert_eq!(looks.tests, [vector(16, false), vector(17, false), vector(8, true), vector(9, true)]);
+        assert_eq!(looks.leaves, [vector(9, false), vector(10, true)]);
     }
 }

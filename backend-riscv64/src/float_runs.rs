@@ -33,6 +33,8 @@ pub(crate) struct FloatRun {
     /// The same of vector registers.
     pub(crate) vector_results: u32,
     pub(crate) vectors: u32,
+    /// The op at hand, which is none on floats, reads results of the run and joins it.
+    pub(crate) joined_by_other: bool,
     /// Guest registers that are to be written when the run is over, and with what.
     pub(crate) pending: Vec<(u8, Vreg)>,
 }
@@ -60,7 +62,7 @@ impl FloatRun {
     pub(crate) fn again(&self) -> Option<Again> {
         let before = self.looks.as_ref().map(|l| l.before);
         let again = || Again { members: self.members.clone(), before, pending: self.pending.clone() };
-        (!self.members.is_empty()).then(again)
+        (!self.members.is_empty() || !self.pending.is_empty()).then(again)
     }
 }
 
@@ -144,7 +146,7 @@ impl Lowering<'_> {
     pub(crate) fn end_run(&mut self) {
         let run = std::mem::take(&mut self.wide.run);
         if run.members.is_empty() {
-            return;
+            return self.write_homes(&run.pending);
         }
         let (label, back) = (self.asm.label(), self.asm.label());
         if let Some(looks) = &run.looks {
@@ -161,8 +163,13 @@ impl Lowering<'_> {
         let sew = self.wide.sew;
         let again = Again { members: run.members, before, pending: Vec::new() };
         self.cold.push(Cold::FloatRun(Box::new(EvaluatedRun { label, back, again, sew })));
-        for (n, r) in run.pending {
-            self.asm.word(vmv1r(HOME_VECTOR + n, r));
+        self.write_homes(&run.pending);
+    }
+
+    /// Guest registers become what was `pending`.
+    fn write_homes(&mut self, pending: &[(u8, Vreg)]) {
+        for (n, r) in pending {
+            self.asm.word(vmv1r(HOME_VECTOR + n, *r));
         }
     }
 

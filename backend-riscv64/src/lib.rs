@@ -8,13 +8,15 @@
 //! | `assign` | which guest state lives where |
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
+//! | `addresses` | sums that several accesses use |
 //! | `stack` | the stack pointer, which may be late |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `string` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
 //! | `lanes` `lanes_in_words` `lanes_of_floats` | the same without them |
-//! | `places` `wide_operands` | where vectors and scalars are |
+//! | `places` `vector_places` `wide_operands` | where vectors and scalars are |
 //! | `float_runs`, `vector_runs`, `float_looks` | scalars and vectors whose results are looked at together, and how |
 //! | `mxcsr_looks` | what `mxcsr` asks for, looked at where blocks start |
+//! | `loops` | what stays true in loops, looked at once |
 //! | `exits` | how blocks end |
 //! | `notes` | what the guest's flags are where they end |
 //! | `x87`, `x87_double`, `x87_exact` | x87 ops: as calls of routines; as code, in doubles and exact |
@@ -22,6 +24,7 @@
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode`, `vector_encode` | instructions to words |
 
+mod addresses;
 mod arith;
 mod asm;
 mod assign;
@@ -39,6 +42,7 @@ mod float_runs;
 mod lanes;
 mod lanes_in_words;
 mod lanes_of_floats;
+mod loops;
 mod lower;
 mod memory;
 mod mul_div;
@@ -56,6 +60,7 @@ mod stubs;
 mod table;
 mod vector_encode;
 mod vector_moves;
+mod vector_places;
 mod vector_runs;
 mod wide_operands;
 mod x87;

@@ -15,6 +15,7 @@ use crate::asm::{Asm, Label};
 use crate::assign::*;
 use crate::encode::*;
 use crate::exits::Cold;
+use crate::loops::Loop;
 use crate::places::Places;
 
 impl Moves for Asm {
@@ -88,6 +89,12 @@ pub(crate) struct Lowering<'a> {
     /// Where they are for an x87 stack that is not known, where code computes exactly.
     shapeless_versions: Vec<Option<Label>>,
     pub(crate) checks: Vec<Option<Label>>,
+    /// Loops with code of their own; the ways there and the blocks there, by the numbers of their loops; the one that code is written for.
+    pub(crate) loops: Vec<Loop>,
+    pub(crate) ways_to_loops: Vec<(usize, Label)>,
+    pub(crate) steady_versions: Vec<(usize, BlockId, Label)>,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) block_id: BlockId,
     pub(crate) cold: Vec<Cold>,
     /// Where the far jump of each link is, by its number, and the number of its slot.
     pub(crate) far: Vec<(u32, u32)>,
@@ -101,6 +108,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     hokku_ir::lowering::drop_dead_sets(&mut region);
     hokku_ir::lowering::reread_wide(&mut region);
     crate::string::read_flags_past_strings(&mut region);
+    crate::addresses::share_addresses(&mut region);
     let mut evaluated = Vec::new();
     if let Ok(compiled) = compile_once(&region, features, tier, true, &evaluated) {
         return compiled;
@@ -162,6 +170,11 @@ fn compile_once<'a>(
         slow_versions: vec![None; region.blocks.len()],
         shapeless_versions: vec![None; region.blocks.len()],
         checks: vec![None; region.blocks.len()],
+        loops: crate::loops::loops(region, tier, features.contains(Features::V)),
+        ways_to_loops: Vec::new(),
+        steady_versions: Vec::new(),
+        in_loop: None,
+        block_id: BlockId(0),
         cold: Vec::new(),
         far: Vec::new(),
         out: Compiled::default(),
@@ -236,10 +249,11 @@ impl<'a> Lowering<'a> {
         self.lower_ops(None);
     }
 
-    fn start_block(&mut self, id: BlockId, evaluates_floats: bool) {
+    pub(crate) fn start_block(&mut self, id: BlockId, evaluates_floats: bool) {
         let region: &'a Region = self.region;
         let block = region.block(id);
         self.block = block;
+        self.block_id = id;
         self.pc = block.pc;
         let live = self.flags_live_after(&block.exit);
         self.plan.block(block, live, &crate::conditions::fuses);
@@ -255,7 +269,7 @@ impl<'a> Lowering<'a> {
         self.done.resize(block.insts.len(), false);
     }
 
-    fn lower_ops(&mut self, next: Option<BlockId>) {
+    pub(crate) fn lower_ops(&mut self, next: Option<BlockId>) {
         let block = self.block;
         for (n, inst) in block.insts.iter().enumerate() {
             if self.plan.dead[n] || self.done[n] || self.plan.info(inst.value).deferred {
@@ -298,6 +312,7 @@ impl<'a> Lowering<'a> {
         self.move_stack();
         self.end_run();
         self.write_back_all();
+        self.end_in_loop();
         self.end_stack();
         self.exit(&block.exit, next);
         if self.values.is_exhausted {

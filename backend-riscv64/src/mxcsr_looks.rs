@@ -27,7 +27,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn has_floats(&self, id: BlockId) -> bool {
+    pub(crate) fn has_floats(&self, id: BlockId) -> bool {
         self.region.block(id).insts.iter().any(|inst| inst.op.effects().contains(Effects::float))
     }
 
@@ -41,6 +41,9 @@ impl Lowering<'_> {
 
     /// Where the block at hand goes on in block `id`.
     pub(crate) fn way_to(&mut self, id: BlockId) -> Label {
+        if let Some(n) = self.loop_to(id) {
+            return self.way_in_loop(n, id);
+        }
         if self.has_looked_at_mxcsr && !self.evaluates_floats && self.has_inner_label(id) {
             return self.inner_labels[id.0 as usize];
         }

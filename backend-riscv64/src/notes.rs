@@ -142,7 +142,8 @@ impl Lowering<'_> {
             }
             Base::Site => {
                 let (label, back) = (self.asm.label(), self.asm.label());
-                self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32);
+                // Flags of a site that took CF have operands where this one's are to be.
+                self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32 | CARRY_STAYS);
                 self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
                 self.asm.bind(back);
                 self.cold.push(Cold::Settle { label, back });

@@ -61,6 +61,12 @@ struct Operands {
 impl Lowering<'_> {
     /// Lowers `op` on V128 lanes, by vector instructions where there are any for it.
     pub(crate) fn packed(&mut self, dst: Value, op: Op) {
+        if let Op::VecBinary { op: VecBin::PunpcklQdq | VecBin::MovLhps, a, b, .. } = op
+            && self.broadcast(dst, a, b)
+        {
+            return;
+        }
+        let joins = self.start_other_member(&op);
         let is_done = match op {
             Op::VecBinary { op: kind, a, b, .. } if kind.is_float() => self.packed_arith(dst, op, kind, a, b),
             Op::VecBinary { op: kind, a, b, .. } => self.packed_binary(dst, kind, a, b),
@@ -74,6 +80,9 @@ impl Lowering<'_> {
             Op::VecInsert { w, a, lane, v, .. } => self.insert(dst, w, a, lane, v),
             _ => false,
         };
+        if joins {
+            self.end_other_member(dst, op);
+        }
         if !is_done {
             self.callout(dst, op);
         }
@@ -269,7 +278,11 @@ impl Lowering<'_> {
 
     /// The low halves of both.
     pub(crate) fn low_halves_of(&mut self, d: Vreg, a: Vreg, b: Vreg) {
-        if b == d {
+        if a == b {
+            let to = if d == a { 1 } else { d };
+            self.vi(VRGATHER, to, a, 0);
+            self.move_vector(d, to);
+        } else if b == d {
             self.move_vector(1, a);
             self.vi(VSLIDEUP, 1, b, 1);
             self.move_vector(d, 1);

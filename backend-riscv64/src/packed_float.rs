@@ -74,8 +74,7 @@ impl Lowering<'_> {
     fn packed_member(&mut self, dst: Value, op: Op, kind: VecBin, sew: Sew, a: Value, b: Value) {
         use VecBin as B;
         let (va, vb) = (self.unseen_vector(a), self.unseen_vector(b));
-        let d = self.vector_temp();
-        self.own_vector(d, dst);
+        let d = self.member_result(dst, &[va, vb]);
         self.start_packed_run();
         self.set_sew(sew);
         match kind {

@@ -42,6 +42,13 @@ pub(crate) struct Cached {
     dirty: Option<Upper>,
 }
 
+impl Cached {
+    /// Whether it is in `reg`.
+    pub(crate) fn is(self, reg: Reg, is_single: bool) -> bool {
+        self.reg == reg && self.is_single == is_single
+    }
+}
+
 /// A dirty lane, for code out of line: number of the guest register, and what is in it.
 pub(crate) type Dirty = (u8, Cached);
 
@@ -53,7 +60,7 @@ pub(crate) struct Places {
     slots: u64,
     pub(crate) cached: [Option<Cached>; 16],
     /// Values that are in floating-point registers, vector registers, guest registers, slots.
-    held: Vec<Value>,
+    pub(crate) held: Vec<Value>,
     locked_floats: u32,
     pub(crate) locked_vectors: u32,
     /// Floating-point registers that hold no denormals or whose denormals the exceptions tell of already, by their bits. An operand of two is not
@@ -61,6 +68,8 @@ pub(crate) struct Places {
     pub(crate) told: u32,
     /// Addresses that are multiples of 16, with the low bits of what is added to their registers.
     pub(crate) aligned: Vec<Addr>,
+    /// Registers whose numbers are no denormals and not tiny, and whether they are doubles: see [`crate::float_looks`].
+    pub(crate) sound: Vec<(Reg, bool)>,
     /// Ops whose results nobody has looked at yet.
     pub(crate) run: FloatRun,
     /// Width of elements that is set.
@@ -78,6 +87,7 @@ impl Places {
             locked_vectors: 0,
             told: 0,
             aligned: Vec::new(),
+            sound: Vec::new(),
             run: FloatRun::default(),
             sew: None,
         }
@@ -89,7 +99,14 @@ impl Places {
         *self = Places { of, ..Places::new(0) };
     }
 
-    fn put(&mut self, v: Value, place: Place) {
+    /// The low lane of guest register `n` is in `f`, and not tiny.
+    pub(crate) fn keep_lane(&mut self, n: u8, f: Reg, is_single: bool) {
+        self.cached[usize::from(n)] = Some(Cached { reg: f, is_single, dirty: None });
+        self.told |= 1 << f;
+        self.sound.push((f, !is_single));
+    }
+
+    pub(crate) fn put(&mut self, v: Value, place: Place) {
         self.of[v.0 as usize] = place;
         if !self.held.contains(&v) {
             self.held.push(v);
@@ -102,7 +119,7 @@ impl Places {
         all.filter_map(|(n, c)| c.filter(|c| c.dirty.is_some()).map(|c| (n as u8, c))).collect()
     }
 
-    fn holds(&self, place: Place) -> bool {
+    pub(crate) fn holds(&self, place: Place) -> bool {
         self.held.iter().any(|v| self.of[v.0 as usize] == place)
     }
 }
@@ -181,11 +198,16 @@ impl Lowering<'_> {
     }
 
     /// The guest register that the next op writes with the V128 `dst`, if nothing else is still to be read there.
-    fn goes_to(&self, dst: Value) -> Option<u8> {
+    pub(crate) fn goes_to(&self, dst: Value) -> Option<u8> {
+        self.set_next(dst).filter(|n| !self.is_home_of_run(*n))
+    }
+
+    /// The guest register that the next op writes with the V128 `dst`, if no value is still to be read there.
+    pub(crate) fn set_next(&self, dst: Value) -> Option<u8> {
         let next = self.following(1)?;
         let Op::SetVec { reg, ty: Type::V128, v, .. } = next.op else { return None };
         let in_use = |v: &Value| self.place(*v) == Place::State(reg.0) && self.plan.info(*v).last > self.at;
-        (v == dst && !self.is_home_of_run(reg.0) && !self.wide.held.iter().any(in_use)).then_some(reg.0)
+        (v == dst && !self.wide.held.iter().any(in_use)).then_some(reg.0)
     }
 
     /// Offset in the state where the words of `v` are, which is no scalar, and in no vector register.
@@ -250,6 +272,10 @@ impl Lowering<'_> {
         }
         self.wide.locked_floats |= 1 << f;
         self.wide.told &= !(1 << f);
+        self.wide.sound.retain(|s| s.0 != f);
+        if let Some(looks) = &mut self.wide.run.looks {
+            looks.forget(f);
+        }
         f
     }
 
@@ -290,10 +316,15 @@ impl Lowering<'_> {
         f
     }
 
-    fn free_slots(&mut self, v: Value) {
+    pub(crate) fn free_slots(&mut self, v: Value) {
         if let Place::Slots(slot) = self.place(v) {
             self.wide.slots &= !(((1u64 << words(self.ty(v))) - 1) << slot);
         }
+    }
+
+    /// The register that holds the low double of guest register `n`, if one does.
+    pub(crate) fn double_lane(&self, n: u8) -> Option<Reg> {
+        self.wide.cached[n as usize].filter(|c| !c.is_single).map(|c| c.reg)
     }
 
     /// The low lane of guest register `n` in a register.
@@ -304,6 +335,7 @@ impl Lowering<'_> {
             }
             self.write_back(n);
         }
+        self.see_home(n);
         let f = self.float_temp();
         if self.has_vectors() {
             self.set_sew(element(is_single));
@@ -368,102 +400,6 @@ impl Lowering<'_> {
         }
     }
 
-    // ---- Vector registers
-
-    /// Makes instructions act on elements of `sew`.
-    pub(crate) fn set_sew(&mut self, sew: Sew) {
-        if self.wide.sew != Some(sew) {
-            self.asm.word(vsetivli(sew, sew.count()));
-            self.wide.sew = Some(sew);
-        }
-    }
-
-    /// Makes instructions act on 128 bits, of elements of any width; gives the width.
-    pub(crate) fn any_sew(&mut self) -> Sew {
-        if self.wide.sew.is_none() {
-            self.set_sew(Sew::E64);
-        }
-        self.wide.sew.unwrap_or(Sew::E64)
-    }
-
-    /// [`SCRATCH`] = the address at `offset` in the state.
-    pub(crate) fn state_address(&mut self, offset: i32) -> Reg {
-        self.asm.i(ADDI, SCRATCH, STATE, offset);
-        SCRATCH
-    }
-
-    /// A free vector register, locked.
-    pub(crate) fn vector_temp(&mut self) -> Vreg {
-        self.make_room_for_vector();
-        let locked = self.wide.locked_vectors | self.wide.run.vectors;
-        let all: Regs = VECTORS.into_iter().filter(|v| locked & 1 << v == 0).collect();
-        let free = all.iter().copied().find(|v| !self.wide.holds(Place::Vector(*v)));
-        let found = free.or(all.first().copied());
-        let t = found.unwrap_or_else(|| panic!("an op needs more vector registers than there are"));
-        for v in self.wide.held.clone() {
-            if self.place(v) == Place::Vector(t) {
-                let slot = self.wide_slots(Type::V128);
-                let sew = self.any_sew();
-                let at = self.state_address(slot_offset(slot));
-                self.asm.word(vse(sew, t, at));
-                self.wide.put(v, Place::Slots(slot));
-            }
-        }
-        self.wide.locked_vectors |= 1 << t;
-        t
-    }
-
-    /// The register that holds the V128 `v`, locked.
-    pub(crate) fn vector(&mut self, v: Value) -> Vreg {
-        let r = self.unseen_vector(v);
-        if self.wide.run.vector_results & 1 << r != 0 {
-            self.end_run();
-        }
-        r
-    }
-
-    /// The same, though nobody may have looked at the result yet that is in it.
-    pub(crate) fn unseen_vector(&mut self, v: Value) -> Vreg {
-        match self.place(v) {
-            Place::State(n) => {
-                self.write_back(n);
-                HOME_VECTOR + n
-            }
-            Place::Vector(r) => {
-                self.wide.locked_vectors |= 1 << r;
-                r
-            }
-            Place::Slots(slot) => {
-                let t = self.vector_temp();
-                let sew = self.any_sew();
-                let at = self.state_address(slot_offset(slot));
-                self.asm.word(vle(sew, t, at));
-                self.free_slots(v);
-                self.wide.put(v, Place::Vector(t));
-                t
-            }
-            place => panic!("{v} is read as a vector but is {place:?}"),
-        }
-    }
-
-    /// A register for the V128 result `dst`: that of the guest register which it goes to, if nothing else is still to be read there. It may be an
-    /// operand's.
-    pub(crate) fn vector_result(&mut self, dst: Value) -> Vreg {
-        if let Some(n) = self.goes_to(dst) {
-            self.wide.cached[n as usize] = None;
-            self.wide.put(dst, Place::Vector(HOME_VECTOR + n));
-            return HOME_VECTOR + n;
-        }
-        let t = self.vector_temp();
-        self.wide.put(dst, Place::Vector(t));
-        t
-    }
-
-    /// The V128 `dst` is in `r`, which is from [`Self::vector_temp`].
-    pub(crate) fn own_vector(&mut self, r: Vreg, dst: Value) {
-        self.wide.put(dst, Place::Vector(r));
-    }
-
     // ---- Guest registers
 
     pub(crate) fn get_vec(&mut self, dst: Value, n: u8) {
@@ -474,6 +410,7 @@ impl Lowering<'_> {
             self.end_run();
         }
         if self.ty(dst) == Type::V256 && self.has_vectors() {
+            self.see_home(n);
             self.write_back(n);
             let to = self.wide_result(dst, Type::V256);
             let sew = self.any_sew();
@@ -495,6 +432,7 @@ impl Lowering<'_> {
                 let f = self.unseen_float(v);
                 self.wide.put(v, Place::Float(f));
             } else if self.has_vectors() && ty == Type::V128 {
+                self.see_home(n);
                 self.write_back(n);
                 let t = self.vector_temp();
                 self.asm.word(vmv1r(t, HOME_VECTOR + n));
@@ -558,6 +496,9 @@ impl Lowering<'_> {
         if from == Place::State(n) {
             return;
         }
+        if self.has_vectors() && from == Place::Vector(HOME_VECTOR + n) {
+            return self.wide.put(v, Place::State(n));
+        }
         if self.leave_pending(n, v) {
             return;
         }
@@ -612,6 +553,7 @@ impl Lowering<'_> {
     /// Copies guest register `m` to `n`, on a host with vectors, where its low lane is in a floating-point register, or is about to be: what is dirty
     /// there is so here. Says whether it has done so.
     fn set_vector_by_lane(&mut self, n: u8, m: u8) -> bool {
+        self.see_home(m);
         let is_read = |i: &Inst| matches!(i.op, Op::GetVec { reg, ty: Type::F64, .. } if reg.0 == n || reg.0 == m);
         if self.wide.cached[m as usize].is_none() && self.block.insts[self.at as usize..].iter().any(is_read) {
             self.cached_float(m, false);

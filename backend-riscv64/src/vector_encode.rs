@@ -96,6 +96,7 @@ operations! {
         VFSLIDE1UP = 0b001110;
         VFMV_S = 0b010000;
         VFCVT = 0b010010;
+        VFMERGE = 0b010111;
         VFUNARY = 0b010011;
         VMFEQ = 0b011000;
         VMFLE = 0b011001;
@@ -198,6 +199,11 @@ pub(crate) fn vfmv_f_s(fd: Reg, vs: Vreg) -> u32 {
 /// `vfmv.s.f`.
 pub(crate) fn vfmv_s_f(vd: Vreg, fs: Reg) -> u32 {
     vx(VFMV_S, vd, 0, fs)
+}
+
+/// `vfmv.v.f`: in all elements.
+pub(crate) fn vfmv_v_f(vd: Vreg, fs: Reg) -> u32 {
+    vx(VFMERGE, vd, 0, fs)
 }
 
 const WIDTHS: [u32; 4] = [0, 5, 6, 7];

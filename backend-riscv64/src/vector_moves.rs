@@ -104,20 +104,41 @@ impl Lowering<'_> {
     }
 
     /// `at` with what its alignment depends on alone.
-    fn alignment(at: &Addr) -> Addr {
-        Addr { disp: at.disp & 15, ..*at }
+    fn alignment(&self, at: &Addr) -> Addr {
+        let mut at = *at;
+        // Sums of the whole width are taken apart.
+        while let Some(base) = at.base.filter(|_| at.width == Width::W64) {
+            match self.op_of(self.plan.root(base)) {
+                Op::Add { w: Width::W64, a, b } => {
+                    let Some(n) = self.plan.constant(b) else { break };
+                    (at.base, at.disp) = (Some(a), at.disp.wrapping_add(n as i64));
+                }
+                Op::Lea { w: Width::W64, at: sum }
+                    if sum.width == Width::W64 && sum.seg.is_none() && (at.index.is_none() || sum.index.is_none()) =>
+                {
+                    let disp = at.disp.wrapping_add(sum.disp);
+                    let (index, scale) =
+                        if sum.index.is_some() { (sum.index, sum.scale) } else { (at.index, at.scale) };
+                    at = Addr { base: sum.base, index, scale, disp, ..at };
+                }
+                _ => break,
+            }
+        }
+        let root = |v: Option<Value>| v.map(|v| self.plan.root(v));
+        Addr { disp: at.disp & 15, base: root(at.base), index: root(at.index), ..at }
     }
 
     /// Whether the block has found that the `ty` at `at` is at a multiple of its size.
     fn is_known_aligned(&self, ty: Type, at: &Addr) -> bool {
-        ty == Type::V128 && self.wide.aligned.contains(&Self::alignment(at))
+        ty == Type::V128 && self.wide.aligned.contains(&self.alignment(at))
     }
 
     /// From here on the V128 at `at` is at a multiple of its size.
     fn know_aligned(&mut self, at: &Addr) {
         // Segments may come to have another base.
         if at.seg.is_none() {
-            self.wide.aligned.push(Self::alignment(at));
+            let at = self.alignment(at);
+            self.wide.aligned.push(at);
         }
     }
 
@@ -149,7 +170,7 @@ impl Lowering<'_> {
         let sew = self.any_sew();
         self.make_room_for_vector();
         let retry = self.retry_of(op);
-        let r = self.vector_result(dst);
+        let r = self.loaded_vector(dst);
         let slow = retry.clone().or_else(|| {
             if is_aligned(&op, Type::V128) {
                 return (!is_known).then(|| self.out_of_line_wide(op));

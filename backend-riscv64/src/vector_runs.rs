@@ -25,10 +25,16 @@ pub(crate) fn is_packed_member(op: &Op) -> bool {
     }
 }
 
+/// Whether `op`, on packed floats, is on doubles.
+pub(crate) fn is_double(op: VecBin) -> bool {
+    use VecBin as B;
+    matches!(op, B::AddPd | B::SubPd | B::MulPd | B::DivPd | B::MinPd | B::MaxPd)
+}
+
 impl Lowering<'_> {
     /// Whether the op at hand, on packed floats, joins the run: one that looks at exceptions is there or is to start. Ends another one.
     pub(crate) fn joins_packed_run(&mut self) -> bool {
-        if self.wide.run.looks.is_none() {
+        if self.wide.run.looks.is_none() && !self.wide.run.members.is_empty() {
             self.end_run();
         }
         self.wide.run.looks.is_some() || self.is_worth_looks()
@@ -55,6 +61,146 @@ impl Lowering<'_> {
         self.wide.run.vectors |= 1 << d;
         self.wide.run.vector_results |= 1 << d;
         self.wide.run.members.push(member);
+    }
+
+    /// The ops behind place `n` that the run at hand may go over.
+    fn rest_of_run(&self, n: u32) -> impl Iterator<Item = &Op> + '_ {
+        let has_vectors = self.has_vectors();
+        let ends = move |op: &Op| {
+            crate::float_runs::acts(op) && !crate::float_runs::joins_run(op, has_vectors) && !self.is_retried(op)
+        };
+        let rest =
+            (n as usize..self.block.insts.len()).filter(|n| !self.plan.dead[*n]).map(|n| &self.block.insts[n].op);
+        rest.take_while(move |op| !ends(op))
+    }
+
+    /// Whether guest register `n`, which the op at hand or the next writes as a whole, is written again before anybody but ops of a run that looks at
+    /// exceptions reads it.
+    pub(crate) fn is_soon_overwritten(&self, n: u8) -> bool {
+        if self.wide.run.looks.is_none() && !self.is_worth_looks() {
+            return false;
+        }
+        let mut rest = self.rest_of_run(self.at + 1).skip_while(|op| !matches!(op, Op::Insn { .. }));
+        let decides = |op: &Op| match op {
+            Op::SetVec { reg, ty, .. } if reg.0 == n => Some(*ty == Type::V128),
+            Op::GetVec { reg, ty, .. } if reg.0 == n && *ty != Type::V128 => Some(false),
+            _ => None,
+        };
+        rest.find_map(decides).unwrap_or(false)
+    }
+
+    /// A register for the result `dst` of a member of a run that reads `operands`: the home of the guest register that it goes to, if what was there before is not needed by then.
+    pub(crate) fn member_result(&mut self, dst: Value, operands: &[Vreg]) -> Vreg {
+        let is_operand = |n: &u8| operands.contains(&(HOME_VECTOR + n));
+        let Some(n) = self.home_of_last(dst).filter(|n| !is_operand(n)) else {
+            let d = self.vector_temp();
+            self.own_vector(d, dst);
+            return d;
+        };
+        self.wide.run.pending.retain(|p| p.0 != n);
+        self.wide.cached[n as usize] = None;
+        self.own_vector(HOME_VECTOR + n, dst);
+        HOME_VECTOR + n
+    }
+
+    /// The guest register that the next op writes with `dst`, if neither the run nor a fault within it needs what is in its home.
+    fn home_of_last(&self, dst: Value) -> Option<u8> {
+        let n = self.set_next(dst)?;
+        let is_needed = self.wide.run.vectors & 1 << (HOME_VECTOR + n) != 0
+            || self.rest_of_run(self.at + 1).any(|op| matches!(op, Op::Load { .. }))
+            || self.is_soon_overwritten(n);
+        (!is_needed).then_some(n)
+    }
+
+    /// What is in the home of guest register `n` has been looked at from here on.
+    pub(crate) fn see_home(&mut self, n: u8) {
+        if self.wide.run.vector_results & 1 << (HOME_VECTOR + n) != 0 {
+            self.end_run();
+        }
+    }
+
+    /// Before the code of `op`, which is no operation on floats: whether it joins the run because it reads a result of that.
+    pub(crate) fn start_other_member(&mut self, op: &Op) -> bool {
+        let is_plain = match op {
+            Op::VecBinary { op, .. } => !op.is_float(),
+            Op::VecShiftImm { .. } | Op::VecShuffleImm { .. } => true,
+            _ => false,
+        };
+        if !is_plain || self.wide.run.looks.is_none() {
+            return false;
+        }
+        let mut reads = false;
+        op.values(&mut |v| {
+            let place = self.vector_place(v);
+            reads |= matches!(place, Place::Vector(r) if self.wide.run.vector_results & 1 << r != 0);
+        });
+        self.wide.run.joined_by_other = reads;
+        reads
+    }
+
+    /// The code of `op`, which has joined the run, gives `dst`.
+    pub(crate) fn end_other_member(&mut self, dst: Value, op: Op) {
+        if !std::mem::take(&mut self.wide.run.joined_by_other) {
+            // The run was over before it.
+            return;
+        }
+        let Place::Vector(d) = self.place(dst) else { return self.end_run() };
+        let mut places = Vec::new();
+        op.values(&mut |v| places.push(self.vector_place(v)));
+        self.join_other(op, places, Type::V128, d);
+    }
+
+    /// `op`, whose operands of type `ty` are at `places`, joins the run and gives `d`: no exception tells of it.
+    fn join_other(&mut self, op: Op, places: Vec<Place>, ty: Type, d: Vreg) {
+        if self.wide.run.members.is_empty() {
+            return;
+        }
+        let mut member = self.out_of_line_in(op, Vec::new(), hokku_ir::backend::LazyState::default());
+        for place in &places {
+            match place {
+                Place::Vector(v) => self.wide.run.vectors |= 1 << v,
+                Place::Float(f) => self.wide.run.registers |= 1 << f,
+                _ => {}
+            }
+        }
+        member.takes(places.into_iter(), ty);
+        member.gives(Place::Vector(d), Type::V128);
+        self.wide.run.vectors |= 1 << d;
+        self.wide.run.vector_results |= 1 << d;
+        if let Some(looks) = &mut self.wide.run.looks {
+            looks.forget(crate::float_looks::VECTOR | d);
+        }
+        self.wide.run.members.push(member);
+    }
+
+    /// Lowers the low double of one vector, which `a` and `b` both are, to both halves where it is in a floating-point register; says whether it has.
+    pub(crate) fn broadcast(&mut self, dst: Value, a: Value, b: Value) -> bool {
+        let Place::State(n) = self.place(a) else { return false };
+        let Some(f) = self.double_lane(n).filter(|_| self.place(b) == Place::State(n)) else { return false };
+        let is_unseen = self.wide.run.results & 1 << f != 0;
+        if is_unseen && self.wide.run.looks.is_none() {
+            self.end_run();
+        }
+        self.set_sew(Sew::E64);
+        if !(is_unseen && self.wide.run.looks.is_some()) {
+            let d = self.vector_result(dst);
+            self.asm.word(vfmv_v_f(d, f));
+            return true;
+        }
+        let d = self.vector_temp();
+        self.own_vector(d, dst);
+        self.asm.word(vfmv_v_f(d, f));
+        let halves = Op::VecJoin { ty: Type::V128, low: a, high: b };
+        self.join_other(halves, vec![Place::Float(f); 2], Type::V64, d);
+        true
+    }
+
+    /// The vector register where `v` is.
+    fn vector_place(&self, v: Value) -> Place {
+        match self.place(v) {
+            Place::State(n) => Place::Vector(HOME_VECTOR + n),
+            place => place,
+        }
     }
 
     /// Ends the run if it leaves no vector register for another value.
@@ -85,7 +231,8 @@ impl Lowering<'_> {
     pub(crate) fn leave_pending(&mut self, n: u8, v: Value) -> bool {
         let place = self.place(v);
         let is_unseen = matches!(place, Place::Vector(r) if self.wide.run.vector_results & 1 << r != 0);
-        if !is_unseen && !self.is_home_of_run(n) {
+        let is_passing = matches!(place, Place::Vector(_)) && self.is_soon_overwritten(n);
+        if !is_unseen && !is_passing && !self.is_home_of_run(n) {
             return false;
         }
         let Place::Vector(r) = place else {

@@ -21,10 +21,17 @@ impl Lowering<'_> {
         let ty = self.ty(v);
         match self.place(v) {
             Place::State(n) if !is_scalar(ty) => {
+                self.see_home(n);
                 self.write_back(n);
                 if self.has_vectors() { Place::Vector(HOME_VECTOR + n) } else { Place::State(n) }
             }
             Place::State(_) | Place::Float(_) => Place::Float(self.float(v)),
+            Place::Vector(r) => {
+                if self.wide.run.vector_results & 1 << r != 0 {
+                    self.end_run();
+                }
+                Place::Vector(r)
+            }
             place => place,
         }
     }

@@ -1,0 +1,92 @@
+//! Addresses that several accesses of a block use: they are computed once.
+
+use hokku_ir::{Addr, Block, CpuMode, Inst, Op, Region, Value, Width};
+
+/// How many ops there may be between two accesses: a sum that is kept longer costs a register more than it saves.
+const REACH: usize = 32;
+
+/// The address of `op`, if it is a load or store.
+fn address(op: &mut Op) -> Option<&mut Addr> {
+    match op {
+        Op::Load { at, .. } | Op::Store { at, .. } => Some(at),
+        _ => None,
+    }
+}
+
+/// What of `at` is computed by instructions of its own, whatever is added to it; `None` if there is nothing.
+fn sum_of(at: &Addr, word: Width) -> Option<Addr> {
+    let is_sum = at.base.is_some() && at.index.is_some() && at.seg.is_none() && at.width == word;
+    is_sum.then_some(Addr { disp: 0, ..*at })
+}
+
+/// Sums that accesses which come close to one another have in common become values.
+pub(crate) fn share_addresses(region: &mut Region) {
+    let word = if region.key.mode == CpuMode::Long64 { Width::W64 } else { Width::W32 };
+    let mut next = region.value_count;
+    for block in &mut region.blocks {
+        share_in(block, word, &mut next);
+    }
+    region.value_count = next;
+}
+
+fn share_in(block: &mut Block, word: Width, next: &mut u32) {
+    let sums: Vec<Option<Addr>> =
+        block.insts.iter().map(|inst| address(&mut { inst.op }).and_then(|at| sum_of(at, word))).collect();
+    let again = |sum: &Addr, n: usize| sums[n + 1..].iter().take(REACH).any(|s| s.as_ref() == Some(sum));
+    let mut kept: Vec<(Addr, Value, usize)> = Vec::new();
+    let mut out = Vec::with_capacity(block.insts.len());
+    for (n, mut inst) in std::mem::take(&mut block.insts).into_iter().enumerate() {
+        if let (Some(sum), Some(at)) = (sums[n], address(&mut inst.op)) {
+            kept.retain(|k| n - k.2 <= REACH);
+            let found = kept.iter_mut().find(|k| k.0 == sum);
+            let shared = match found {
+                Some(k) => {
+                    k.2 = n;
+                    Some(k.1)
+                }
+                None if again(&sum, n) => {
+                    let fresh = Value(*next);
+                    *next += 1;
+                    out.push(Inst { value: fresh, op: Op::Lea { w: word, at: sum } });
+                    kept.push((sum, fresh, n));
+                    Some(fresh)
+                }
+                None => None,
+            };
+            if let Some(v) = shared {
+                *at = Addr { base: Some(v), index: None, scale: 0, ..*at };
+            }
+        }
+        out.push(inst);
+    }
+    block.insts = out;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hokku_ir::text::{parse, print};
+
+    #[test]
+    fn sums_are_shared_by_accesses_of_the_same_values_that_are_close() {
+        let text = "region 0x1000 long64
+range 0x1000 8
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_gpr rdx, w64
+  %2 = get_gpr rax, w64
+  %3 = load i64, unaligned, [w64 + %1 + %2 * 8]
+  store i64, unaligned, [w64 + %1 + %2 * 8 + 0x10], %3
+  store i64, unaligned, [w64 + %1 + %2 * 4], %3
+  jump 0x1008
+";
+        let mut region = parse::region(text).expect("the region can be read");
+        share_addresses(&mut region);
+        let after = print::region(&region);
+        assert_eq!(after.matches("lea w64").count(), 1, "{after}");
+        assert!(
+            after.contains("* 4], %3") && after.contains("+ 0x10], %3") && after.matches("* 8").count() == 1,
+            "{after}"
+        );
+    }
+}
