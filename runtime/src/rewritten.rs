@@ -2,7 +2,8 @@
 //!
 //! Translating costs about as much as evaluating the same code a few times, bytes to result. So code whose translation was dropped because its bytes
 //! changed is evaluated [`RUNS`] times before it is translated again, and anew after each change: the cost is never more than about
-//! twice that of the better choice.
+//! twice that of the better choice. Code that has then run so often is translated at once after the next [`TRUSTED`] changes, for it is likely to
+//! do so again.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -14,6 +15,9 @@ use crate::guest_memory::GuestMemory;
 /// Times that unchanged code is evaluated before it is translated.
 const RUNS: u8 = 4;
 
+/// Changes after which code is translated at once, when it had run [`RUNS`] times before.
+const TRUSTED: u8 = 3;
+
 /// The most blocks that are remembered.
 const MOST: usize = 1 << 18;
 
@@ -22,6 +26,8 @@ const MOST: usize = 1 << 18;
 struct Rewritten {
     /// Evaluations left before it is translated.
     left: u8,
+    /// Changes left after which it is not evaluated.
+    trusted: u8,
     /// What it was when it was evaluated last.
     bytes: Vec<u8>,
 }
@@ -42,7 +48,13 @@ impl RewrittenCode {
             all.clear();
         }
         for &pc in blocks {
-            all.entry(pc).or_default().left = RUNS;
+            let block = all.entry(pc).or_default();
+            if block.trusted > 0 {
+                // Nothing to compare with: whatever it is now is translated.
+                *block = Rewritten { left: 0, trusted: block.trusted - 1, bytes: Vec::new() };
+            } else {
+                block.left = RUNS;
+            }
         }
     }
 
@@ -69,9 +81,12 @@ impl RewrittenCode {
         let mut all = self.lock();
         let Some(known) = all.get_mut(&block.key.pc.0) else { return };
         if readable && known.bytes != now {
-            *known = Rewritten { left: RUNS, bytes: now };
+            *known = Rewritten { left: RUNS, trusted: 0, bytes: now };
         }
         known.left = known.left.saturating_sub(1);
+        if known.left == 0 {
+            known.trusted = TRUSTED;
+        }
     }
 
     /// Keeps the blocks as they are until the guard is dropped.
@@ -112,7 +127,16 @@ mod tests {
             assert!(code.is_evaluated(&memory, at));
             code.count(&memory, &block);
         }
+        assert!((1..10).contains(&runs(&code)));
+        for _ in 0..3 {
+            for _ in 0..TRUSTED {
+                code.note(&[at.0]);
+                assert_eq!(runs(&code), 0, "it ran often before");
+            }
+            code.note(&[at.0]);
+            assert!((1..10).contains(&runs(&code)));
+        }
         memory.write_u8(at.offset(6), 1).unwrap();
-        assert!((1..10).contains(&runs(&code)), "a change behind it is none");
+        assert_eq!(runs(&code), 0, "a change behind it is none");
     }
 }
