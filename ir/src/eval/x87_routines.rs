@@ -16,7 +16,8 @@ use crate::key::X87Arithmetic;
 use crate::lowering::X87Shape;
 use crate::operand::{X87Const, X87Unary};
 use crate::softfloat::{
-    self as soft, Exceptions, F32, F64, F80, FloatEnv, Inexact, Kind, Ordinary, Precision, Relation, Rounded, Rounding,
+    self as soft, Exceptions, F32, F64, F80, FloatEnv, Inexact, Kind, Ordinary, Precision, Quotient, Relation,
+    Remainder, Rounded, Rounding,
 };
 
 /// What a routine tells the stub that called it, in the two registers of such results.
@@ -261,17 +262,72 @@ fn store(cpu: &mut CpuState, pops: u8, upper: u64, result: Rounded<u64>) -> Opti
     Some(())
 }
 
-/// `fsqrt`, `frndint`: by the general functions.
+/// Functions of ST(0), or of ST(0) and ST(1), by the general functions. An operand that is out of range is for the evaluator.
 fn unary(cpu: &mut CpuState, how: X87How, pc: u64) -> Option<()> {
-    let unit = Unit::start(cpu)?;
+    let mut unit = Unit::start(cpu)?;
     let a = unit.st(0)?;
     let mut env = FloatEnv::from_control_word(unit.control());
+    let env = &mut env;
+    // The register of the result, pops, and conditions that the function tells.
+    let (mut i, mut pops, mut mask, mut conditions, mut pushed) = (0, 0, C1, 0, None);
     let value = match X87Unary::ALL[usize::from(how.get_variant())] {
-        X87Unary::Fsqrt => soft::sqrt(a, &mut env),
-        X87Unary::Frndint => soft::round_to_integral(a, env.rounding, Inexact::Report, &mut env),
+        X87Unary::Fsqrt => soft::sqrt(a, env),
+        X87Unary::Frndint => soft::round_to_integral(a, env.rounding, Inexact::Report, env),
+        X87Unary::F2xm1 => soft::exp2_minus_1(a, env),
+        X87Unary::Fscale => soft::scale(a, unit.st(1)?, env),
+        op @ (X87Unary::Fpatan | X87Unary::Fyl2x | X87Unary::Fyl2xp1) => {
+            (i, pops) = (1, 1);
+            let b = unit.st(1)?;
+            match op {
+                X87Unary::Fpatan => soft::arctangent(a, b, env),
+                X87Unary::Fyl2x => soft::log2_times(a, b, env),
+                _ => soft::log2_plus_1_times(a, b, env),
+            }
+        }
+        op @ (X87Unary::Fsin | X87Unary::Fcos | X87Unary::Fsincos | X87Unary::Fptan) => {
+            mask |= C2;
+            match op {
+                X87Unary::Fsin => soft::sine(a, env)?,
+                X87Unary::Fcos => soft::cosine(a, env)?,
+                X87Unary::Fptan => {
+                    pushed = Some(F80::ONE);
+                    soft::tangent(a, env)?
+                }
+                _ => {
+                    let both = soft::sine_cosine(a, env)?;
+                    pushed = Some(both.cosine);
+                    both.sine
+                }
+            }
+        }
+        X87Unary::Fxtract => {
+            let parts = soft::extract(a, env);
+            pushed = Some(parts.significand);
+            parts.exponent
+        }
+        op @ (X87Unary::Fprem | X87Unary::Fprem1) => {
+            let quotient = if op == X87Unary::Fprem { Quotient::Truncated } else { Quotient::Nearest };
+            let result = soft::remainder(a, unit.st(1)?, quotient, env);
+            mask |= C2;
+            if soft::classify(result.value) != Kind::Nan {
+                (mask, conditions) = (Remainder::CONDITION_MASK, result.condition_bits);
+            }
+            result.value
+        }
         _ => return None,
     };
-    unit.deliver(pc, 0, 0, Rounded { value, flags: env.flags })
+    // What NaNs give is for the evaluator where there are two results.
+    let is_number = soft::classify(value) != Kind::Nan;
+    if unit.delivers(env.flags) || pushed.is_some() && (!is_number || unit.tags >> 7 != 0) {
+        return None;
+    }
+    let told = if mask == Remainder::CONDITION_MASK { env.flags.difference(Exceptions::ROUNDED_UP) } else { env.flags };
+    unit.set(i, value);
+    unit.pop(pops);
+    if let Some(v) = pushed {
+        unit.push(v)?;
+    }
+    unit.end(pc, mask, told.bits() | conditions)
 }
 
 macro_rules! routines {
@@ -468,7 +524,7 @@ routines! {
         let sign = if a.is_negative() { C1 } else { 0 };
         unit.end(pc, C0 | C1 | C2 | C3, kind.condition_bits() | sign)
     };
-    /// `fsqrt`, `frndint`.
+    /// Functions of ST(0), and of ST(1).
     Unary = |cpu, how, pc, _bits, _upper| unary(cpu, how, pc);
     /// `x87_cmov`: the bits are the condition.
     ConditionalCopy = |cpu, how, pc, bits, _upper| {

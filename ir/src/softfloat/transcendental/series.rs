@@ -30,8 +30,21 @@ const ODD: [u128; 26] = {
 };
 
 /// Horner's rule: `sum (±x)^k coefficients[k]`. With alternating signs every partial sum is positive.
-fn horner<'a>(x: u128, alternate: bool, coefficients: impl DoubleEndedIterator<Item = &'a u128>) -> u128 {
-    coefficients.rev().fold(0, |sum, &coefficient| {
+///
+/// The terms from `small` on are below `2^-66`: 64 bits are enough of them.
+fn horner<'a>(
+    x: u128,
+    alternate: bool,
+    coefficients: impl DoubleEndedIterator<Item = &'a u128> + ExactSizeIterator + Clone,
+    small: usize,
+) -> u128 {
+    let narrow = (x >> 64) as u64;
+    let tail = coefficients.clone().skip(small).rev().fold(0, |sum: u64, &coefficient| {
+        let product = (u128::from(narrow) * u128::from(sum) >> 64) as u64;
+        let coefficient = (coefficient >> 64) as u64;
+        if alternate { coefficient - product } else { coefficient + product }
+    });
+    coefficients.take(small).rev().fold(u128::from(tail) << 64, |sum, &coefficient| {
         let product = multiply_high(x, sum);
         if alternate { coefficient - product } else { coefficient + product }
     })
@@ -39,25 +52,25 @@ fn horner<'a>(x: u128, alternate: bool, coefficients: impl DoubleEndedIterator<I
 
 /// `(e^x - 1) / x`, or with `negative` `(1 - e^-x) / x`. `x <= ln 2`.
 pub(super) fn exponential(x: u128, negative: bool) -> u128 {
-    horner(x, negative, FACTORIALS[..32].iter())
+    horner(x, negative, FACTORIALS[..32].iter(), 18)
 }
 
 /// `sin(x) / x` from `x^2`, which is at most `(π/4)^2`.
 pub(super) fn sine(square: u128) -> u128 {
-    horner(square, true, FACTORIALS.iter().step_by(2))
+    horner(square, true, FACTORIALS.iter().step_by(2), 10)
 }
 
 /// `cos(x)` from `x^2`, which is at most `(π/4)^2`.
 pub(super) fn cosine(square: u128) -> u128 {
-    ONE - multiply_high(square, horner(square, true, FACTORIALS.iter().skip(1).step_by(2)))
+    ONE - multiply_high(square, horner(square, true, FACTORIALS.iter().skip(1).step_by(2), 9))
 }
 
 /// `artanh(x) / x` from `x^2`, which is at most 0.0295.
 pub(super) fn area_tangent(square: u128) -> u128 {
-    horner(square, false, ODD.iter())
+    horner(square, false, ODD.iter(), 13)
 }
 
 /// `atan(x) / x` from `x^2`, which is at most 1/256.
 pub(super) fn arctangent(square: u128) -> u128 {
-    horner(square, true, ODD[..17].iter())
+    horner(square, true, ODD[..17].iter(), 8)
 }
