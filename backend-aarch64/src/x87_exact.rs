@@ -167,6 +167,14 @@ impl X87Asm for Asm {
         self.store(piece(part), s, STATE, offset);
     }
 
+    fn x87_load_pair(&mut self, to: (u8, u8), offset: i32) {
+        self.load_pair(Piece::X, to.0, to.1, STATE, offset);
+    }
+
+    fn x87_store_pair(&mut self, from: (u8, u8), offset: i32) {
+        self.store_pair(Piece::X, from.0, from.1, STATE, offset);
+    }
+
     fn x87_branch(&mut self, on: X87If, a: u8, b: u8, to: Label) {
         match (on, a, b) {
             (X87If::Equal, _, ZERO) => return self.cbz(Size::X, a, to),

@@ -263,16 +263,14 @@ pub const JUMP_CACHE_ENTRIES: usize = 1 << 16;
 pub struct CpuState {
     /// General registers by encoding number. 32-bit code keeps the upper halves zero.
     pub gpr: [u64; 16],
-    /// Vector registers: 256 bits each, low lane first; at a multiple of 64 bytes, so that none is in two cache lines.
-    pub vector: [[u64; 4]; 16],
+    /// The x87 unit; here, where pairs of registers are loaded and stored at once on aarch64.
+    pub x87: X87,
     /// Address of the next instruction; of record while outside host code.
     pub rip: u64,
     /// The six status flags at their EFLAGS places, other bits zero; of record while outside host code.
     pub status_flags: u32,
     /// The other EFLAGS bits (see [`eflags`]): status places zero.
     pub system_flags: u32,
-    /// Base addresses by segment number; zero for all but fs and gs.
-    pub segment_base: [u64; 6],
     /// Selectors by segment number.
     pub selector: [u16; 6],
     /// Top and tags of the x87 unit while it is in host form ([`crate::eval::x87_to_doubles`]): an [`crate::lowering::X87Shape`].
@@ -281,8 +279,10 @@ pub struct CpuState {
     pub mxcsr: u32,
     /// Word of Linux-like `rdtscp`/`rdpid`: the processor's number.
     pub tsc_aux: u32,
-    /// The x87 unit.
-    pub x87: X87,
+    /// Vector registers: 256 bits each, low lane first; at a multiple of 64 bytes, so that none is in two cache lines.
+    pub vector: [[u64; 4]; 16],
+    /// Base addresses by segment number; zero for all but fs and gs.
+    pub segment_base: [u64; 6],
     /// Not the guest's.
     pub host: HostArea,
 }

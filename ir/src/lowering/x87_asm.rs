@@ -164,6 +164,16 @@ pub trait X87Asm {
     fn x87_load(&mut self, part: X87Part, d: u8, offset: i32);
     /// The state at `offset` = `s`.
     fn x87_store(&mut self, part: X87Part, s: u8, offset: i32);
+    /// The registers `to` = two words of the state at `offset`.
+    fn x87_load_pair(&mut self, to: (u8, u8), offset: i32) {
+        self.x87_load(X87Part::Long, to.0, offset);
+        self.x87_load(X87Part::Long, to.1, offset + 8);
+    }
+    /// Two words of the state at `offset` = the registers `from`.
+    fn x87_store_pair(&mut self, from: (u8, u8), offset: i32) {
+        self.x87_store(X87Part::Long, from.0, offset);
+        self.x87_store(X87Part::Long, from.1, offset + 8);
+    }
     /// Branches to `to`.
     fn x87_branch(&mut self, on: X87If, a: u8, b: u8, to: Self::Label);
     /// Jumps to `to`.

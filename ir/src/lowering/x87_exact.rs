@@ -167,15 +167,13 @@ impl<H: X87Lowering> Code<'_, H> {
     /// `to` = ST(`i`).
     fn load(&mut self, to: (u8, u8), i: u8) {
         let offset = self.offset(i);
-        self.asm().x87_load(X87Part::Long, to.0, offset);
-        self.asm().x87_load(X87Part::Long, to.1, offset + 8);
+        self.asm().x87_load_pair(to, offset);
     }
 
     /// ST(`i`) = `from`.
     fn store(&mut self, from: (u8, u8), i: u8) {
         let offset = self.offset(i);
-        self.asm().x87_store(X87Part::Long, from.0, offset);
-        self.asm().x87_store(X87Part::Long, from.1, offset + 8);
+        self.asm().x87_store_pair(from, offset);
     }
 
     /// The op is done: the stack has the shape `after`.
