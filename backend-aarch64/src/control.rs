@@ -10,7 +10,7 @@ use crate::assign::*;
 use crate::conditions::Test;
 use crate::flag_uses::target_sees;
 use crate::flag_words::compute_flags;
-use crate::integer::{Extend, Logic, Sum};
+use crate::integer::{Extend, Logic, Shift, Sum};
 use crate::lower::{KnownSite, Lowering};
 
 /// Code that is written behind all blocks.
@@ -103,13 +103,11 @@ impl Lowering<'_> {
             Exit::IndirectCall { target, ret, ret_block } => {
                 self.target(target);
                 let pad = self.push_return(ret);
-                let over = self.asm.label();
+                self.jump_cache_entry();
                 self.tell_transfer(self.pc);
-                // The host's prediction of returns wants a `bl`.
-                self.asm.bl(over);
-                self.return_pad(pad, ret, ret_block, None);
-                self.asm.bind(over);
-                self.computed_jump();
+                // The host's prediction of returns wants a call, although the link is known.
+                self.asm.blr(SCRATCH);
+                self.return_pad(pad, ret, ret_block, next);
             }
             Exit::Return { target } => self.return_to(target),
             Exit::Syscall { kind, at, next } => self.stop(StopKind::Syscall(kind), at, next),
@@ -163,18 +161,16 @@ impl Lowering<'_> {
         }
         let mut n = 0;
         while n < moved.len() {
-            let to = slot_offset(FLAG_SLOTS + n as u8);
+            let to = recipe_slot_offset(FLAG_SLOTS + n as u8);
             match (moved[n], moved.get(n + 1)) {
                 (RecipeStep::Register(a), Some(RecipeStep::Register(b))) => {
-                    // Too far for a pair of stores by itself.
-                    self.asm.store(Piece::X, a, STATE, to);
-                    self.asm.store(Piece::X, *b, STATE, to + 8);
+                    self.asm.store_pair(Piece::X, a, *b, STATE, to);
                     n += 2;
                     continue;
                 }
                 (RecipeStep::Register(a), _) => self.asm.store(Piece::X, a, STATE, to),
                 (RecipeStep::Slot(slot), _) => {
-                    self.asm.load(Piece::X, SCRATCH, STATE, slot_offset(slot));
+                    self.asm.load(Piece::X, SCRATCH, STATE, recipe_slot_offset(slot));
                     self.asm.store(Piece::X, SCRATCH, STATE, to);
                 }
                 _ => {}
@@ -242,11 +238,16 @@ impl Lowering<'_> {
 
     /// Goes where the jump cache says for the guest address in [`TARGET`]; the code there checks that it is the right one.
     fn computed_jump(&mut self) {
+        self.jump_cache_entry();
+        self.asm.br(SCRATCH);
+    }
+
+    /// [`SCRATCH`] = what the jump cache has for the low 16 bits of the guest address in [`TARGET`].
+    fn jump_cache_entry(&mut self) {
         self.asm.load(Piece::X, SCRATCH, STATE, JUMP_CACHE);
         self.asm.ubfx(Size::W, INDEX, TARGET, 0, 16);
         let place = Place::Index { base: SCRATCH, index: INDEX, extend: Extend::Uxtx, shifted: true };
         self.asm.access(true, Piece::X, SCRATCH, place);
-        self.asm.br(SCRATCH);
     }
 
     /// Pushes the pair of return addresses; gives the place that the host returns to.
@@ -266,7 +267,8 @@ impl Lowering<'_> {
         let (_, reg, behind) = self.pushed.filter(|p| p.0 == ret.0)?;
         let leaves_temporaries = |word: &u32| {
             let to = word & 31;
-            let stores_in_state = word & 0xffc0_03e0 == 0xf900_0000 | u32::from(STATE) << 5;
+            let stores_in_state =
+                matches!(word & 0xffc0_0000, 0xf900_0000 | 0xa900_0000) && word >> 5 & 31 == STATE.into();
             let is_address = word & 0x9f00_0000 == 0x1000_0000 && to == u32::from(FLAG_SITE);
             let is_copy = word & 0x7fe0_ffe0 == 0x2a00_03e0 && to == u32::from(TARGET);
             stores_in_state || is_address || is_copy
@@ -320,12 +322,13 @@ impl Lowering<'_> {
         self.asm.ret();
     }
 
-    /// Code at which computed jumps enter block `id`: goes on to `label` (or right behind) if that is the target. Gives its offset.
+    /// Code at which computed jumps enter block `id`: goes on to `label` (or right behind) if that is the target. Gives its offset. The
+    /// jump cache leads there for addresses with the same low 16 bits alone.
     fn checked_entry(&mut self, id: BlockId, label: Option<Label>) -> u32 {
         let start = self.asm.offset();
         let pc = self.region.block(id).pc.0;
-        self.asm.constant(SCRATCH, pc);
-        self.asm.add(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET);
+        self.asm.constant(SCRATCH, pc >> 16);
+        self.asm.add_shifted(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET, Shift::Lsr, 16);
         let miss = self.asm.label();
         self.cold.push(Cold::Stub { label: miss, stub: StubId::JumpMiss });
         self.asm.cbnz(Size::X, SCRATCH, miss);

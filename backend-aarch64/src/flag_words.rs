@@ -117,7 +117,7 @@ fn write_steps(asm: &mut Asm, steps: &[RecipeStep]) -> Option<()> {
             RecipeStep::Constant(value) => Source::Constant(value),
             RecipeStep::Slot(slot) => {
                 let r = registers.take(asm)?;
-                asm.load(Piece::X, r, STATE, slot_offset(slot));
+                asm.load(Piece::X, r, STATE, recipe_slot_offset(slot));
                 Source::Register(r)
             }
             RecipeStep::Before => {

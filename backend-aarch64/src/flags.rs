@@ -8,7 +8,7 @@ use hokku_ir::{Cond, FlagSet, IntCmp, Op, Type, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
-use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, TEMPS, ZERO, slot_offset};
+use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, TEMPS, ZERO, recipe_slot_offset};
 use crate::conditions::{ALL_BUT_PARITY, Compared, ON_CARRY, SIGNED, Sense, Test, UNSIGNED, host_condition};
 use crate::flag_code::{Room, Source};
 use crate::immediate::{add_immediate, bitmask};
@@ -95,7 +95,7 @@ impl Lowering<'_> {
         let by = if w < Width::W32 { 32 - w.bits() as u8 } else { 0 };
         for (step, reg) in site.operands.into_iter().zip([TARGET, SCRATCH]) {
             match step {
-                Some(RecipeStep::Slot(slot)) => self.asm.load(Piece::X, reg, STATE, slot_offset(slot)),
+                Some(RecipeStep::Slot(slot)) => self.asm.load(Piece::X, reg, STATE, recipe_slot_offset(slot)),
                 Some(RecipeStep::Constant(n)) => self.asm.constant(reg, n & w.mask()),
                 _ => {}
             }

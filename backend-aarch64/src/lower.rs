@@ -12,7 +12,7 @@ use crate::Features;
 use crate::access;
 use crate::alternate::is_alternate;
 use crate::asm::{Asm, Label, Piece, Size};
-use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, slot_offset};
+use crate::assign::{SCRATCH, STATE, TEMPS, ZERO, recipe_slot_offset};
 use crate::attempt::{Attempt, Retry};
 use crate::conditions::Compared;
 use crate::control::Cold;
@@ -134,10 +134,10 @@ impl Moves for Asm {
         self.mov(Size::X, to, from);
     }
     fn spill(&mut self, slot: u8, from: u8) {
-        self.store(access::Piece::X, from, STATE, slot_offset(slot));
+        self.store(access::Piece::X, from, STATE, recipe_slot_offset(slot));
     }
     fn reload(&mut self, to: u8, slot: u8) {
-        self.load(access::Piece::X, to, STATE, slot_offset(slot));
+        self.load(access::Piece::X, to, STATE, recipe_slot_offset(slot));
     }
     fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
         use crate::integer::Sum;

@@ -249,7 +249,7 @@ impl Lowering<'_> {
         }
         self.asm.bind(out);
         for (n, reg) in [l.element, l.second].into_iter().enumerate() {
-            self.asm.store(Piece::X, reg, STATE, slot_offset(FLAG_SLOTS + n as u8));
+            self.asm.store(Piece::X, reg, STATE, recipe_slot_offset(FLAG_SLOTS + n as u8));
         }
         let op = Op::SubFlags { w: l.w, a: Value(0), b: Value(1) };
         let operands = [RecipeStep::Slot(FLAG_SLOTS), RecipeStep::Slot(FLAG_SLOTS + 1)];

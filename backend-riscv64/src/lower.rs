@@ -23,10 +23,10 @@ impl Moves for Asm {
         self.mv(to, from);
     }
     fn spill(&mut self, slot: u8, from: u8) {
-        self.s(SD, from, STATE, slot_offset(slot));
+        self.s(SD, from, STATE, recipe_slot_offset(slot));
     }
     fn reload(&mut self, to: u8, slot: u8) {
-        self.i(LD, to, STATE, slot_offset(slot));
+        self.i(LD, to, STATE, recipe_slot_offset(slot));
     }
     fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
         self.i(if w == Width::W32 { ADDIW } else { ADDI }, to, from, by);

@@ -123,7 +123,7 @@ impl Lowering<'_> {
             let r = match count {
                 RecipeStep::Register(r) => r,
                 RecipeStep::Slot(from) => {
-                    self.asm.i(LD, SCRATCH, STATE, slot_offset(from));
+                    self.asm.i(LD, SCRATCH, STATE, recipe_slot_offset(from));
                     SCRATCH
                 }
                 _ => panic!("a count is in a register or a slot"),
@@ -147,16 +147,16 @@ impl Lowering<'_> {
                 self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
                 self.asm.bind(back);
                 self.cold.push(Cold::Settle { label, back });
-                self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+                self.asm.s(SD, FLAGS, STATE, recipe_slot_offset(OLDER_SITE_SLOT));
             }
         }
         for (n, leaf) in leaves.iter().enumerate() {
             let slot = base.slots().0 + n as u8;
             match *leaf {
-                RecipeStep::Register(r) => self.asm.s(SD, r, STATE, slot_offset(slot)),
+                RecipeStep::Register(r) => self.asm.s(SD, r, STATE, recipe_slot_offset(slot)),
                 RecipeStep::Slot(from) => {
-                    self.asm.i(LD, SCRATCH, STATE, slot_offset(from));
-                    self.asm.s(SD, SCRATCH, STATE, slot_offset(slot));
+                    self.asm.i(LD, SCRATCH, STATE, recipe_slot_offset(from));
+                    self.asm.s(SD, SCRATCH, STATE, recipe_slot_offset(slot));
                 }
                 _ => {}
             }
@@ -180,7 +180,7 @@ impl Lowering<'_> {
         let chained = self.asm.label();
         self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32);
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, chained);
-        self.asm.s(SD, FLAGS, STATE, slot_offset(OLDER_SITE_SLOT));
+        self.asm.s(SD, FLAGS, STATE, recipe_slot_offset(OLDER_SITE_SLOT));
         self.asm.i(ADDI, FLAGS, ZERO, CHAINED as i32 | CARRY_STAYS);
         self.asm.jump(ZERO, back);
         self.asm.bind(chained);

@@ -184,7 +184,7 @@ impl Lowering<'_> {
     pub(crate) fn wide_result(&mut self, dst: Value, ty: Type) -> i32 {
         let slot = self.wide_slots(ty);
         self.wide.put(dst, Place::Slots(slot));
-        slot_offset(slot)
+        recipe_slot_offset(slot)
     }
 
     /// Offset in the state for the V128 `dst`: that of the guest register which it goes to, if nothing else is still to be read there.
@@ -217,7 +217,7 @@ impl Lowering<'_> {
                 self.write_back(n);
                 vector_offset(n, 0)
             }
-            Place::Slots(slot) => slot_offset(slot),
+            Place::Slots(slot) => recipe_slot_offset(slot),
             place => panic!("{v} is read in memory but is {place:?}"),
         }
     }
@@ -266,7 +266,7 @@ impl Lowering<'_> {
             if self.place(v) == Place::Float(f) {
                 let ty = self.ty(v);
                 let slot = self.wide_slots(ty);
-                self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, STATE, slot_offset(slot));
+                self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, STATE, recipe_slot_offset(slot));
                 self.wide.put(v, Place::Slots(slot));
             }
         }
@@ -305,7 +305,7 @@ impl Lowering<'_> {
             Place::State(n) => self.cached_float(n, is_single),
             Place::Slots(slot) => {
                 let f = self.float_temp();
-                self.asm.i(if is_single { FLW } else { FLD }, f, STATE, slot_offset(slot));
+                self.asm.i(if is_single { FLW } else { FLD }, f, STATE, recipe_slot_offset(slot));
                 self.free_slots(v);
                 self.wide.put(v, Place::Float(f));
                 f
@@ -440,7 +440,7 @@ impl Lowering<'_> {
             } else {
                 self.write_back(n);
                 let slot = self.wide_slots(ty);
-                self.copy_words(slot_offset(slot), vector_offset(n, 0), words(ty));
+                self.copy_words(recipe_slot_offset(slot), vector_offset(n, 0), words(ty));
                 self.wide.put(v, Place::Slots(slot));
             }
         }

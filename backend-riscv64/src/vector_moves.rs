@@ -240,7 +240,7 @@ impl Lowering<'_> {
                     self.asm.word(vmv_x_s(RA, if n == 0 { r } else { 1 }));
                 }
                 Place::State(g) => self.asm.i(LD, RA, STATE, vector_offset(g, n)),
-                Place::Slots(slot) => self.asm.i(LD, RA, STATE, slot_offset(slot) + 8 * n),
+                Place::Slots(slot) => self.asm.i(LD, RA, STATE, recipe_slot_offset(slot) + 8 * n),
                 place => panic!("a vector is in {place:?}"),
             }
             self.may_fault(lazy);

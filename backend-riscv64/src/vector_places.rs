@@ -43,7 +43,7 @@ impl Lowering<'_> {
             if self.place(v) == Place::Vector(t) {
                 let slot = self.wide_slots(Type::V128);
                 let sew = self.any_sew();
-                let at = self.state_address(slot_offset(slot));
+                let at = self.state_address(recipe_slot_offset(slot));
                 self.asm.word(vse(sew, t, at));
                 self.wide.put(v, Place::Slots(slot));
             }
@@ -75,7 +75,7 @@ impl Lowering<'_> {
             Place::Slots(slot) => {
                 let t = self.vector_temp();
                 let sew = self.any_sew();
-                let at = self.state_address(slot_offset(slot));
+                let at = self.state_address(recipe_slot_offset(slot));
                 self.asm.word(vle(sew, t, at));
                 self.free_slots(v);
                 self.wide.put(v, Place::Vector(t));

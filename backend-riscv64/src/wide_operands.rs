@@ -50,7 +50,7 @@ impl Lowering<'_> {
                 return self.asm.word(vse(sew, r, at));
             }
             Place::State(n) => vector_offset(n, 0),
-            Place::Slots(slot) => slot_offset(slot),
+            Place::Slots(slot) => recipe_slot_offset(slot),
             Place::Nowhere => panic!("an operand is read where it is not kept"),
         };
         for word in 0..i32::from(words(ty)) {
@@ -84,7 +84,7 @@ impl Lowering<'_> {
             Place::Slots(slot) => {
                 for word in 0..i32::from(words(ty)) {
                     self.asm.i(LD, SCRATCH, STATE, CALLOUT_RESULT + 8 * word);
-                    self.asm.s(SD, SCRATCH, STATE, slot_offset(slot) + 8 * word);
+                    self.asm.s(SD, SCRATCH, STATE, recipe_slot_offset(slot) + 8 * word);
                 }
             }
             Place::State(n) => {

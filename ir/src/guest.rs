@@ -279,6 +279,9 @@ pub struct CpuState {
     pub mxcsr: u32,
     /// Word of Linux-like `rdtscp`/`rdpid`: the processor's number.
     pub tsc_aux: u32,
+    /// Not the guest's: spill slots from [`CHAIN_SLOTS`](crate::lowering::CHAIN_SLOTS) on, of back ends that keep flags as recipes; here, where
+    /// pairs of registers are stored at once on aarch64.
+    pub flag_slots: [u64; 8],
     /// Vector registers: 256 bits each, low lane first; at a multiple of 64 bytes, so that none is in two cache lines.
     pub vector: [[u64; 4]; 16],
     /// Base addresses by segment number; zero for all but fs and gs.
@@ -305,6 +308,7 @@ impl CpuState {
             vector: [[0; 4]; 16],
             mxcsr: MXCSR_START,
             tsc_aux: 0,
+            flag_slots: [0; 8],
             x87: X87::INIT,
             host: HostArea {
                 jump_cache: 0,

@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 
 use crate::guest::HostArea;
+use crate::lowering::CHAIN_SLOTS;
 use crate::{CpuState, Gpr, Seg};
 
 macro_rules! offsets {
@@ -69,6 +70,14 @@ pub const fn selector_offset(seg: Seg) -> i32 {
 /// Offset of spill slot `slot`, 8 bytes.
 pub const fn slot_offset(slot: u8) -> i32 {
     (offset_of!(CpuState, host) + offset_of!(HostArea, spill)) as i32 + 8 * slot as i32
+}
+
+/// Offset of spill slot `slot`, 8 bytes, of a back end that keeps flags as recipes: their slots lie apart.
+pub const fn recipe_slot_offset(slot: u8) -> i32 {
+    if slot < CHAIN_SLOTS {
+        return slot_offset(slot);
+    }
+    offset_of!(CpuState, flag_slots) as i32 + 8 * (slot - CHAIN_SLOTS) as i32
 }
 
 /// Offset of vector spill slot `slot`, 32 bytes.

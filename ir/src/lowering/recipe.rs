@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use crate::eval::{EvalFault, Machine, Memory, Val, eval_op};
-#[cfg(doc)]
-use crate::guest::CpuState;
-use crate::guest::FlagSet;
+use crate::guest::{CpuState, FlagSet};
 use crate::ops::Op;
 use crate::region::Value;
 
@@ -22,6 +20,14 @@ pub const OLDER_SITE_SLOT: u8 = FLAG_SLOTS - 1;
 /// Set in [`HostArea::flag_site`](crate::guest::HostArea::flag_site) where the recipe's [`RecipeStep::Before`] are the flags of the site in
 /// [`OLDER_SITE_SLOT`], which is not such a one itself.
 pub const CHAINED: u64 = 2;
+
+/// What is in spill slot `slot` of a back end that keeps flags as recipes.
+pub fn recipe_slot(cpu: &CpuState, slot: u8) -> u64 {
+    match usize::from(slot & 63).checked_sub(CHAIN_SLOTS.into()) {
+        Some(n) => cpu.flag_slots[n],
+        None => cpu.host.spill[usize::from(slot & 63)],
+    }
+}
 
 /// One step of a recipe: a value that later steps refer to by the step's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,10 +60,10 @@ impl FlagsRecipe {
     ) -> Result<FlagSet, EvalFault> {
         let mut results: Vec<Val> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            let host = &machine.cpu.host;
+            let cpu = &machine.cpu;
             let result = match *step {
-                RecipeStep::Register(r) => Val::int(host.registers[usize::from(r & 31)]),
-                RecipeStep::Slot(s) => Val::int(host.spill[usize::from(s & 63)]),
+                RecipeStep::Register(r) => Val::int(cpu.host.registers[usize::from(r & 31)]),
+                RecipeStep::Slot(s) => Val::int(recipe_slot(cpu, s)),
                 RecipeStep::Constant(n) => Val::int(n),
                 RecipeStep::Before => Val::int(before.bits().into()),
                 RecipeStep::Op(op) => {
@@ -134,7 +140,7 @@ mod tests {
         let recipe = FlagsRecipe { steps };
         let mut cpu = CpuState::new(CpuMode::Long64);
         cpu.host.registers[5] = 0x100;
-        cpu.host.spill[60] = 1;
+        cpu.flag_slots[4] = 1;
         let memory = FlatMemory::new();
         let machine = &mut Machine {
             cpu: &mut cpu,

@@ -2,7 +2,7 @@
 
 use hokku_ir::backend::LazyState;
 use hokku_ir::eval::Machine;
-use hokku_ir::lowering::{CHAINED, FlagsRecipe, OLDER_SITE_SLOT};
+use hokku_ir::lowering::{CHAINED, FlagsRecipe, OLDER_SITE_SLOT, recipe_slot};
 use hokku_ir::{CpuState, FlagSet, Gpr, GuestAddr};
 
 use super::JitThread;
@@ -27,7 +27,7 @@ impl JitThread {
             return;
         }
         let is_chained = cpu.host.flag_site & CHAINED != 0;
-        let older = if is_chained { address(cpu.host.spill[usize::from(OLDER_SITE_SLOT)]) } else { 0 };
+        let older = if is_chained { address(recipe_slot(cpu, OLDER_SITE_SLOT)) } else { 0 };
         let (older, passed, here) = {
             let tables = self.team().code.lock();
             let passed = |site: u64| {
