@@ -4,7 +4,7 @@
 //! instruction then sets C2 and leaves the stack alone.
 
 use super::series;
-use super::wide::Wide;
+use super::wide::{Wide, divide};
 use crate::softfloat::env::FloatEnv;
 use crate::softfloat::format::{Class, F80, Format, Unpacked};
 use crate::softfloat::nan::{invalid, propagate_one};
@@ -52,7 +52,7 @@ fn reduce(u: &Unpacked) -> Reduced {
         return Reduced { rest: Wide::from_operand(u), quadrant: 0 };
     }
     let units = u128::from(u.significand) << (u.exponent + 2);
-    let (mut quotient, mut rest) = (units / HALF_PI, units % HALF_PI);
+    let (mut quotient, mut rest) = divide_by_half_pi(units);
     let past = rest > HALF_PI / 2;
     if past {
         quotient += 1;
@@ -62,6 +62,14 @@ fn reduce(u: &Unpacked) -> Reduced {
     // Units of 2^-65 are 2^-127 * 2^62.
     let rest = Wide::new(u.negative ^ past, 62, rest);
     Reduced { rest, quadrant: if u.negative { quadrant.wrapping_neg() & 3 } else { quadrant } }
+}
+
+/// Quotient, modulo 2^64, and remainder.
+fn divide_by_half_pi(units: u128) -> (u64, u128) {
+    // Without the divisor's last two bits the quotient is too large by one at most.
+    let (quotient, _) = divide((units >> 66) as u64, (units >> 2) as u64, (HALF_PI >> 2) as u64);
+    let rest = units.wrapping_sub(u128::from(quotient).wrapping_mul(HALF_PI));
+    if rest >> 127 == 0 { (quotient, rest) } else { (quotient - 1, rest.wrapping_add(HALF_PI)) }
 }
 
 impl Reduced {
@@ -148,5 +156,25 @@ pub fn tangent(a: F80, env: &mut FloatEnv) -> Option<F80> {
         Operand::Zero { negative } => Some(F80::zero(negative)),
         Operand::OutOfRange => None,
         Operand::Nan(nan) => Some(nan),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reductions_are_exact() {
+        let mut n = 1u64;
+        for i in 0..100_000u32 {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let near =
+                u128::from(n >> (i % 62 + 1)).wrapping_mul(HALF_PI).wrapping_add(u128::from(n & 3)).wrapping_sub(1);
+            let any = u128::from(n | 1 << 63) << (i % 65);
+            for units in [near, any] {
+                let expected = ((units / HALF_PI) as u64, units % HALF_PI);
+                assert_eq!(divide_by_half_pi(units), expected, "{units:#x}");
+            }
+        }
     }
 }

@@ -22,6 +22,24 @@ pub(super) fn multiply_high(a: u128, b: u128) -> u128 {
     a1 * b1 + (middle >> 64) + (middle_low >> 64)
 }
 
+/// Quotient and remainder of `high:low` by `by`, whose bit 63 is set and which is above `high`. Hosts have no such division; two digits of 32 bits.
+pub(super) fn divide(high: u64, low: u64, by: u64) -> (u64, u64) {
+    const LOW: u64 = u32::MAX as u64;
+    let digit = |rest: u64, next: u64| {
+        let mut digit = rest / (by >> 32);
+        let mut upper = rest - digit * (by >> 32);
+        // Too large by two at most.
+        while upper >> 32 == 0 && (digit >> 32 != 0 || digit * (by & LOW) > upper << 32 | next) {
+            digit -= 1;
+            upper += by >> 32;
+        }
+        (digit, (rest << 32 | next).wrapping_sub(digit.wrapping_mul(by)))
+    };
+    let (first, rest) = digit(high, low >> 32);
+    let (second, rest) = digit(rest, low & LOW);
+    (first << 32 | second, rest)
+}
+
 /// `a * 2^128 / b`, truncated. Bit 127 of `b` is set, and `a < b`.
 fn divide_fraction(a: u128, b: u128) -> u128 {
     let (b1, b0) = (b >> 64, b & u128::from(u64::MAX));
@@ -29,8 +47,12 @@ fn divide_fraction(a: u128, b: u128) -> u128 {
     let mut quotient = 0;
     // Two digits of 64 bits, each estimated from the divisor's upper half and then corrected (at most twice).
     for _ in 0..2 {
-        let mut digit = (rest / b1).min(u128::from(u64::MAX));
-        let mut upper = rest - digit * b1;
+        let mut digit = u128::from(u64::MAX);
+        let mut upper = rest.wrapping_sub(digit * b1);
+        if rest >> 64 < b1 {
+            let (quotient, remainder) = divide((rest >> 64) as u64, rest as u64, b1 as u64);
+            (digit, upper) = (quotient.into(), remainder.into());
+        }
         while upper >> 64 == 0 && upper << 64 < digit * b0 {
             digit -= 1;
             upper += b1;
@@ -137,7 +159,29 @@ impl Wide {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wide, divide_fraction, multiply_high};
+    use super::{Wide, divide, divide_fraction, multiply_high};
+
+    #[test]
+    fn divisions_of_two_words_are_exact() {
+        let mut n = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let bits = n ^ n >> 29;
+            match n >> 61 {
+                0 => bits | u64::MAX << 20,
+                1 => bits >> 40,
+                2 => u64::MAX << (n >> 50 & 63),
+                _ => bits,
+            }
+        };
+        for _ in 0..100_000 {
+            let by = next() | 1 << 63;
+            let (high, low) = (next() % by, next());
+            let whole = u128::from(high) << 64 | u128::from(low);
+            let expected = ((whole / u128::from(by)) as u64, (whole % u128::from(by)) as u64);
+            assert_eq!(divide(high, low, by), expected, "{high:#x}:{low:#x} / {by:#x}");
+        }
+    }
 
     #[test]
     fn products_and_quotients_undo_each_other() {
