@@ -31,7 +31,7 @@ const ODD: [u128; 26] = {
 
 /// Horner's rule: `sum (±x)^k coefficients[k]`. With alternating signs every partial sum is positive.
 ///
-/// The terms from `small` on are below `2^-66`: 64 bits are enough of them.
+/// Of the terms from `small` on 64 bits are enough, from the first one's leading bit on.
 fn horner<'a>(
     x: u128,
     alternate: bool,
@@ -39,12 +39,15 @@ fn horner<'a>(
     small: usize,
 ) -> u128 {
     let narrow = (x >> 64) as u64;
-    let tail = coefficients.clone().skip(small).rev().fold(0, |sum: u64, &coefficient| {
+    let tail = coefficients.clone().skip(small);
+    // The sum is less than twice the first of them.
+    let shift = tail.clone().next().map_or(0, |c| c.leading_zeros() - 1);
+    let tail = tail.rev().fold(0, |sum: u64, &coefficient| {
         let product = (u128::from(narrow) * u128::from(sum) >> 64) as u64;
-        let coefficient = (coefficient >> 64) as u64;
+        let coefficient = (coefficient << shift >> 64) as u64;
         if alternate { coefficient - product } else { coefficient + product }
     });
-    coefficients.take(small).rev().fold(u128::from(tail) << 64, |sum, &coefficient| {
+    coefficients.take(small).rev().fold(u128::from(tail) << 64 >> shift, |sum, &coefficient| {
         let product = multiply_high(x, sum);
         if alternate { coefficient - product } else { coefficient + product }
     })
@@ -52,7 +55,7 @@ fn horner<'a>(
 
 /// `(e^x - 1) / x`, or with `negative` `(1 - e^-x) / x`. `x <= ln 2`.
 pub(super) fn exponential(x: u128, negative: bool) -> u128 {
-    horner(x, negative, FACTORIALS[..32].iter(), 18)
+    horner(x, negative, FACTORIALS[..32].iter(), 19)
 }
 
 /// `sin(x) / x` from `x^2`, which is at most `(π/4)^2`.
@@ -73,4 +76,31 @@ pub(super) fn area_tangent(square: u128) -> u128 {
 /// `atan(x) / x` from `x^2`, which is at most 1/256.
 pub(super) fn arctangent(square: u128) -> u128 {
     horner(square, true, ODD[..17].iter(), 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_terms_are_precise_enough() {
+        let mut n = 1u128;
+        for _ in 0..20_000 {
+            n = n.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0xda3e_39cb_94b9_5bdb);
+            let up_to = |limit: f64| multiply_high(n, ((limit * 2f64.powi(64)) as u128) << 64);
+            let (x, square, tenth, small) = (up_to(0.6931), up_to(0.6168), up_to(0.0295), up_to(1.0 / 256.0));
+            let (sines, cosines) = (FACTORIALS.iter().step_by(2), FACTORIALS.iter().skip(1).step_by(2));
+            let all = usize::MAX;
+            for (short, long) in [
+                (exponential(x, false), horner(x, false, FACTORIALS[..32].iter(), all)),
+                (exponential(x, true), horner(x, true, FACTORIALS[..32].iter(), all)),
+                (sine(square), horner(square, true, sines, all)),
+                (cosine(square), ONE - multiply_high(square, horner(square, true, cosines, all))),
+                (area_tangent(tenth), horner(tenth, false, ODD.iter(), all)),
+                (arctangent(small), horner(small, true, ODD[..17].iter(), all)),
+            ] {
+                assert!(short.abs_diff(long) <= 2, "{short:#x} for {long:#x}");
+            }
+        }
+    }
 }
