@@ -13,6 +13,7 @@ use crate::asm::{Cc, Label, Size};
 use crate::assign::*;
 use crate::control::Cold;
 use crate::float::Float;
+use crate::immediate::bitmask;
 use crate::integer::{Extend, Logic, Shift, Sum};
 use crate::lower::Lowering;
 
@@ -178,16 +179,22 @@ impl Lowering<'_> {
     /// `x87_get_status`: condition codes and top.
     fn x87_status(&mut self, dst: Value) {
         let d = self.dest(dst);
-        match self.x87.as_ref().map(|stack| stack.shape.top()) {
-            Some(top) => self.asm.constant(SCRATCH, u64::from(top) << 11),
-            None => {
-                self.asm.load(Piece::W, SCRATCH, STATE, X87_SHAPE);
-                self.asm.ubfx(Size::W, SCRATCH, SCRATCH, 8, 3);
-                self.asm.lsl(Size::W, SCRATCH, SCRATCH, 11);
-            }
-        }
         self.asm.load(Piece::H, d, STATE, X87_STATUS);
-        self.asm.logic(Logic::Orr, Size::W, d, d, SCRATCH);
+        if let Some(stack) = &self.x87 {
+            let top = u64::from(stack.shape.top()) << 11;
+            match bitmask(Size::W, top) {
+                Some(bits) => self.asm.logic_bits(Logic::Orr, Size::W, d, d, bits),
+                None if top == 0 => {}
+                None => {
+                    self.asm.constant(SCRATCH, top);
+                    self.asm.logic(Logic::Orr, Size::W, d, d, SCRATCH);
+                }
+            }
+        } else {
+            self.asm.load(Piece::W, SCRATCH, STATE, X87_SHAPE);
+            self.asm.ubfx(Size::W, SCRATCH, SCRATCH, 8, 3);
+            self.asm.logic_shifted(Logic::Orr, Size::W, d, d, SCRATCH, Shift::Lsl, 11);
+        }
         self.define(dst, UpperBits::ZERO);
     }
 
