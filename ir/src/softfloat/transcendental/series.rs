@@ -43,11 +43,11 @@ fn horner<'a>(
     // The sum is less than twice the first of them.
     let shift = tail.clone().next().map_or(0, |c| c.leading_zeros() - 1);
     let tail = tail.rev().fold(0, |sum: u64, &coefficient| {
-        let product = (u128::from(narrow) * u128::from(sum) >> 64) as u64;
-        let coefficient = (coefficient << shift >> 64) as u64;
+        let product = ((u128::from(narrow) * u128::from(sum)) >> 64) as u64;
+        let coefficient = ((coefficient << shift) >> 64) as u64;
         if alternate { coefficient - product } else { coefficient + product }
     });
-    coefficients.take(small).rev().fold(u128::from(tail) << 64 >> shift, |sum, &coefficient| {
+    coefficients.take(small).rev().fold((u128::from(tail) << 64) >> shift, |sum, &coefficient| {
         let product = multiply_high(x, sum);
         if alternate { coefficient - product } else { coefficient + product }
     })
@@ -88,7 +88,7 @@ mod tests {
         for _ in 0..20_000 {
             n = n.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0xda3e_39cb_94b9_5bdb);
             let up_to = |limit: f64| multiply_high(n, ((limit * 2f64.powi(64)) as u128) << 64);
-            let (x, square, tenth, small) = (up_to(0.6931), up_to(0.6168), up_to(0.0295), up_to(1.0 / 256.0));
+            let (x, square, tenth, small) = (up_to(0.69), up_to(0.6168), up_to(0.0295), up_to(1.0 / 256.0));
             let (sines, cosines) = (FACTORIALS.iter().step_by(2), FACTORIALS.iter().skip(1).step_by(2));
             let all = usize::MAX;
             for (short, long) in [
