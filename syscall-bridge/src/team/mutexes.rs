@@ -4,10 +4,11 @@
 //! again would lose condition variables.
 //!
 //! **Spinning.** A mutex is mostly held for less time than going to sleep takes. So who wants one looks for a moment whether it comes free, as if the
-//! call had come that much later; and who waits in the queue, whether the word comes, before it sleeps.
+//! call had come that much later; and who waits in the queue, whether the word comes, before it sleeps. Where that does not pay it is mostly left out.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hokku_ir::GuestAddr;
 use hokku_runtime::GuestMemory;
@@ -22,6 +23,34 @@ type Queues = HashMap<u64, VecDeque<Ticket<()>>>;
 #[derive(Default)]
 pub struct UserMutexes {
     queues: Mutex<Queues>,
+    luck: Luck,
+}
+
+/// Whether looking for a free mutex has paid lately: where other work takes the processors away, it does not.
+#[derive(Default)]
+struct Luck {
+    /// Times that it did not, less those that it did: from 0 to [`MOST_MISSES`].
+    misses: AtomicU32,
+    /// Times that it was left out.
+    left_out: AtomicU32,
+}
+
+/// Misses from which on looking is tried now and then only.
+const MOST_MISSES: u32 = 16;
+
+impl Luck {
+    fn try_it(&self) -> bool {
+        self.misses.load(Ordering::Relaxed) < MOST_MISSES || self.left_out.fetch_add(1, Ordering::Relaxed) % 16 == 0
+    }
+
+    fn note(&self, paid: bool) {
+        let misses = self.misses.load(Ordering::Relaxed);
+        // A race loses a count: no harm.
+        let after = if paid { misses.saturating_sub(2) } else { (misses + 1).min(MOST_MISSES) };
+        if after != misses {
+            self.misses.store(after, Ordering::Relaxed);
+        }
+    }
 }
 
 fn checked(word: GuestAddr) -> SysResult<GuestAddr> {
@@ -107,7 +136,9 @@ impl UserMutexes {
         deadline: Deadline,
         wait: &Waiting<'_>,
     ) -> SysResult {
-        ticket.spin();
+        if self.luck.misses.load(Ordering::Relaxed) < MOST_MISSES {
+            ticket.spin();
+        }
         wait.for_ticket(ticket, deadline, || {
             let mut queues = lock(&self.queues);
             if let Some(queue) = queues.get_mut(&word.0) {
@@ -121,8 +152,12 @@ impl UserMutexes {
     /// Locks a mutex that was found locked.
     pub fn lock(&self, memory: &GuestMemory, word: GuestAddr, deadline: Deadline, wait: &Waiting<'_>) -> SysResult {
         let word = checked(word)?;
-        if deadline != Deadline::Now && several_processors() && lock_soon(memory, word)? {
-            return Ok(());
+        if deadline != Deadline::Now && several_processors() && self.luck.try_it() {
+            let locked = lock_soon(memory, word)?;
+            self.luck.note(locked);
+            if locked {
+                return Ok(());
+            }
         }
         let ticket = lock_or_queue(&mut lock(&self.queues), memory, word, wait)?;
         match ticket {
@@ -257,6 +292,16 @@ mod tests {
             assert_eq!(waiter.join().expect("no panic"), Ok(()));
         });
         assert_eq!(memory.read_u32(at), Ok(MUTEX_LOCKED), "the waiter owns it and nobody waits");
+    }
+
+    #[test]
+    fn looking_that_does_not_pay_is_left_out_until_it_does() {
+        let luck = Luck::default();
+        let tried = |times: u32| (0..times).filter(|_| luck.try_it()).count();
+        (0..2 * MOST_MISSES).for_each(|_| luck.note(false));
+        assert_eq!(tried(64), 4);
+        luck.note(true);
+        assert_eq!(tried(64), 64);
     }
 
     #[test]
