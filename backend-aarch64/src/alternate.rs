@@ -128,7 +128,7 @@ impl Lowering<'_> {
         for (label, id) in self.evaluated_versions.clone() {
             self.start_other_version(id, label);
             self.evaluates_floats = true;
-            self.lower_ops(None);
+            self.lower_ops(0, None);
         }
     }
 }

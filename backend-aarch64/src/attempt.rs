@@ -1,23 +1,18 @@
-//! The start of a block, with several operations on floats, as an attempt: FPSR is looked at once, behind the last of them.
+//! A part of a block, with several operations on floats, as an attempt: FPSR is looked at once, behind the last of them.
 //!
-//! Until then nothing is changed that the block was entered with: guest vector registers are written at the end of the attempt, and what guest integer
-//! registers held is kept. Where the look finds that results do not stand (see `float`), or a load of the attempt faults, all is put back, and another
-//! version of the block, which looks behind each operation, does it again from the start. So state is exact wherever somebody sees it.
+//! Until then nothing is changed that the attempt was entered with: guest vector registers are written at its end, and what guest integer
+//! registers held is kept, or computed back. Where the look finds that results do not stand (see `float`), or a load of the attempt faults, all is put
+//! back, and another version of the block's rest, which looks behind each operation, does it again. So state is exact wherever somebody sees it.
 
 use hokku_ir::backend::Tier;
-use hokku_ir::lowering::{Plan, Values};
-use hokku_ir::{Block, BlockId, Effects, Fence, Gpr, Op, Type, Upper, Value};
+use hokku_ir::lowering::{Loc, Plan, Values};
+use hokku_ir::{Addr, BlockId, Gpr, GuestAddr, Op, Type, Upper, Value};
 
 use crate::asm::{Label, Size};
-use crate::assign::TEMPS;
-use crate::lower::{HOMES, Lowering};
+use crate::attempt_extent::{Extent, extent};
+use crate::flag_uses::Carried;
+use crate::lower::Lowering;
 use crate::vector_values::{VecLoc, VectorValues};
-
-/// Guest integer registers that an attempt may write: each takes a temporary.
-const MOST_KEPT: usize = 3;
-/// Instructions for the looks of an attempt and of an operation by itself.
-const LOOKS: usize = 4;
-const LOOK: usize = 3;
 
 /// What a guest vector register is to get at the end of the attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,108 +26,115 @@ struct Pending {
 /// The attempt that code is written for.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// Place of the first op behind it, which starts a guest instruction.
-    end: u32,
-    /// Register that holds what FPSR was.
+    /// What it covers.
+    extent: Extent,
+    /// Register that holds what FPSR's inexact bit was.
     before: u8,
-    /// Registers that hold what guest registers were.
-    kept: Vec<(Gpr, u8)>,
+    /// Temporaries, integer and vector, that are to stay as they are: what the other version starts with.
+    locked: Vec<u8>,
+    locked_vectors: Vec<u8>,
+    /// By how much guest registers that are computed back are more than at the start.
+    moved: Vec<(Gpr, i64)>,
     pending: [Pending; 16],
     /// Values that are pending, and their last places but for that.
     lasts: Vec<(Value, u32)>,
-    retry: Label,
+    /// Number of the other version.
+    retry: usize,
 }
 
-/// A version of a block that is still to be written.
+/// A version of a block's rest that is still to be written: everything is as it was at the attempt's start.
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
-    pub(crate) label: Label,
-    block: BlockId,
+    /// Entries for those who have added so much to guest registers.
+    entries: Vec<(Vec<(Gpr, i64)>, Label)>,
     before: u8,
+    /// Registers that hold what guest registers were.
     kept: Vec<(Gpr, u8)>,
-}
-
-/// Whether `op` may stand in an attempt: what it does can be done again.
-fn is_repeatable(op: &Op) -> bool {
-    match *op {
-        Op::Insn { .. }
-        | Op::GetGpr { .. }
-        | Op::SetGpr { .. }
-        | Op::GetGprHigh { .. }
-        | Op::SetGprHigh { .. }
-        | Op::SetFlags { .. }
-        | Op::FenceOp { kind: Fence::Load | Fence::Acquire } => true,
-        Op::GetVec { ty, .. } | Op::Load { ty, .. } => ty != Type::V256,
-        Op::SetVec { ty, upper, .. } => ty != Type::V256 && upper != Upper::Zero256,
-        _ => {
-            let fx = op.effects();
-            let is_plain = fx == Effects::empty() || fx == Effects::float.union(Effects::may_fault);
-            is_plain && op.result_type() != Type::V256
-        }
-    }
-}
-
-/// Where an attempt at `block` ends, no later than at `limit`, and the registers that it writes; `None` where it is not worth it.
-fn extent(block: &Block, plan: &Plan, limit: u32) -> Option<(u32, Vec<Gpr>)> {
-    let (mut floats, mut end) = (0, 0);
-    let mut has_float = false;
-    // Written before the instruction at hand, and up to it; up to the end.
-    let (mut kept, mut kept_at_end): (Vec<Gpr>, Vec<Gpr>) = (Vec::new(), Vec::new());
-    let mut worth = 0;
-    let ops = block.insts.iter().map(|i| Some(&i.op)).chain([None]);
-    for (n, op) in ops.enumerate() {
-        if n as u32 > limit {
-            break;
-        }
-        if has_float && op.is_none_or(|op| matches!(op, Op::Insn { .. })) {
-            (end, worth, has_float) = (n as u32, floats, false);
-            kept_at_end.clone_from(&kept);
-        }
-        let Some(op) = op else { break };
-        if !is_repeatable(op) {
-            break;
-        }
-        let written = match *op {
-            Op::SetGpr { reg, .. } | Op::SetGprHigh { reg, .. } => Some(reg),
-            _ => plan.info(block.insts[n].value).home,
-        };
-        kept.extend(written.filter(|reg| !kept.contains(reg)));
-        if kept.len() > MOST_KEPT {
-            break;
-        }
-        if op.effects().contains(Effects::float) && !plan.dead[n] {
-            floats += 1;
-            has_float = true;
-        }
-    }
-    (worth > 1 && LOOK * worth > LOOKS + kept_at_end.len()).then_some((end, kept_at_end))
+    block: BlockId,
+    at: u32,
+    pc: GuestAddr,
+    plan: Plan,
+    values: Values,
+    vectors: VectorValues,
+    aligned: Vec<(Addr, u32)>,
+    carried: Vec<Option<Carried>>,
+    done: Vec<bool>,
 }
 
 impl Lowering<'_> {
-    /// Starts an attempt at the block at hand where that is worth it.
-    pub(crate) fn start_attempt(&mut self, id: BlockId) {
-        if self.tier != Tier::Second || self.has_alternate_floats() {
+    /// Starts an attempt before the op at hand where that is worth it.
+    pub(crate) fn start_attempt(&mut self) {
+        let is_start = matches!(self.block.insts[self.at as usize].op, Op::Insn { .. });
+        if !is_start || self.tier != Tier::Second || !self.may_attempt || self.attempt.is_some() {
             return;
         }
-        let Some((end, written)) = extent(self.block, &self.plan, self.limits[id.0 as usize]) else { return };
-        let retry = self.asm.label();
-        let before = self.temp();
-        self.asm.read_fpsr(before);
-        let mut kept = Vec::new();
-        for g in written {
-            let t = self.temp();
-            self.asm.mov(Size::X, t, crate::assign::home(g));
-            kept.push((g, t));
+        let barriers = &self.barriers[self.block_number];
+        let Some(extent) = extent(self.block, &self.plan, self.mode.word(), self.at as usize, barriers) else { return };
+        let here = |l: &Self, v: Value| matches!(l.values.loc(v), Loc::Slot(_));
+        if self.block.insts.iter().any(|i| here(self, i.value)) {
+            return;
         }
-        self.retries.push(Retry { label: retry, block: id, before, kept: kept.clone() });
-        self.attempt = Some(Attempt { end, before, kept, pending: Default::default(), lasts: Vec::new(), retry });
+        let known = Retry {
+            entries: Vec::new(),
+            before: 0,
+            kept: Vec::new(),
+            block: BlockId(self.block_number as u32),
+            at: self.at,
+            pc: self.pc,
+            plan: self.plan.clone(),
+            values: self.values.clone(),
+            vectors: self.vectors.clone(),
+            aligned: self.aligned.clone(),
+            carried: self.carried.clone(),
+            done: self.done.clone(),
+        };
+        let mut locked = self.keep_values(extent.end);
+        let before = self.known_fpsr().unwrap_or_else(|| {
+            let t = if self.fpsr.is_kept() { crate::fpsr::FPSR } else { self.temp() };
+            self.read_inexact(t);
+            self.fpsr.is_known = self.fpsr.is_kept();
+            t
+        });
+        locked.push(before);
+        let mut kept = Vec::new();
+        for g in &extent.kept {
+            let t = self.temp();
+            self.asm.mov(Size::X, t, crate::assign::home(*g));
+            kept.push((*g, t));
+            locked.push(t);
+        }
+        let retry = self.retries.len();
+        self.retries.push(Retry { before, kept, ..known });
+        let moved = extent.moved.iter().map(|g| (*g, 0)).collect();
+        let locked_vectors = self.vectors.in_use().collect();
+        let (pending, lasts) = (Default::default(), Vec::new());
+        self.attempt = Some(Attempt { extent, before, locked, locked_vectors, moved, pending, lasts, retry });
+    }
+
+    /// Values that are in temporaries stay there until place `end`; gives the integer temporaries.
+    fn keep_values(&mut self, end: u32) -> Vec<u8> {
+        let mut kept = Vec::new();
+        for inst in &self.block.insts {
+            let v = inst.value;
+            let temp = match self.values.loc(v) {
+                Loc::Temp(r) => Some(r),
+                _ => None,
+            };
+            if temp.is_some() || matches!(self.vectors.loc(v), VecLoc::Temp(_) | VecLoc::Pair(..)) {
+                kept.extend(temp);
+                let root = self.vectors.root(v);
+                let info = &mut self.plan.values[root.0 as usize];
+                info.last = info.last.max(end);
+            }
+        }
+        kept
     }
 
     /// The attempt stays as it is while the op at hand takes registers.
     pub(crate) fn hold_attempt(&mut self) {
         if let Some(a) = &self.attempt {
-            self.values.lock(a.before);
-            a.kept.iter().for_each(|(_, r)| self.values.lock(*r));
+            a.locked.iter().for_each(|r| self.values.lock(*r));
+            a.locked_vectors.iter().for_each(|r| self.vectors.lock(*r));
         }
     }
 
@@ -141,15 +143,34 @@ impl Lowering<'_> {
         self.attempt.is_some()
     }
 
-    /// Where the attempt gives up.
-    pub(crate) fn retry_label(&self) -> Option<Label> {
-        self.attempt.as_ref().map(|a| a.retry)
+    /// Where the attempt gives up at the place at hand.
+    pub(crate) fn retry_label(&mut self) -> Option<Label> {
+        let a = self.attempt.as_mut()?;
+        for (v, reg, by) in &a.extent.sums {
+            // What is in the home tells by how much that has moved.
+            if self.values.loc(*v) == Loc::Home(*reg)
+                && let Some(moved) = a.moved.iter_mut().find(|m| m.0 == *reg)
+            {
+                moved.1 = *by;
+            }
+        }
+        let entries = &mut self.retries[a.retry].entries;
+        if let Some(entry) = entries.iter().find(|e| e.0 == a.moved) {
+            return Some(entry.1);
+        }
+        let label = self.asm.label();
+        entries.push((a.moved.clone(), label));
+        Some(label)
     }
 
     /// An attempt cannot go as far as the op at hand: what is being written is of no use. False where there is none.
     pub(crate) fn fail_attempt(&mut self) -> bool {
+        self.fail_attempt_at(self.at)
+    }
+
+    fn fail_attempt_at(&mut self, at: u32) -> bool {
         if self.attempt.is_some() {
-            self.failed.get_or_insert((self.block_number, self.at));
+            self.failed.get_or_insert((self.block_number, at));
         }
         self.attempt.is_some()
     }
@@ -157,14 +178,20 @@ impl Lowering<'_> {
     /// Ends the attempt if that is to be before the op at hand: from here on everything is where it belongs.
     pub(crate) fn end_attempt(&mut self) {
         if self.values.is_exhausted {
-            self.fail_attempt();
+            self.fail_attempt_at(self.at.saturating_sub(1));
         }
-        let Some(a) = self.attempt.take_if(|a| a.end == self.at) else { return };
-        self.look_at_exceptions(a.retry);
+        if self.attempt.as_ref().is_none_or(|a| a.extent.end != self.at) {
+            return;
+        }
+        let retry = self.retry_label();
+        let (Some(a), Some(retry)) = (self.attempt.take(), retry) else { return };
+        self.look_at_exceptions(retry, Some(a.before));
         let at = self.at;
         // What is pending is still needed.
         self.at = at - 1;
         let mut pending: Vec<(u8, Pending)> = (0..16).zip(a.pending).filter(|p| p.1 != Pending::default()).collect();
+        self.free_written(&a.lasts, &pending);
+        self.vectors.finish(&self.plan, self.at);
         while !pending.is_empty() {
             let reads = |l: &Self, p: &Pending, n: u8| {
                 let is_there = |v: Option<(Type, Value)>| v.is_some_and(|(_, v)| l.vectors.is_in_home(v, n));
@@ -180,15 +207,20 @@ impl Lowering<'_> {
             let (n, p) = pending.swap_remove(first);
             self.write_whole(n, p);
             self.vectors.unlock_all();
-            for (v, last) in &a.lasts {
-                let is_it = |p: Option<(Type, Value)>| p.is_some_and(|(_, p)| self.vectors.root(p) == *v);
-                if !pending.iter().any(|(_, p)| is_it(p.whole) || is_it(p.low)) {
-                    self.plan.values[v.0 as usize].last = *last;
-                }
-            }
+            self.free_written(&a.lasts, &pending);
             self.vectors.finish(&self.plan, self.at);
         }
         self.at = at;
+    }
+
+    /// Values of `lasts` that are not `pending` any more are needed as long as others read them.
+    fn free_written(&mut self, lasts: &[(Value, u32)], pending: &[(u8, Pending)]) {
+        for (v, last) in lasts {
+            let is_it = |p: Option<(Type, Value)>| p.is_some_and(|(_, p)| self.vectors.root(p) == *v);
+            if !pending.iter().any(|(_, p)| is_it(p.whole) || is_it(p.low)) {
+                self.plan.values[v.0 as usize].last = *last;
+            }
+        }
     }
 
     /// Guest register `n` gets what is pending for it.
@@ -219,7 +251,7 @@ impl Lowering<'_> {
         if !a.lasts.iter().any(|l| l.0 == v) {
             a.lasts.push((v, info.last));
         }
-        info.last = info.last.max(a.end);
+        info.last = info.last.max(a.extent.end);
     }
 
     /// `dst` is the low part of `v`.
@@ -301,20 +333,31 @@ impl Lowering<'_> {
         self.set_pending(n, Pending { low: Some((ty, v)), ..p });
     }
 
-    /// Writes the other versions of blocks.
+    /// Writes the other versions of blocks' rests.
     pub(crate) fn write_retries(&mut self) {
-        for Retry { label, block, before, kept } in self.retries.clone() {
-            self.asm.bind(label);
-            for (g, r) in kept {
+        self.may_attempt = false;
+        for retry in std::mem::take(&mut self.retries) {
+            let size = Size::of(self.mode.word());
+            let common = self.asm.label();
+            for (moved, label) in retry.entries {
+                self.asm.bind(label);
+                for (g, by) in moved {
+                    let home = crate::assign::home(g);
+                    self.add_constant(size, home, home, by.wrapping_neg());
+                }
+                self.asm.b(common);
+            }
+            self.asm.bind(common);
+            for (g, r) in retry.kept {
                 self.asm.mov(Size::X, crate::assign::home(g), r);
             }
-            self.asm.write_fpsr(before);
-            // Nothing is left of the first version.
-            self.values = Values::new(HOMES, &TEMPS, self.region.value_count);
-            self.vectors = VectorValues::new(self.region.value_count);
-            self.start_block(block);
-            self.entry_site = None;
-            self.lower_ops(None);
+            self.write_inexact(retry.before);
+            self.start_block(retry.block);
+            (self.plan, self.values, self.vectors) = (retry.plan, retry.values, retry.vectors);
+            (self.aligned, self.carried, self.done) = (retry.aligned, retry.carried, retry.done);
+            (self.pc, self.entry_site) = (retry.pc, None);
+            self.fpsr.is_known = self.fpsr.is_kept();
+            self.lower_ops(retry.at as usize, None);
         }
     }
 }

@@ -173,8 +173,10 @@ impl Lowering<'_> {
         }
         let may_fault = op.effects().contains(Effects::may_fault);
         let lazy = if may_fault { self.lazy().with_x87_settled() } else { LazyState::default() };
+        let knows_fpsr = self.fpsr.is_known;
         self.branch_to_stub(StubId::Callout, true);
         self.out.callouts.push(Callout { offset: self.asm.offset(), op, pc: self.pc, lazy });
+        self.know_fpsr_again(knows_fpsr);
         for r in &kept {
             self.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
         }
@@ -218,8 +220,10 @@ impl Lowering<'_> {
                 };
                 l.asm.store(Piece::X, r, STATE, callout_arg_offset(n));
             }
+            let knows_fpsr = l.fpsr.is_known;
             l.branch_to_stub(StubId::Callout, true);
             l.out.callouts.push(Callout { offset: l.asm.offset(), op, pc, lazy });
+            l.know_fpsr_again(knows_fpsr);
             for r in &kept {
                 l.asm.load(Piece::Q, *r, STATE, vector_slot_offset(*r));
             }

@@ -34,6 +34,8 @@ pub(crate) enum Cold {
     Stale { label: Label, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
     Checked { id: BlockId, label: Label, n: usize },
+    /// Reads FPSR for the block behind `known`, which is number `n` of the list of entries if it can be entered from outside.
+    Fpsr { label: Label, known: Label, n: Option<usize> },
 }
 
 /// Where NZCV is kept over callouts: the place of a register that they do not keep.
@@ -233,6 +235,7 @@ impl Lowering<'_> {
     fn link_from_here(&mut self) {
         let behind = self.asm.label();
         self.asm.adr(LINK, behind);
+        self.fpsr.is_known = false;
         self.asm.bind(behind);
     }
 
@@ -258,6 +261,7 @@ impl Lowering<'_> {
             SCRATCH
         });
         self.asm.adr(LINK, pad);
+        self.fpsr.is_known = false;
         self.asm.push_pair(Piece::X, address, LINK, SHADOW, 16);
         pad
     }
@@ -302,6 +306,7 @@ impl Lowering<'_> {
     fn return_pad(&mut self, pad: Label, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
         self.shape_after = None;
         self.floats_are_usual = false;
+        self.fpsr.is_known = false;
         self.asm.bind(pad);
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
         match block {
@@ -413,6 +418,7 @@ impl Lowering<'_> {
         if next.is_some_and(|n| taken == Target::Block(n) && self.leads_past_check(n)) {
             self.jump(Some(test.negate()), otherwise, next);
             next.into_iter().for_each(|n| self.run_on(n));
+            self.fpsr.falls_into = next.filter(|_| self.fpsr.is_known);
         } else {
             self.jump(Some(test), taken, next);
             self.jump(None, otherwise, next);
@@ -429,6 +435,7 @@ impl Lowering<'_> {
         let (label, pc) = match to {
             Target::Block(b) => {
                 if test.is_none() && next == Some(b) && self.leads_past_check(b) {
+                    self.fpsr.falls_into = Some(b).filter(|_| self.fpsr.is_known);
                     return self.run_on(b);
                 }
                 let pc = self.region.block(b).pc;
@@ -517,6 +524,14 @@ impl Lowering<'_> {
                     }
                 }
                 Cold::Look { label, id, entry } => self.write_look(label, id, entry),
+                Cold::Fpsr { label, known, n } => {
+                    self.asm.bind(label);
+                    if let Some(n) = n {
+                        self.out.blocks[n].offset = self.asm.offset();
+                    }
+                    self.read_inexact(crate::fpsr::FPSR);
+                    self.asm.b(known);
+                }
                 Cold::X87 { n } => self.write_x87_slow(n),
                 Cold::Stub { label, stub } => {
                     self.asm.bind(label);

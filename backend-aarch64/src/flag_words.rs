@@ -41,6 +41,7 @@ impl Lowering<'_> {
     pub(crate) fn settle_flags(&mut self) {
         self.spill_vectors();
         self.compared = None;
+        self.fpsr.is_known = false;
         let there = self.asm.label();
         self.asm.cbz(Size::X, FLAG_SITE, there);
         self.asm.blr(FLAG_SITE);

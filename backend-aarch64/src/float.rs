@@ -59,13 +59,12 @@ impl Lowering<'_> {
     /// than the inexact exception. The stubs make that so, too, where mxcsr is not the usual one.
     fn check_exceptions(&mut self, bits: u32) -> Label {
         let slow = self.asm.label();
-        self.look_at(bits, slow);
+        if bits == OTHER_WAY {
+            self.look_at_exceptions(slow, self.known_fpsr());
+        } else {
+            self.look_at(bits, slow);
+        }
         slow
-    }
-
-    /// Goes to `slow` where what has been computed is not what the guest's processor computes. Keeps NZCV.
-    pub(crate) fn look_at_exceptions(&mut self, slow: Label) {
-        self.look_at(OTHER_WAY, slow);
     }
 
     /// Goes to `slow` where FPSR has one of `bits`. Keeps NZCV.

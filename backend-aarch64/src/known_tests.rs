@@ -1,5 +1,6 @@
 //! What copies of blocks know, and how many there are.
 
+use hokku_ir::backend::Tier;
 use hokku_ir::text::parse;
 use hokku_ir::{BlockId, Exit, Op, Region, Target, Type, Upper};
 
@@ -94,6 +95,74 @@ block b1 0x1004
     };
     assert_eq!(scalar_loop("zero128"), [Upper::Keep, Upper::Zero128]);
     assert_eq!(scalar_loop("keep"), [Upper::Keep]);
+}
+
+/// A loop in which zeros above scalars help looks for them where it is entered: of the registers that it reads, not of those that it writes.
+#[test]
+fn zeros_of_a_loop_are_looked_for_at_its_entry() {
+    let text = "\
+region 0x1000 long64 step top=3
+range 0x1000 32
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_vec #2, v128
+  set_vec #4, v128, keep, %1
+  insn 0x1004, #4
+  %2 = get_vec #4, f64
+  %3 = fp_arith mul, f64, %2, %2
+  set_vec #4, f64, keep, %3
+  insn 0x1008, #4
+  %4 = get_vec #2, f64
+  %5 = fp_arith add, f64, %4, %3
+  set_vec #2, f64, keep, %5
+  jump b0
+";
+    let known = Known::copies(&parse::region(text).expect("the text is a region"), true);
+    assert_eq!(known.entry, Some((BlockId(1), 1 << 2)));
+    assert_eq!(known.region.blocks[1].exit, Exit::Jump { to: Target::Block(BlockId(1)) });
+}
+
+/// Two attempts, one on each side of a store: what they add to registers is computed back, not kept, and FPSR is read once beside the looks.
+#[test]
+fn attempts_keep_nothing_that_can_be_computed_back() {
+    let text = "\
+region 0x1000 long64 step top=3
+range 0x1000 64
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_vec #1, f64
+  %2 = fp_arith mul, f64, %1, %1
+  set_vec #1, f64, zero128, %2
+  insn 0x1004, #4
+  %3 = iconst w64, 0x8
+  %4 = get_gpr rax, w64
+  %5 = add w64, %4, %3
+  set_gpr rax, w64, %5
+  insn 0x1008, #4
+  %6 = fp_arith add, f64, %2, %2
+  set_vec #1, f64, zero128, %6
+  insn 0x100c, #4
+  store f64, unaligned, [w64 + %5], %6
+  insn 0x1010, #4
+  %7 = fp_arith mul, f64, %6, %6
+  set_vec #1, f64, zero128, %7
+  insn 0x1014, #4
+  %8 = fp_arith add, f64, %7, %7
+  set_vec #1, f64, zero128, %8
+  jump b0
+";
+    let region = parse::region(text).expect("the text is a region");
+    let code = crate::lower::compile(&region, crate::Features::default(), Tier::Second).code;
+    let words: Vec<u32> = code.chunks(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    // The code of the block ends with the jump back.
+    let end = words.iter().position(|w| w >> 26 == 0x05 && w >> 25 & 1 == 1).expect("a jump back");
+    let is_kept = |w: &&u32| **w & 0xffff_ffe0 == 0xaa00_03e0;
+    let reads = |w: &&u32| **w & 0xffff_ffe0 == 0xd53b_4420;
+    assert_eq!(words[..end].iter().filter(is_kept).count(), 0);
+    assert_eq!(words[..end].iter().filter(reads).count(), 3);
+    // Of the rax that the first attempt leaves, one version takes back what has been added.
+    let takes_back = |w: &&u32| **w == 0xd100_2000;
+    assert_eq!(words[end..].iter().filter(takes_back).count(), 1);
 }
 
 /// However many ways lead to a block, code grows to no more than three times its size.

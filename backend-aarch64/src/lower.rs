@@ -18,6 +18,7 @@ use crate::conditions::Compared;
 use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
+use crate::fpsr::KnownFpsr;
 use crate::known_flags::{Known, stop_at};
 use crate::simd::Same;
 use crate::vector_values::VectorValues;
@@ -56,8 +57,12 @@ pub(crate) struct Lowering<'a> {
     pub(crate) attempt: Option<Attempt>,
     /// Other versions of blocks that are to be written.
     pub(crate) retries: Vec<Retry>,
-    /// By block: the place that no attempt may go beyond.
-    pub(crate) limits: &'a [u32],
+    /// By block: the places that no attempt may go to.
+    pub(crate) barriers: &'a [Vec<u32>],
+    /// Attempts may start in what is being written.
+    pub(crate) may_attempt: bool,
+    /// What is known of FPSR.
+    pub(crate) fpsr: KnownFpsr,
     /// Block and place that an attempt should not have gone to.
     pub(crate) failed: Option<(usize, u32)>,
     /// By fault site's number: the version of a block that is to run instead.
@@ -160,19 +165,26 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
         }
         _ => Known::nothing(region),
     };
-    let mut limits = vec![u32::MAX; known.region.blocks.len()];
+    let mut barriers = vec![Vec::new(); known.region.blocks.len()];
     loop {
-        match compile_once(&known, features, tier, &limits) {
+        match compile_once(&known, features, tier, &barriers) {
             Ok(compiled) => return compiled,
-            Err((block, at)) => limits[block] = at,
+            Err((block, at)) => barriers[block].push(at),
         }
     }
 }
 
-/// The same, with attempts that do not go beyond the places `limits` in their blocks. `Err`: a block and place that one should not have gone to.
-fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -> Result<Compiled, (usize, u32)> {
+/// The same, with attempts that do not go to the places `barriers` in their blocks. `Err`: a block and place that one should not have gone to.
+fn compile_once(
+    known: &Known,
+    features: Features,
+    tier: Tier,
+    barriers: &[Vec<u32>],
+) -> Result<Compiled, (usize, u32)> {
     let region = &known.region;
     let mut asm = Asm::new();
+    let entries = region.blocks.iter().map(|_| asm.label()).collect();
+    let fpsr = KnownFpsr::new(region, tier == Tier::Second && !is_alternate(features, region.key.x87), entries);
     let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let slow_versions = region.blocks.iter().map(|_| asm.label()).collect();
     let inner_labels = region.blocks.iter().map(|_| asm.label()).collect();
@@ -195,7 +207,9 @@ fn compile_once(known: &Known, features: Features, tier: Tier, limits: &[u32]) -
         aligned: Vec::new(),
         attempt: None,
         retries: Vec::new(),
-        limits,
+        barriers,
+        may_attempt: false,
+        fpsr,
         failed: None,
         fault_retries: Vec::new(),
         evaluates_floats: false,
@@ -297,11 +311,12 @@ impl<'a> Lowering<'a> {
             self.look_for_zeros(copy, zeros);
         }
         let label = self.block_labels[id.0 as usize];
-        if !is_usual {
-            self.asm.bind(label);
-        }
-        let (offset, checked) = entry.unwrap_or((self.asm.offset(), 0));
         let is_original = self.block_number < self.originals;
+        let here = self.asm.offset();
+        if !is_usual {
+            self.enter_with_fpsr(id, label, is_original);
+        }
+        let (offset, checked) = entry.unwrap_or((here, 0));
         if is_original {
             self.out.blocks.push(BlockEntry { block: id, pc: self.block.pc, offset, checked });
         }
@@ -319,10 +334,8 @@ impl<'a> Lowering<'a> {
         } else {
             self.look_at_start(id);
         }
-        if self.shapes.is_none() || !self.computes_in_doubles() {
-            self.start_attempt(id);
-        }
-        self.lower_ops(next);
+        self.may_attempt = self.shapes.is_none() && !self.has_alternate_floats();
+        self.lower_ops(0, next);
     }
 
     /// Goes on with block `copy` if the vector registers `zeros` have zeros above their lowest 64 bits.
@@ -345,7 +358,8 @@ impl<'a> Lowering<'a> {
     fn lower_slow_version(&mut self, id: BlockId) {
         self.start_other_version(id, self.slow_versions[id.0 as usize]);
         self.look_at_start(id);
-        self.lower_ops(None);
+        self.may_attempt = false;
+        self.lower_ops(0, None);
     }
 
     /// At `label` another version of block `id` is written next.
@@ -358,14 +372,16 @@ impl<'a> Lowering<'a> {
         self.asm.bind(label);
     }
 
-    /// Writes the ops and the exit of the block at hand, before block `next`.
-    pub(crate) fn lower_ops(&mut self, next: Option<BlockId>) {
+    /// Writes the ops from place `from` on and the exit of the block at hand, before block `next`.
+    pub(crate) fn lower_ops(&mut self, from: usize, next: Option<BlockId>) {
         // A copy is no entry, nor is a place behind a look.
         let is_entry = self.block_number < self.originals && !self.has_inner_label(BlockId(self.block_number as u32));
         let stop = stop_at(self.block).filter(|_| !is_entry);
-        for (n, inst) in self.block.insts.iter().enumerate() {
+        for (n, inst) in self.block.insts.iter().enumerate().skip(from) {
             self.at = n as u32;
             self.end_attempt();
+            self.values.start(self.at);
+            self.start_attempt();
             let is_deferred = self.plan.info(inst.value).deferred;
             if self.plan.dead[n] || is_deferred || self.done[n] {
                 continue;
@@ -587,6 +603,7 @@ impl<'a> Lowering<'a> {
     /// `b` or `bl` to a stub.
     pub(crate) fn branch_to_stub(&mut self, stub: StubId, link: bool) {
         if stub == StubId::Callout {
+            self.fpsr.is_known = false;
             // Who evaluates may look at the x87 unit.
             self.write_stack();
         }

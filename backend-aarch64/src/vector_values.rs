@@ -194,6 +194,7 @@ impl Lowering<'_> {
 
     /// Saves what a callout would lose.
     pub(crate) fn spill_vectors(&mut self) {
+        self.fail_attempt();
         TEMPS.for_each(|r| self.spill_vector(r));
     }
 

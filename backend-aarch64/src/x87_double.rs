@@ -72,6 +72,9 @@ impl Lowering<'_> {
         if self.leads_past_look(id) {
             return self.inner_labels[id.0 as usize];
         }
+        if let Some(label) = self.fpsr.entry_of(id) {
+            return label;
+        }
         if self.leads_past_check(id) {
             return self.block_labels[id.0 as usize];
         }
