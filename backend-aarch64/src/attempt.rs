@@ -28,8 +28,6 @@ struct Pending {
 pub(crate) struct Attempt {
     /// What it covers.
     extent: Extent,
-    /// Register that holds what FPSR's inexact bit was.
-    before: u8,
     /// Temporaries, integer and vector, that are to stay as they are: what the other version starts with.
     locked: Vec<u8>,
     locked_vectors: Vec<u8>,
@@ -48,6 +46,8 @@ pub(crate) struct Retry {
     /// Entries for those who have added so much to guest registers.
     entries: Vec<(Vec<(Gpr, i64)>, Label)>,
     before: u8,
+    /// That is the inexact bit, in its register.
+    knows_fpsr: bool,
     /// Registers that hold what guest registers were.
     kept: Vec<(Gpr, u8)>,
     block: BlockId,
@@ -77,6 +77,7 @@ impl Lowering<'_> {
         let known = Retry {
             entries: Vec::new(),
             before: 0,
+            knows_fpsr: self.fpsr.is_known,
             kept: Vec::new(),
             block: BlockId(self.block_number as u32),
             at: self.at,
@@ -89,12 +90,8 @@ impl Lowering<'_> {
             done: self.done.clone(),
         };
         let mut locked = self.keep_values(extent.end);
-        let before = self.known_fpsr().unwrap_or_else(|| {
-            let t = if self.fpsr.is_kept() { crate::fpsr::FPSR } else { self.temp() };
-            self.read_inexact(t);
-            self.fpsr.is_known = self.fpsr.is_kept();
-            t
-        });
+        let known_fpsr = self.known_fpsr();
+        let before = known_fpsr.unwrap_or_else(|| self.note_exceptions());
         locked.push(before);
         let mut kept = Vec::new();
         for g in &extent.kept {
@@ -108,7 +105,7 @@ impl Lowering<'_> {
         let moved = extent.moved.iter().map(|g| (*g, 0)).collect();
         let locked_vectors = self.vectors.in_use().collect();
         let (pending, lasts) = (Default::default(), Vec::new());
-        self.attempt = Some(Attempt { extent, before, locked, locked_vectors, moved, pending, lasts, retry });
+        self.attempt = Some(Attempt { extent, locked, locked_vectors, moved, pending, lasts, retry });
     }
 
     /// Values that are in temporaries stay there until place `end`; gives the integer temporaries.
@@ -185,7 +182,7 @@ impl Lowering<'_> {
         }
         let retry = self.retry_label();
         let (Some(a), Some(retry)) = (self.attempt.take(), retry) else { return };
-        self.look_at_exceptions(retry, Some(a.before));
+        self.look_at_exceptions(retry, self.known_fpsr());
         let at = self.at;
         // What is pending is still needed.
         self.at = at - 1;
@@ -351,12 +348,16 @@ impl Lowering<'_> {
             for (g, r) in retry.kept {
                 self.asm.mov(Size::X, crate::assign::home(g), r);
             }
-            self.write_inexact(retry.before);
+            if retry.knows_fpsr {
+                self.write_inexact(retry.before);
+            } else {
+                self.asm.write_fpsr(retry.before);
+            }
             self.start_block(retry.block);
             (self.plan, self.values, self.vectors) = (retry.plan, retry.values, retry.vectors);
             (self.aligned, self.carried, self.done) = (retry.aligned, retry.carried, retry.done);
             (self.pc, self.entry_site) = (retry.pc, None);
-            self.fpsr.is_known = self.fpsr.is_kept();
+            self.fpsr.is_known = retry.knows_fpsr;
             self.lower_ops(retry.at as usize, None);
         }
     }

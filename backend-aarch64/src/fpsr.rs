@@ -3,13 +3,14 @@
 //! [`FPSR`] holds its inexact bit in regions with several such operations. From block to block that is known: blocks that want it have two entries, one of which reads it.
 //! QC is never in it: where the stubs set that, all looks fail (see `float`).
 
-use hokku_ir::{BlockId, Effects, Region};
+use hokku_ir::{BlockId, Effects, Op, Region, Type};
 
 use crate::asm::{Label, Size};
 use crate::assign::{LINK, SCRATCH};
 use crate::control::Cold;
 use crate::immediate::bitmask;
 use crate::integer::Logic;
+use crate::known_zeros::is_in_loop;
 use crate::lower::Lowering;
 
 /// The inexact bit, and the bit that says that no result stands.
@@ -37,19 +38,15 @@ impl KnownFpsr {
     pub(crate) fn new(region: &Region, may_attempt: bool, entries: Vec<Label>) -> KnownFpsr {
         let floats = |id: BlockId| {
             let block = region.block(id);
-            block.insts.iter().filter(|i| i.op.effects().contains(Effects::float)).count()
+            let is_one = |op: &Op| op.effects().contains(Effects::float) && op.result_type() != Type::V256;
+            block.insts.iter().filter(|i| is_one(&i.op)).count()
         };
-        let mut wants: Vec<bool> = region.block_ids().map(|id| floats(id) > 1).collect();
+        let mut wants: Vec<bool> = region.block_ids().map(|id| floats(id) > 1 && is_in_loop(region, id)).collect();
         // Code of x87 ops goes its own ways from block to block.
         if !may_attempt || !wants.contains(&true) || crate::x87_double::shapes(region).is_some() {
             wants.clear();
         }
         KnownFpsr { wants, entries, is_known: false, falls_into: None }
-    }
-
-    /// Whether [`FPSR`] is kept for this.
-    pub(crate) fn is_kept(&self) -> bool {
-        !self.wants.is_empty()
     }
 
     /// Whether block `id` wants to know.
@@ -102,7 +99,10 @@ impl Lowering<'_> {
             return self.cold.push(Cold::Fpsr { label, known, n });
         }
         self.asm.bind(label);
+        let before = self.asm.offset();
         self.read_inexact(FPSR);
+        // Loops do not come by here: not the block's own.
+        self.out.host_instructions += (self.asm.offset() - before) / 4;
         self.asm.bind(known);
     }
 

@@ -50,7 +50,8 @@ pub(crate) fn zeros_at_entry(region: &Region) -> Option<u16> {
     (zeros.count_ones() <= MOST_AT_ENTRY).then_some(zeros)
 }
 
-fn is_in_loop(region: &Region, id: BlockId) -> bool {
+/// Whether ways lead from block `id` back to it.
+pub(crate) fn is_in_loop(region: &Region, id: BlockId) -> bool {
     let mut seen = vec![false; region.blocks.len()];
     let mut next = vec![id];
     while let Some(from) = next.pop() {
