@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
 use hokku_ir::backend::Backend;
+use hokku_ir::eval::Prepared;
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, Region};
 
 use crate::guest_memory::{CodeTicket, GuestMemory};
@@ -68,7 +69,7 @@ impl Outline {
 #[derive(Debug)]
 pub(crate) enum Code {
     /// Nothing: it is evaluated.
-    Interp(Arc<Region>),
+    Interp(Arc<Prepared>),
     /// Host code.
     Jit(Box<JitCode>),
 }

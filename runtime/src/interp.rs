@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use hokku_frontend::Limits;
 use hokku_ir::backend::Tier;
-use hokku_ir::eval::{EvalFault, Evaluator, Flow, Memory};
-use hokku_ir::passes::{FaultsSee, NAMES, unneeded_boundaries};
-use hokku_ir::{BlockId, BlockKey, GuestAddr, Region, Trap};
+use hokku_ir::eval::{EvalFault, Evaluator, Flow, Memory, Prepared};
+use hokku_ir::lowering::drop_dead_sets;
+use hokku_ir::passes::{FaultsSee, NAMES, dead_code};
+use hokku_ir::{BlockId, BlockKey, GuestAddr, Trap};
 
 use crate::code_cache::{Code, Outline};
 use crate::debug::{Watch, WatchHit, WatchedMemory};
@@ -20,7 +21,7 @@ use crate::translator::{self, Translation};
 const RECENT: usize = 1 << 12;
 
 /// A place to start in a region.
-type Start = (BlockKey, Arc<Region>, BlockId);
+type Start = (BlockKey, Arc<Prepared>, BlockId);
 
 /// One thread's evaluator and the regions that it met lately.
 #[derive(Default)]
@@ -44,7 +45,7 @@ impl Interpreter {
     }
 
     /// The region for `key`, from the thread's own table or the team's cache.
-    fn find(&mut self, team: &Team, key: BlockKey) -> Option<(Arc<Region>, BlockId)> {
+    fn find(&mut self, team: &Team, key: BlockKey) -> Option<(Arc<Prepared>, BlockId)> {
         let slot = Self::slot(&key);
         let generation = team.code.generation();
         if self.generation != generation || self.recent.is_empty() {
@@ -112,6 +113,7 @@ impl Thread {
         self.team.rewritten.count(&self.team.memory, &region);
         Stats::add(&self.team.stats.evaluated_blocks, 1);
         let (memory, processor) = (&self.team.memory, &self.team.processor);
+        let region = Prepared::new(&region);
         self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
     }
 
@@ -133,6 +135,7 @@ impl Thread {
         self.sync_x87();
         let region = translator::translate_instruction(&self.team.memory, self.key());
         let processor = &self.team.processor;
+        let region = Prepared::new(&region);
         self.interpreter.evaluator.run(&region, BlockId(0), &mut self.cpu, memory, processor, |_| false)
     }
 }
@@ -162,7 +165,8 @@ fn install(team: &Team, key: BlockKey) {
         let outline = Outline::of(&region);
         Stats::add(counts.guest_bytes, outline.bytes());
         Stats::add(counts.guest_instructions, outline.instructions);
-        unneeded_boundaries(&mut region);
-        tables.insert(&outline, &pages, Code::Interp(Arc::new(region)));
+        drop_dead_sets(&mut region);
+        dead_code(&mut region);
+        tables.insert(&outline, &pages, Code::Interp(Arc::new(Prepared::new(&region))));
     }
 }

@@ -5,7 +5,7 @@ use hokku_backend_x86_64::{Features, X86_64};
 use hokku_frontend::{Limits, translate};
 use hokku_ir::backend::Backend;
 use hokku_ir::eval::cpuid::CpuModel;
-use hokku_ir::eval::{Evaluator, FixedSystem};
+use hokku_ir::eval::{Evaluator, FixedSystem, Prepared};
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::verify::verify;
 use hokku_ir::{BlockId, BlockKey, CpuMode, CpuState, GuestAddr, text};
@@ -64,7 +64,7 @@ pub fn frontend(bytes: &[u8]) {
     }
     let mut blocks = 100;
     let pages = Pages::new(&[0x5a; BYTES]);
-    Evaluator::new().run(&region, BlockId(0), &mut cpu, &pages, &FixedSystem::default(), |_| {
+    Evaluator::new().run(&Prepared::new(&region), BlockId(0), &mut cpu, &pages, &FixedSystem::default(), |_| {
         blocks -= 1;
         blocks > 0
     });

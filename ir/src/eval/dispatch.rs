@@ -39,8 +39,9 @@ pub(super) fn step<M: Memory + ?Sized>(
             m.cpu.status_flags = m.cpu.status_flags & !set.bits() | int(v) as u32 & set.bits();
             return Ok(());
         }
-        Op::GetVec { reg, ty } => wide!(values[dst] = state::get_vec(m.cpu, reg.0, ty)),
-        Op::SetVec { reg, ty, upper, v } => effect!(state::set_vec(m.cpu, reg.0, ty, upper, wide(v))),
+        Op::GetVec { reg, ty: ty @ (Type::V128 | Type::V256) } => wide!(values[dst] = state::get_vec(m.cpu, reg.0, ty)),
+        Op::GetVec { reg, ty } => state::get_vec_low(m.cpu, reg.0, ty),
+        Op::SetVec { reg, ty, upper, v } => effect!(state::set_vec(m.cpu, reg.0, ty, upper, &values[v])),
 
         // ---- Integers
         Op::Iconst { w, value } => value.0 & w.mask(),

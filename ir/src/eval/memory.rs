@@ -72,6 +72,12 @@ pub trait Memory {
         let mut b = [0; 8];
         self.read(at, &mut b).map(|()| u64::from_le_bytes(b))
     }
+    /// The 128-bit integer at `at`.
+    #[inline]
+    fn read_u128(&self, at: GuestAddr) -> Result<u128, MemoryFault> {
+        let mut b = [0; 16];
+        self.read(at, &mut b).map(|()| u128::from_le_bytes(b))
+    }
     /// Writes the byte `v`.
     #[inline]
     fn write_u8(&self, at: GuestAddr, v: u8) -> Result<(), MemoryFault> {
@@ -90,6 +96,11 @@ pub trait Memory {
     /// Writes the 64-bit integer `v`.
     #[inline]
     fn write_u64(&self, at: GuestAddr, v: u64) -> Result<(), MemoryFault> {
+        self.write(at, &v.to_le_bytes())
+    }
+    /// Writes the 128-bit integer `v`.
+    #[inline]
+    fn write_u128(&self, at: GuestAddr, v: u128) -> Result<(), MemoryFault> {
         self.write(at, &v.to_le_bytes())
     }
 }
@@ -166,6 +177,9 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
     /// `load` of a type of more than 64 bits.
     pub(super) fn load_wide(&self, ty: Type, align: Align, at: GuestAddr) -> Result<Val, EvalFault> {
         let len = check_alignment(ty, align, at)?;
+        if ty == Type::V128 {
+            return Ok(Val::v128(self.memory.read_u128(at)?));
+        }
         let mut bytes = [0; 32];
         self.memory.read(at, &mut bytes[..len])?;
         Ok(Val(words(&bytes)))
@@ -174,6 +188,9 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
     /// `store` of a type of more than 64 bits.
     pub(super) fn store_wide(&self, ty: Type, align: Align, at: GuestAddr, v: Val) -> Result<(), EvalFault> {
         let len = check_alignment(ty, align, at)?;
+        if ty == Type::V128 {
+            return Ok(self.memory.write_u128(at, v.low128())?);
+        }
         Ok(self.memory.write(at, &bytes(v)[..len])?)
     }
 
@@ -209,6 +226,7 @@ fn check_alignment(ty: Type, align: Align, at: GuestAddr) -> Result<usize, EvalF
 }
 
 /// The 32 bytes of `v` as they stand in memory.
+#[inline]
 pub(super) fn bytes(v: Val) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(v.0) {
@@ -218,6 +236,7 @@ pub(super) fn bytes(v: Val) -> [u8; 32] {
 }
 
 /// The words that stand in memory as `bytes`.
+#[inline]
 pub(super) fn words(bytes: &[u8; 32]) -> [u64; 4] {
     std::array::from_fn(|i| {
         let mut word = [0; 8];

@@ -22,6 +22,7 @@ mod host_float;
 mod image;
 mod int;
 mod memory;
+mod prepared;
 mod shift;
 mod state;
 mod string;
@@ -48,6 +49,8 @@ mod xsave;
 
 pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
+pub use prepared::Prepared;
+use prepared::PreparedBlock;
 use values::{Operands, Table};
 
 pub use system::{FixedSystem, SystemModel};
@@ -64,7 +67,7 @@ use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};
 use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::Op;
-use crate::region::{BlockId, MAX_VALUES, Region, Value};
+use crate::region::{BlockId, Region, Value};
 use crate::softfloat::Exceptions;
 
 /// A value of any type: 256 bits, low word first.
@@ -174,7 +177,7 @@ pub struct Machine<'a, M: Memory + ?Sized> {
     pub mode: CpuMode,
     /// What x87 instructions compute in.
     pub x87: X87Arithmetic,
-    /// Address of the instruction that the ops belong to; `insn` ops set it.
+    /// Address of the instruction that the ops belong to, for those of the x87 unit; `insn` ops set it.
     pub pc: GuestAddr,
 }
 
@@ -194,35 +197,33 @@ impl Evaluator {
     ///
     /// `go_on` is called with the next block's address between two blocks (not before the first, so that each run gets ahead);
     /// where it says no, the run ends there.
-    ///
-    /// # Panics
-    /// Where the region has more than [`MAX_VALUES`] values.
     pub fn run<M: Memory + ?Sized>(
         &mut self,
-        region: &Region,
+        region: &Prepared,
         start: BlockId,
         cpu: &mut CpuState,
         memory: &M,
         system: &dyn SystemModel,
         mut go_on: impl FnMut(GuestAddr) -> bool,
     ) -> Flow {
-        assert!(region.value_count <= MAX_VALUES, "a region has at most {MAX_VALUES} values");
-        let mode = region.key.mode;
-        let (x87, pc) = (region.key.x87, region.block(start).pc);
+        let mut block = region.block(start);
+        let (mode, x87, pc) = (region.mode, region.x87, block.pc);
         let mut machine = Machine { cpu, memory, system, mode, x87, pc };
-        let mut block = start;
         let (flow, rip) = loop {
-            let next = match self.run_block(region, block, &mut machine) {
+            let next = match self.run_block(block, &mut machine) {
                 Ok(next) => next,
-                Err(fault) => break (Flow::Fault { at: machine.pc, fault }, machine.pc),
+                Err((place, fault)) => {
+                    let at = block.instruction_at(place);
+                    break (Flow::Fault { at, fault }, at);
+                }
             };
             match next {
                 Next::Go(Target::Block(next)) => {
-                    let at = region.block(next).pc;
+                    block = region.block(next);
+                    let at = block.pc;
                     if !go_on(at) {
                         break (Flow::Stopped { at }, at);
                     }
-                    block = next;
                 }
                 Next::Go(Target::Guest(to)) => break (Flow::Jump { to }, to),
                 Next::Syscall { kind, at, next } => break (Flow::Syscall { kind, at, next }, next),
@@ -233,24 +234,25 @@ impl Evaluator {
         flow
     }
 
+    /// Runs one block; where it faults, the place among its ops comes with it.
     #[inline(always)]
     fn run_block<M: Memory + ?Sized>(
         &mut self,
-        region: &Region,
-        id: BlockId,
+        block: &PreparedBlock,
         machine: &mut Machine<'_, M>,
-    ) -> Result<Next, EvalFault> {
-        let block = region.block(id);
-        machine.pc = block.pc;
+    ) -> Result<Next, (usize, EvalFault)> {
         let mut values = self.values.open();
-        for inst in &block.insts {
-            dispatch::step(&inst.op, inst.value, &mut values, machine)?;
+        let mut left = block.insts.iter();
+        while let Some(inst) = left.next() {
+            if let Err(fault) = dispatch::step(&inst.op, inst.value, &mut values, machine) {
+                return Err((block.insts.len() - left.len() - 1, fault));
+            }
         }
         let int = |v: Value| values[v].low();
         let address = |v: Value| {
             let to = GuestAddr(int(v) & machine.mode.word().mask());
             if machine.mode == CpuMode::Long64 && !to.is_canonical() {
-                return Err(EvalFault::Target);
+                return Err((block.insts.len(), EvalFault::Target));
             }
             Ok(Next::Go(Target::Guest(to)))
         };
@@ -282,7 +284,7 @@ pub fn run_region<M: Memory + ?Sized>(
     memory: &M,
     system: &dyn SystemModel,
 ) -> Flow {
-    Evaluator::new().run(region, start, cpu, memory, system, |_| true)
+    Evaluator::new().run(&Prepared::new(region), start, cpu, memory, system, |_| true)
 }
 
 /// Evaluates one op whose value operands are numbered as places in `args` ([`crate::backend::Callout`]).
@@ -380,7 +382,7 @@ mod tests {
             budget > 0
         };
         let system = FixedSystem::default();
-        let flow = Evaluator::new().run(&sum_loop(), BlockId(0), &mut cpu, &memory, &system, go_on);
+        let flow = Evaluator::new().run(&Prepared::new(&sum_loop()), BlockId(0), &mut cpu, &memory, &system, go_on);
         assert_eq!(flow, Flow::Stopped { at: GuestAddr(0x1000) });
         assert_eq!((cpu.rip, cpu.get(Gpr::Rcx)), (0x1000, 90));
     }

@@ -79,21 +79,33 @@ pub(super) fn get_vec(cpu: &CpuState, reg: u8, ty: Type) -> Val {
     cut(cpu.vector[usize::from(reg & 15)], ty)
 }
 
-/// Writes the low part of vector register `reg`.
-pub(super) fn set_vec(cpu: &mut CpuState, reg: u8, ty: Type, upper: Upper, v: Val) {
-    let place = &mut cpu.vector[usize::from(reg & 15)];
-    let rest = match upper {
-        Upper::Keep => *place,
-        Upper::Zero128 => [0, 0, place[2], place[3]],
-        Upper::Zero256 => [0; 4],
+/// The same of a type of up to 64 bits.
+#[inline(always)]
+pub(super) fn get_vec_low(cpu: &CpuState, reg: u8, ty: Type) -> u64 {
+    let low = cpu.vector[usize::from(reg & 15)][0];
+    if ty == Type::F32 { low & 0xffff_ffff } else { low }
+}
+
+/// Writes the low part of vector register `reg`, word by word: a read of several words that were not written together waits for them.
+#[inline(always)]
+pub(super) fn set_vec(cpu: &mut CpuState, reg: u8, ty: Type, upper: Upper, v: &Val) {
+    let [first, second, third, fourth] = &mut cpu.vector[usize::from(reg & 15)];
+    let clears = upper != Upper::Keep;
+    *first = match ty {
+        Type::F32 if clears => v.0[0] & 0xffff_ffff,
+        Type::F32 => *first & !0xffff_ffff | v.0[0] & 0xffff_ffff,
+        _ => v.0[0],
     };
-    let v = v.0;
-    *place = match ty {
-        Type::F32 => [rest[0] & !0xffff_ffff | v[0] & 0xffff_ffff, rest[1], rest[2], rest[3]],
-        Type::V128 => [v[0], v[1], rest[2], rest[3]],
-        Type::V256 => v,
-        _ => [v[0], rest[1], rest[2], rest[3]],
-    };
+    match ty {
+        Type::V128 | Type::V256 => *second = v.0[1],
+        _ if clears => *second = 0,
+        _ => {}
+    }
+    match ty {
+        Type::V256 => (*third, *fourth) = (v.0[2], v.0[3]),
+        _ if upper == Upper::Zero256 => (*third, *fourth) = (0, 0),
+        _ => {}
+    }
 }
 
 /// `zero_vectors`.
@@ -224,12 +236,12 @@ mod tests {
     fn vector_writes() {
         let mut cpu = CpuState::new(CpuMode::Long64);
         cpu.vector[1] = [1 << 40 | 7, 2, 3, 4];
-        set_vec(&mut cpu, 1, Type::F32, Upper::Keep, Val::int(5));
+        set_vec(&mut cpu, 1, Type::F32, Upper::Keep, &Val::int(5));
         assert_eq!(cpu.vector[1], [1 << 40 | 5, 2, 3, 4]);
         assert_eq!(get_vec(&cpu, 1, Type::F32), Val::int(5));
-        set_vec(&mut cpu, 1, Type::F64, Upper::Zero128, Val::int(6));
+        set_vec(&mut cpu, 1, Type::F64, Upper::Zero128, &Val::int(6));
         assert_eq!(cpu.vector[1], [6, 0, 3, 4]);
-        set_vec(&mut cpu, 1, Type::V128, Upper::Zero256, Val([8, 9, 10, 11]));
+        set_vec(&mut cpu, 1, Type::V128, Upper::Zero256, &Val([8, 9, 10, 11]));
         assert_eq!(cpu.vector[1], [8, 9, 0, 0]);
     }
 

@@ -9,15 +9,17 @@ use crate::guest::FlagSet;
 use crate::operand::{MaskOp, Type, VecBin, VecShift, VecTest, Width};
 
 /// Applies `f` to each word of `ty`; words beyond are zero.
+#[inline(always)]
 pub(super) fn by_words(ty: Type, f: impl Fn(usize) -> u64) -> Val {
     let count = ty.bytes() as usize / 8;
     Val(std::array::from_fn(|i| if i < count { f(i) } else { 0 }))
 }
 
 /// Applies `f` to the lanes of width `w` of both operands, zero-extended; keeps the low bits of its result.
+#[inline(always)]
 pub(super) fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) -> u64) -> Val {
     by_words(ty, |i| {
-        (0..64).step_by(w.bits() as usize).fold(0, |word, shift| {
+        (0..64 / w.bits()).map(|n| n * w.bits()).fold(0, |word, shift| {
             let lane = |v: Val| v.0[i] >> shift & w.mask();
             word | (f(lane(a), lane(b)) & w.mask()) << shift
         })
@@ -25,6 +27,7 @@ pub(super) fn by_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(u64, u64) 
 }
 
 /// As [`by_lanes`] with signed lanes.
+#[inline(always)]
 pub(super) fn by_signed_lanes(ty: Type, w: Width, a: Val, b: Val, f: impl Fn(i64, i64) -> i64) -> Val {
     by_lanes(ty, w, a, b, |x, y| f(signed(w, x), signed(w, y)) as u64)
 }
@@ -161,11 +164,13 @@ pub(super) fn block(ty: Type) -> usize {
 }
 
 /// The lane of width `w` at byte `at`.
+#[inline(always)]
 pub(super) fn lane(v: &[u8; 32], w: Width, at: usize) -> u64 {
     v[at..at + w.bytes() as usize].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Writes the lane of width `w` at byte `at`.
+#[inline(always)]
 pub(super) fn put(v: &mut [u8; 32], w: Width, at: usize, lane: u64) {
     let size = w.bytes() as usize;
     v[at..at + size].copy_from_slice(&lane.to_le_bytes()[..size]);
@@ -194,6 +199,7 @@ enum Half {
 }
 
 /// Lanes of one half of `a` and `b` in turn.
+#[inline(always)]
 fn unpack(ty: Type, w: Width, which: Half, a: Val, b: Val) -> Val {
     let (size, half) = (w.bytes() as usize, block(ty) / 2);
     let (a, b) = (bytes(a), bytes(b));

@@ -1,6 +1,5 @@
 //! Passes: functions that make a region cheaper and leave its meaning as it is.
 
-mod boundaries;
 mod code_checks;
 mod constant_folding;
 mod dead_code;
@@ -9,7 +8,6 @@ mod flag_reads;
 mod memory_order;
 mod state_forwarding;
 
-pub use boundaries::unneeded_boundaries;
 pub use code_checks::{code_checks, end_where_code_may_change};
 pub use constant_folding::constant_folding;
 pub use dead_code::dead_code;

@@ -1,8 +1,9 @@
 //! A case through the front end and the evaluator.
 
 use hokku_frontend::{FaultingAccess, Limits, faulting_access, translate, undo_transfer};
-use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind};
+use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind, Prepared};
 use hokku_ir::guest::eflags;
+use hokku_ir::lowering::drop_dead_sets;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
 
@@ -30,11 +31,11 @@ pub enum Outcome {
 pub struct Translated {
     /// As the front end made it.
     pub region: Region,
-    /// After the passes, where they are applied.
+    /// After what the interpreter applies, where that is.
     pub optimised: Option<Region>,
 }
 
-/// Translates `program`, and applies the passes where `optimise`.
+/// Translates `program`, and improves it as the interpreter does where `optimise`.
 pub fn translated(program: &Program, optimise: bool) -> Translated {
     let code = (GuestAddr(program.at), &program.bytes[..]);
     let key = key(program, program.at);
@@ -43,6 +44,8 @@ pub fn translated(program: &Program, optimise: bool) -> Translated {
     let optimised = optimise.then(|| {
         let mut region = region.clone();
         passes::run(&mut region, FaultsSee::ExactFlags);
+        drop_dead_sets(&mut region);
+        passes::dead_code(&mut region);
         region
     });
     Translated { region, optimised }
@@ -57,7 +60,7 @@ pub fn run(
     memory: &Pages,
 ) -> Outcome {
     let system = FixedSystem { model: program.model, ..FixedSystem::default() };
-    let region = translated.optimised.as_ref().unwrap_or(&translated.region);
+    let region = &Prepared::new(translated.optimised.as_ref().unwrap_or(&translated.region));
     if program.is_single() {
         let flow = evaluator.run(region, BlockId(0), cpu, memory, &system, |_| false);
         return outcome(flow, program, cpu);
@@ -74,7 +77,7 @@ pub fn run(
             Flow::Jump { to } if !program.arrivals.contains(&to.0) && left > 0 => {
                 stepping = cpu.system_flags & eflags::TF != 0;
                 let key = BlockKey { single_step: stepping, ..key(program, to.0) };
-                let region = translate(&code, key, &Limits::default());
+                let region = Prepared::new(&translate(&code, key, &Limits::default()));
                 flow = evaluator.run(&region, BlockId(0), cpu, memory, &system, |_| step(&mut left));
             }
             // Where the piece ends there is no code for the front end.

@@ -1,0 +1,91 @@
+//! Regions made ready to be evaluated.
+
+use crate::exit::Exit;
+use crate::guest::GuestAddr;
+use crate::key::{CpuMode, X87Arithmetic};
+use crate::ops::{Effects, Op};
+use crate::region::{Block, BlockId, Inst, MAX_VALUES, Region};
+
+/// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) mode: CpuMode,
+    pub(super) x87: X87Arithmetic,
+    blocks: Vec<PreparedBlock>,
+}
+
+impl Prepared {
+    /// `region`, ready.
+    ///
+    /// # Panics
+    /// Where it has more than [`MAX_VALUES`] values.
+    pub fn new(region: &Region) -> Prepared {
+        assert!(region.value_count <= MAX_VALUES, "a region has at most {MAX_VALUES} values");
+        let blocks = region.blocks.iter().map(PreparedBlock::new).collect();
+        Prepared { mode: region.key.mode, x87: region.key.x87, blocks }
+    }
+
+    /// The block that `id` names.
+    pub(super) fn block(&self, id: BlockId) -> &PreparedBlock {
+        &self.blocks[id.0 as usize]
+    }
+}
+
+/// A block of a [`Prepared`] region.
+#[derive(Debug)]
+pub(super) struct PreparedBlock {
+    /// Address of its first guest instruction.
+    pub(super) pc: GuestAddr,
+    /// Its ops; `insn` ops only where one behind them asks for the address: those of the x87 unit keep it.
+    pub(super) insts: Vec<Inst>,
+    /// How it ends.
+    pub(super) exit: Exit,
+    /// Where the ops of each instruction start among `insts`, in order.
+    starts: Vec<(u32, GuestAddr)>,
+}
+
+impl PreparedBlock {
+    fn new(block: &Block) -> PreparedBlock {
+        let mut insts = Vec::with_capacity(block.insts.len());
+        let mut starts = Vec::new();
+        for (n, inst) in block.insts.iter().enumerate() {
+            if let Op::Insn { pc, .. } = inst.op {
+                starts.push((insts.len() as u32, pc));
+                let rest = block.insts[n + 1..].iter().take_while(|i| !i.op.effects().contains(Effects::boundary));
+                if !rest.into_iter().any(|i| i.op.effects().contains(Effects::x87)) {
+                    continue;
+                }
+            }
+            insts.push(*inst);
+        }
+        PreparedBlock { pc: block.pc, insts, exit: block.exit.clone(), starts }
+    }
+
+    /// The instruction that the op at `place` belongs to; behind the last op the block's last one.
+    #[cold]
+    pub(super) fn instruction_at(&self, place: usize) -> GuestAddr {
+        let up_to = self.starts.partition_point(|(start, _)| *start as usize <= place);
+        up_to.checked_sub(1).map_or(self.pc, |last| self.starts[last].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::parse;
+
+    #[test]
+    fn each_op_has_its_instruction() {
+        let region = parse::region(
+            "region 0x1000 long64\nblock b0 0x1000\ninsn 0x1000, #1\n%1 = get_gpr rax, w64\ninsn 0x1001, #1\ninsn 0x1002, #1\nset_gpr rcx, w64, %1\n\
+            insn 0x1003, #1\n%6 = x87_get_status \nset_gpr rax, w16, %6\ninsn 0x1004, #1\nindirect %1\n",
+        )
+        .unwrap();
+        let prepared = Prepared::new(&region);
+        let block = prepared.block(BlockId(0));
+        let ops: Vec<&str> = block.insts.iter().map(|i| i.op.name()).collect();
+        assert_eq!(ops, ["get_gpr", "set_gpr", "insn", "x87_get_status", "set_gpr"]);
+        let at = |place| block.instruction_at(place).0;
+        assert_eq!([0, 1, 2, 3, 4, 5].map(at), [0x1000, 0x1002, 0x1003, 0x1003, 0x1003, 0x1004]);
+    }
+}
