@@ -1,12 +1,14 @@
 //! Regions made ready to be evaluated.
 
+use super::values;
 use crate::exit::Exit;
 use crate::guest::GuestAddr;
 use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::{Effects, Op};
-use crate::region::{Block, BlockId, Inst, MAX_VALUES, Region};
+use crate::region::{Block, BlockId, Inst, MAX_VALUES, Region, Value};
 
-/// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to.
+/// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to, and small constants are values that are always
+/// there.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) mode: CpuMode,
@@ -46,9 +48,16 @@ pub(super) struct PreparedBlock {
 
 impl PreparedBlock {
     fn new(block: &Block) -> PreparedBlock {
-        let mut insts = Vec::with_capacity(block.insts.len());
+        let mut insts: Vec<Inst> = Vec::with_capacity(block.insts.len());
         let mut starts = Vec::new();
+        let mut constants: Vec<(Value, Value)> = Vec::new();
         for (n, inst) in block.insts.iter().enumerate() {
+            if let Op::Iconst { w, value } = inst.op {
+                if let Some(slot) = values::constant(value.0 & w.mask()) {
+                    constants.push((inst.value, slot));
+                    continue;
+                }
+            }
             if let Op::Insn { pc, .. } = inst.op {
                 starts.push((insts.len() as u32, pc));
                 let rest = block.insts[n + 1..].iter().take_while(|i| !i.op.effects().contains(Effects::boundary));
@@ -58,7 +67,11 @@ impl PreparedBlock {
             }
             insts.push(*inst);
         }
-        PreparedBlock { pc: block.pc, insts, exit: block.exit.clone(), starts }
+        let mut exit = block.exit.clone();
+        let slot = &mut |v: Value| constants.iter().find(|(from, _)| *from == v).map_or(v, |(_, to)| *to);
+        insts.iter_mut().for_each(|inst| inst.op.map_values(slot));
+        exit.map_values(slot);
+        PreparedBlock { pc: block.pc, insts, exit, starts }
     }
 
     /// The instruction that the op at `place` belongs to; behind the last op the block's last one.
@@ -72,20 +85,22 @@ impl PreparedBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operand::Width;
     use crate::text::parse;
 
     #[test]
     fn each_op_has_its_instruction() {
         let region = parse::region(
             "region 0x1000 long64\nblock b0 0x1000\ninsn 0x1000, #1\n%1 = get_gpr rax, w64\ninsn 0x1001, #1\ninsn 0x1002, #1\nset_gpr rcx, w64, %1\n\
-            insn 0x1003, #1\n%6 = x87_get_status \nset_gpr rax, w16, %6\ninsn 0x1004, #1\nindirect %1\n",
+            insn 0x1003, #1\n%6 = x87_get_status \nset_gpr rax, w16, %6\ninsn 0x1004, #1\n%9 = iconst w8, 0x1ff\n%10 = iconst w64, 0x100\n%11 = add w64, %9, %10\nindirect %11\n",
         )
         .unwrap();
         let prepared = Prepared::new(&region);
         let block = prepared.block(BlockId(0));
         let ops: Vec<&str> = block.insts.iter().map(|i| i.op.name()).collect();
-        assert_eq!(ops, ["get_gpr", "set_gpr", "insn", "x87_get_status", "set_gpr"]);
+        assert_eq!(ops, ["get_gpr", "set_gpr", "insn", "x87_get_status", "set_gpr", "iconst", "add"]);
+        assert_eq!(block.insts[6].op, Op::Add { w: Width::W64, a: values::constant(0xff).unwrap(), b: Value(10) });
         let at = |place| block.instruction_at(place).0;
-        assert_eq!([0, 1, 2, 3, 4, 5].map(at), [0x1000, 0x1002, 0x1003, 0x1003, 0x1003, 0x1004]);
+        assert_eq!([0, 1, 2, 3, 4, 5, 7].map(at), [0x1000, 0x1002, 0x1003, 0x1003, 0x1003, 0x1004, 0x1004]);
     }
 }

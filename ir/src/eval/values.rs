@@ -8,16 +8,30 @@ use crate::region::{MAX_VALUES, Value};
 /// Values by number.
 pub(super) trait Values: Index<Value, Output = Val> + IndexMut<Value> {}
 
-/// Room for the values of any region. It is as large as a number of 16 bits can tell, so that looking one up checks nothing.
+/// Room for the values of any region, and small constants behind them. It is as large as a number of 16 bits can tell, so that looking one up checks nothing.
 #[derive(Debug)]
-pub(super) struct Table(Box<[Val; MAX_VALUES as usize]>);
+pub(super) struct Table(Box<[Val; SLOTS]>);
 
-const _: () = assert!(MAX_VALUES == 1 << 16);
+/// How many small constants there are.
+const CONSTANTS: u32 = 256;
+
+const _: () = assert!(MAX_VALUES + CONSTANTS == SLOTS as u32);
+
+/// What a number of 16 bits can tell.
+const SLOTS: usize = 1 << 16;
+
+/// Where a [`Table`] always holds `v`, if it does.
+pub(super) fn constant(v: u64) -> Option<Value> {
+    (v < u64::from(CONSTANTS)).then_some(Value(MAX_VALUES + v as u32))
+}
 
 impl Default for Table {
     fn default() -> Self {
         // Made on the heap, where pages that are never used cost nothing.
-        let values = vec![Val::default(); MAX_VALUES as usize].into_boxed_slice();
+        let mut values = vec![Val::default(); SLOTS].into_boxed_slice();
+        for v in 0..CONSTANTS {
+            values[(MAX_VALUES + v) as usize] = Val::int(v.into());
+        }
         Table(values.try_into().unwrap_or_else(|_| unreachable!("the length is the one that was asked for")))
     }
 }
@@ -30,7 +44,7 @@ impl Table {
 }
 
 /// [`Table`] while a region runs.
-pub(super) struct OpenTable<'a>(&'a mut [Val; MAX_VALUES as usize]);
+pub(super) struct OpenTable<'a>(&'a mut [Val; SLOTS]);
 
 impl Index<Value> for OpenTable<'_> {
     type Output = Val;
