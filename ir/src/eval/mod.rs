@@ -234,8 +234,8 @@ impl Evaluator {
         flow
     }
 
-    /// Runs one block; where it faults, the place among its ops comes with it. By itself, so that what the loop needs stays in registers.
-    #[inline(never)]
+    /// Runs one block; where it faults, the place among its ops comes with it.
+    #[inline(always)]
     fn run_block<M: Memory + ?Sized>(
         &mut self,
         block: &PreparedBlock,
