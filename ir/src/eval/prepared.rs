@@ -89,7 +89,7 @@ mod tests {
     use crate::text::parse;
 
     #[test]
-    fn each_op_has_its_instruction() {
+    fn each_op_has_its_instruction_and_small_constants_are_there() {
         let region = parse::region(
             "region 0x1000 long64\nblock b0 0x1000\ninsn 0x1000, #1\n%1 = get_gpr rax, w64\ninsn 0x1001, #1\ninsn 0x1002, #1\nset_gpr rcx, w64, %1\n\
             insn 0x1003, #1\n%6 = x87_get_status \nset_gpr rax, w16, %6\ninsn 0x1004, #1\n%9 = iconst w8, 0x1ff\n%10 = iconst w64, 0x100\n%11 = add w64, %9, %10\nindirect %11\n",
@@ -100,6 +100,7 @@ mod tests {
         let ops: Vec<&str> = block.insts.iter().map(|i| i.op.name()).collect();
         assert_eq!(ops, ["get_gpr", "set_gpr", "insn", "x87_get_status", "set_gpr", "iconst", "add"]);
         assert_eq!(block.insts[6].op, Op::Add { w: Width::W64, a: values::constant(0xff).unwrap(), b: Value(10) });
+        assert_eq!((values::constant(0x100), values::constant(u64::MAX)), (None, None));
         let at = |place| block.instruction_at(place).0;
         assert_eq!([0, 1, 2, 3, 4, 5, 7].map(at), [0x1000, 0x1002, 0x1003, 0x1003, 0x1003, 0x1004, 0x1004]);
     }

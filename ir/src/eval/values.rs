@@ -22,7 +22,7 @@ const SLOTS: usize = 1 << 16;
 
 /// Where a [`Table`] always holds `v`, if it does.
 pub(super) fn constant(v: u64) -> Option<Value> {
-    (v < u64::from(CONSTANTS)).then_some(Value(MAX_VALUES + v as u32))
+    (v < u64::from(CONSTANTS)).then(|| Value(MAX_VALUES + v as u32))
 }
 
 impl Default for Table {
