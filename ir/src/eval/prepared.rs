@@ -67,7 +67,7 @@ impl PreparedBlock {
             }
             insts.push(*inst);
         }
-        let mut exit = block.exit.clone();
+        let mut exit = block.exit;
         let slot = &mut |v: Value| constants.iter().find(|(from, _)| *from == v).map_or(v, |(_, to)| *to);
         insts.iter_mut().for_each(|inst| inst.op.map_values(slot));
         exit.map_values(slot);
