@@ -4,6 +4,7 @@ mod changing;
 mod code;
 mod debug;
 mod faults;
+mod floats;
 mod system;
 mod threads;
 mod x87;
