@@ -541,10 +541,12 @@ impl<H: X87Lowering> Code<'_, H> {
         self.asm().x87_constant(u, 3);
         self.alu(X87Alu::Xor, t, t, u);
         self.imm(X87Imm::ShiftLeft, t, t, 11);
-        let shape = self.h.x87_stack().shape;
+        let stack = self.h.x87_stack();
+        let (shape, late) = (stack.shape, stack.late().unwrap_or_default());
         self.asm().x87_constant(u, shape.0.into());
         self.alu(X87Alu::Or, t, t, u);
-        self.asm().x87_store(X87Part::Half, t, X87_SHAPE);
+        // From here on C1 is read from the state.
+        self.asm().x87_store(if late.clears_c1 { X87Part::Word } else { X87Part::Half }, t, X87_SHAPE);
         self.h.x87_stack().forget_rounding();
         self.end_slow(false);
     }

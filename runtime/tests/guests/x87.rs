@@ -50,6 +50,31 @@ fn a_fault_finds_the_stack_in_order() {
 }
 
 #[test]
+fn the_status_word_behind_a_control_word_has_the_latest_c1() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; fldpi
+            ; fchs
+            ; fxam
+            ; fld1
+            ; push 0x27f
+            ; fldcw WORD [esp]
+            ; fnstsw ax
+            ; movzx edi, ax
+            ; mov eax, call::LOG
+            ; int 99
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        // The class of a negative number but for its sign, and the top.
+        assert_eq!(guest.run().log(), [0x0400 | 6 << 11]);
+    });
+}
+
+#[test]
 fn what_a_personality_puts_into_the_unit_is_there() {
     let code = assemble32(|a| {
         guest32!(a
