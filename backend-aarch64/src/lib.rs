@@ -9,7 +9,8 @@
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `alternate` | floats of hosts that can compute as x86 does |
-//! | `attempt` | blocks that look once whether the results of all their operations on floats stand |
+//! | `attempt`, `attempt_extent` | parts of blocks that look once whether the results of all their operations on floats stand; how far they reach |
+//! | `fpsr` | what FPSR is known to hold before an operation on floats |
 //! | `known_flags` | copies of blocks that are entered with known flags, or with what the next two know |
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
 //! | `vector_values` | where vectors and floats are while code is written |
