@@ -8,9 +8,14 @@ const MOST_KEPT: usize = 3;
 /// Instructions for the look of an attempt or of an operation by itself.
 const LOOK: usize = 3;
 
-/// A part of a block.
+/// Parts of an attempt, and guest instructions between them that may fault: code for what is done again is written for each.
+const MOST_PARTS: usize = 6;
+
+/// A part of a block up to a look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extent {
+    /// Its place, which starts a guest instruction.
+    pub(crate) start: u32,
     /// Place of the first op behind it, which starts a guest instruction.
     pub(crate) end: u32,
     /// Guest registers that it writes: what they held is to be kept.
@@ -45,27 +50,72 @@ fn is_float(op: &Op) -> bool {
     op.effects().contains(Effects::float)
 }
 
-/// Whether an attempt should start at place `from`, where a guest instruction starts: it computes with floats, or it copies vector registers and one that
-/// follows such ones computes.
-fn starts_well(block: &Block, plan: &Plan, from: usize) -> bool {
-    let mut copies = true;
-    for (n, inst) in block.insts.iter().enumerate().skip(from + 1) {
-        match inst.op {
-            Op::Insn { .. } if !copies => return false,
-            Op::Insn { .. } | Op::GetVec { .. } | Op::SetVec { ty: Type::V128, .. } => {}
-            _ if plan.dead[n] => {}
-            op if is_float(&op) => return true,
-            _ => copies = false,
-        }
-    }
-    false
+/// The place behind the guest instruction that starts at place `from`.
+pub(crate) fn insn_end(block: &Block, from: usize) -> usize {
+    let next = block.insts.iter().skip(from + 1).position(|i| matches!(i.op, Op::Insn { .. }));
+    next.map_or(block.insts.len(), |n| from + 1 + n)
 }
 
-/// The attempt that should start at place `from` of `block` and go to none of the places `barriers`; `None` where it is not worth it. `word` is the width of addresses.
-pub(crate) fn extent(block: &Block, plan: &Plan, word: Width, from: usize, barriers: &[u32]) -> Option<Extent> {
-    if !starts_well(block, plan, from) {
-        return None;
+/// The ops of the guest instruction at place `from` that code is written for, with their places.
+fn live_ops<'a>(block: &'a Block, plan: &'a Plan, from: usize) -> impl Iterator<Item = &'a Op> {
+    (from..insn_end(block, from)).filter(|n| !plan.dead[*n]).map(|n| &block.insts[n].op)
+}
+
+/// Whether the guest instruction at place `from` may stand between two parts: it does not compute with floats, and if it faults, it has done nothing.
+fn is_between(block: &Block, plan: &Plan, from: usize, barriers: &[u32]) -> bool {
+    let mut has_stored = false;
+    let is_barred = barriers.iter().any(|n| (from..insn_end(block, from)).contains(&(*n as usize)));
+    !is_barred
+        && live_ops(block, plan, from).all(|op| {
+            let stores = matches!(op, Op::Store { ty, .. } if *ty != Type::V256);
+            let is_late = has_stored && op.effects().contains(Effects::may_fault);
+            has_stored |= stores;
+            !is_late && !is_float(op) && (stores || is_repeatable(op))
+        })
+}
+
+/// The parts of the attempt that should start at place `from` of `block` and go to none of the places `barriers`: at their ends, in order, it looks. There are none
+/// where it is not worth it. `word` is the width of addresses; `knows`: FPSR is known.
+pub(crate) fn parts(
+    block: &Block,
+    plan: &Plan,
+    word: Width,
+    from: usize,
+    barriers: &[u32],
+    knows: bool,
+) -> Vec<Extent> {
+    let mut parts: Vec<Extent> = Vec::new();
+    let (mut at, mut floats, mut faults) = (from, 0, 0);
+    while at < block.insts.len() && parts.len() + faults < MOST_PARTS {
+        if live_ops(block, plan, at).any(is_float) {
+            let Some((part, count)) = extent(block, plan, word, at, barriers, knows) else { break };
+            (at, floats) = (part.end as usize, floats + count);
+            parts.push(part);
+            continue;
+        }
+        let writes = |op: &Op| matches!(op, Op::SetVec { .. });
+        let starts = at > from || live_ops(block, plan, at).any(writes);
+        if !starts || !is_between(block, plan, at, barriers) {
+            break;
+        }
+        faults += usize::from(live_ops(block, plan, at).any(|op| op.effects().contains(Effects::may_fault)));
+        at = insn_end(block, at);
     }
+    if floats < 2 {
+        parts.clear();
+    }
+    parts
+}
+
+/// The part that should start at place `from` of `block`, and how many operations on floats it has; `None` where it is not worth it.
+fn extent(
+    block: &Block,
+    plan: &Plan,
+    word: Width,
+    from: usize,
+    barriers: &[u32],
+    knows: bool,
+) -> Option<(Extent, usize)> {
     let (mut floats, mut worth) = (0, 0);
     let mut has_float = false;
     let mut written = Written { plan, word, by: [Some(0); 16], kept: Vec::new(), moved: Vec::new(), sums: Vec::new() };
@@ -75,7 +125,7 @@ pub(crate) fn extent(block: &Block, plan: &Plan, word: Width, from: usize, barri
         if has_float && inst.is_none_or(|i| matches!(i.op, Op::Insn { .. })) {
             (worth, has_float) = (floats, false);
             let moved = written.moved.iter().copied().filter(|reg| !written.kept.contains(reg)).collect();
-            found = Extent { end: n as u32, kept: written.kept.clone(), moved, sums: Vec::new() };
+            found = Extent { start: from as u32, end: n as u32, kept: written.kept.clone(), moved, sums: Vec::new() };
         }
         let Some(inst) = inst else { break };
         if !is_repeatable(&inst.op) || barriers.contains(&(n as u32)) {
@@ -91,7 +141,8 @@ pub(crate) fn extent(block: &Block, plan: &Plan, word: Width, from: usize, barri
         }
     }
     found.sums = written.sums;
-    (worth > 1 && LOOK * worth > LOOK + found.kept.len()).then_some(found)
+    let pays = LOOK * worth > LOOK + found.kept.len() || worth == 1 && knows && found.kept.is_empty();
+    pays.then_some((found, worth))
 }
 
 /// Guest integer registers that are written from a place on.

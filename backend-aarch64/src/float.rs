@@ -6,7 +6,7 @@
 //! runtime then. Hosts that compute as x86 does need none of this: see [`crate::alternate`].
 
 use hokku_ir::lowering::{FlagsCode, UpperBits};
-use hokku_ir::{FpOp, FpRound, Op, Type, Value, Width};
+use hokku_ir::{FpOp, FpRound, Op, Type, Upper, Value, Width};
 
 use crate::access::Piece;
 use crate::asm::{Cc, Label, Size};
@@ -15,6 +15,7 @@ use crate::conditions::{ALL, Sense};
 use crate::immediate::bitmask;
 use crate::integer::{Logic, Shift};
 use crate::lower::Lowering;
+use crate::pending::gives_zeros_above;
 use crate::vector_values::VecLoc;
 
 /// Bits of FPSR that tell of another way than the guest's processor's: any but the inexact exception.
@@ -235,11 +236,13 @@ impl Lowering<'_> {
         t
     }
 
-    /// A register for the result `v`: none of the guest's, so that the operands and the guest's state are as they were if the result does not stand.
+    /// A register for the result `v`, none of an operand's: the operands and the guest's state are as they were if the result does not stand.
     pub(crate) fn float_dest(&mut self, v: Value) -> u8 {
-        let r = self.vec_temp();
-        self.own_vec(r, v);
-        r
+        let op = self.plan.info(v).op;
+        let fits = |ty: Type, upper: Upper| {
+            ty == Type::V128 || ty == op.result_type() && upper == Upper::Zero128 && gives_zeros_above(&op)
+        };
+        self.placed_dest(v, fits).unwrap_or_else(|| self.own_temp(v))
     }
 
     /// The result `dst` of the op at hand stands, or the runtime computes it. That does not keep NZCV.

@@ -160,6 +160,10 @@ block b0 0x1000
     let reads = |w: &&u32| **w & 0xffff_ffe0 == 0xd53b_4420;
     assert_eq!(words[..end].iter().filter(is_kept).count(), 0);
     assert_eq!(words[..end].iter().filter(reads).count(), 3);
+    // What the first attempt has computed stays where it is while it is stored; the last result is computed where it belongs.
+    let is_moved = |w: &&u32| **w & 0xffff_fc00 == 0x1e60_4000;
+    assert_eq!(words[..end].iter().filter(is_moved).count(), 0);
+    assert!(words[end..].iter().any(|w| is_moved(&w)));
     // Of the rax that the first attempt leaves, one version takes back what has been added.
     let takes_back = |w: &&u32| **w == 0xd100_2000;
     assert_eq!(words[end..].iter().filter(takes_back).count(), 1);

@@ -10,6 +10,7 @@
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `alternate` | floats of hosts that can compute as x86 does |
 //! | `attempt`, `attempt_extent` | parts of blocks that look once whether the results of all their operations on floats stand; how far they reach |
+//! | `pending` | what guest vector registers get at the end of those |
 //! | `fpsr` | what FPSR is known to hold before an operation on floats |
 //! | `known_flags` | copies of blocks that are entered with known flags, or with what the next two know |
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
@@ -55,6 +56,7 @@ mod lanes;
 mod lower;
 mod memory;
 mod packed_float;
+mod pending;
 mod shuffles;
 mod simd;
 mod state;

@@ -53,7 +53,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) vectors: VectorValues,
     /// Addresses that are multiples of so many bytes.
     pub(crate) aligned: Vec<(Addr, u32)>,
-    /// The attempt at the block's start that is being written.
+    /// The attempt that is being written.
     pub(crate) attempt: Option<Attempt>,
     /// Other versions of blocks that are to be written.
     pub(crate) retries: Vec<Retry>,
@@ -169,6 +169,9 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     loop {
         match compile_once(&known, features, tier, &barriers) {
             Ok(compiled) => return compiled,
+            Err((block, at)) if barriers[block].contains(&at) => {
+                barriers[block] = (0..known.region.blocks[block].insts.len() as u32).collect();
+            }
             Err((block, at)) => barriers[block].push(at),
         }
     }
@@ -427,7 +430,7 @@ impl<'a> Lowering<'a> {
 
     /// Writes code that stands behind all blocks, at `entry`. It must not change where values are.
     pub(crate) fn outline(&mut self, entry: Label, write: impl FnOnce(&mut Self)) {
-        self.fail_attempt();
+        self.fail_attempt_at_hand();
         let start = self.asm.offset();
         let (relocations, callouts) = (self.out.relocations.len(), self.out.callouts.len());
         write(self);

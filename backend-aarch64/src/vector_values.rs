@@ -109,6 +109,11 @@ impl VectorValues {
         self.loc(v) == VecLoc::Home(n)
     }
 
+    /// Whether guest register `n` holds a value that is needed behind place `at`.
+    pub(crate) fn is_needed_in(&self, n: u8, plan: &Plan, at: u32) -> bool {
+        self.held[usize::from(n)].iter().any(|v| self.loc(*v) == VecLoc::Home(n) && plan.info(*v).last > at)
+    }
+
     /// All registers may be taken.
     pub(crate) fn unlock_all(&mut self) {
         self.locked = 0;
@@ -161,7 +166,9 @@ impl Lowering<'_> {
         let free =
             TEMPS.into_iter().find(|r| self.vectors.owner[*r as usize].is_none() && self.vectors.locked & 1 << *r == 0);
         let r = free.unwrap_or_else(|| {
-            self.fail_attempt();
+            if self.fail_attempt() {
+                return TEMPS.start;
+            }
             let loose = TEMPS.into_iter().filter(|r| self.vectors.locked & 1 << *r == 0);
             let victim = loose.max_by_key(|r| self.vectors.owner[*r as usize].map_or(0, |v| self.plan.info(v).last));
             let victim = victim.unwrap_or_else(|| panic!("the code of one op locks all vector registers"));
@@ -173,11 +180,6 @@ impl Lowering<'_> {
     }
 
     fn spill_vector(&mut self, reg: u8) {
-        if self.is_attempt() {
-            // What is written is of no use.
-            self.vectors.owner[reg as usize] = None;
-            return;
-        }
         if let Some(v) = self.vectors.owner[reg as usize].take() {
             let slot = self.vectors.take_slot();
             if let VecLoc::Pair(low, high) = self.vectors.loc(v) {
@@ -194,7 +196,9 @@ impl Lowering<'_> {
 
     /// Saves what a callout would lose.
     pub(crate) fn spill_vectors(&mut self) {
-        self.fail_attempt();
+        if self.fail_attempt() {
+            return;
+        }
         TEMPS.for_each(|r| self.spill_vector(r));
     }
 
@@ -276,12 +280,20 @@ impl Lowering<'_> {
     }
 
     fn vec_dest_for(&mut self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> u8 {
-        if let Some(n) = self.vec_home(v, fits).filter(|_| !self.is_attempt()) {
+        if self.is_attempt() {
+            return self.placed_dest(v, fits).unwrap_or_else(|| self.own_temp(v));
+        }
+        if let Some(n) = self.vec_home(v, fits) {
             self.overwrite_vec(n, Some(v));
             self.vectors.hold(n, v);
             self.vectors.lock(n);
             return n;
         }
+        self.own_temp(v)
+    }
+
+    /// A temporary that becomes `v`, locked.
+    pub(crate) fn own_temp(&mut self, v: Value) -> u8 {
         let r = self.vec_temp();
         self.own_vec(r, v);
         r

@@ -40,7 +40,7 @@ struct Arguments {
     /// Processor that the code runs on; of what it does not have, single instructions must be invalid, and pieces have none.
     #[arg(long, value_name = "MODEL", default_value = CpuModel::DEFAULT.name, value_parser = model)]
     cpu: CpuModel,
-    /// Only instructions of this name, as the decoder has it (`Add`, `Fld`); a code (`Add_rm32_r32`) or the start of one.
+    /// Only instructions of this name, as the decoder has it (`Add`, `Fld`); a code (`Add_rm32_r32`) or the start of one; commas between several.
     #[arg(long)]
     mnemonic: Option<String>,
     /// Pieces of 5 to 50 instructions with jumps, loops and calls instead of single instructions.
@@ -79,7 +79,9 @@ impl Arguments {
     fn plan(&self, mode: CpuMode) -> Plan {
         let mut codes = codes(mode);
         if let Some(wanted) = &self.mnemonic {
-            codes.retain(|c| format!("{c:?}").starts_with(wanted) || format!("{:?}", c.mnemonic()) == *wanted);
+            let is_one =
+                |c: &Code, name: &str| format!("{c:?}").starts_with(name) || format!("{:?}", c.mnemonic()) == name;
+            codes.retain(|c| wanted.split(',').any(|name| is_one(c, name)));
         }
         if self.sequences {
             codes = sequence::codes(&case::codes_of(&self.cpu, &codes));
