@@ -112,13 +112,10 @@ impl Lowering<'_> {
         self.define(dst, if zero { UpperBits::ZERO } else { UpperBits::UNKNOWN });
     }
 
+    /// Whether the register of `v` has zeros above its `w` bits.
     fn is_clean(&self, v: Value, w: Width) -> bool {
-        if self.constant_of(v).is_some() {
-            return true;
-        }
-        let root = self.plan.root(v);
-        let info = self.plan.info(root);
-        !info.deferred && info.op.result_type().width() == Some(w) && self.values.upper(root).zero
+        let is_there = self.constant_of(v).is_some() || !self.plan.info(self.plan.root(v)).deferred;
+        is_there && self.upper_of(v, w).zero
     }
 
     /// `not`.

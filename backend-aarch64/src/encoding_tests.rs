@@ -204,6 +204,7 @@ fn vector_instructions() {
         fp_multiply_add((false, true), true, 1, [2, 3, 4]) => { fnmsub d1, d2, d3, d4 }
         extend_lanes(true, false, 0, 1, 2) => { sxtl v1.h8, v2.b8 }
         extend_lanes(false, true, 2, 1, 2) => { uxtl2 v1.d2, v2.s4 }
+        narrow_by_four(1, 2) => { shrn v1.b8, v2.h8, 4 }
         round_words(true, 1, 2, 15) => { rshrn2 v1.h8, v2.s4, 15 }
         table_bytes(1, 2, 3) => { tbl v1.b16, {v2.b16}, v3.b16 }
         fill_bytes(1, 0x8f) => { movi v1.b16, 0x8f }

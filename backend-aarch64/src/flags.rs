@@ -12,7 +12,7 @@ use crate::assign::{FLAG_SITE, SCRATCH, STATE, STATUS_FLAGS, TARGET, TEMPS, ZERO
 use crate::conditions::{ALL_BUT_PARITY, Compared, ON_CARRY, SIGNED, Sense, Test, UNSIGNED, host_condition};
 use crate::flag_code::{Room, Source};
 use crate::immediate::{add_immediate, bitmask};
-use crate::integer::{Logic, Shift, Sum};
+use crate::integer::{Extend, Logic, Shift, Sum};
 use crate::lower::Lowering;
 
 impl Lowering<'_> {
@@ -178,19 +178,10 @@ impl Lowering<'_> {
         }
         let bits = 1u16 << cc as u16;
         if UNSIGNED & bits != 0 {
-            let ra = self.zero_extended(a, w);
-            match self.constant_of(b).filter(|_| ra != ZERO) {
-                Some(n) => self.subtract_constant(Size::W, ZERO, ra, n & w.mask()),
-                None => {
-                    let rb = self.zero_extended(b, w);
-                    self.asm.add(Sum::Subs, Size::W, ZERO, ra, rb);
-                }
-            }
+            self.compare_narrow(false, w, a, b);
             self.compared(f, Sense::Inverted, UNSIGNED);
         } else if SIGNED & bits != 0 {
-            let ra = self.sign_extended(a, w, Size::W);
-            let rb = self.sign_extended(b, w, Size::W);
-            self.asm.add(Sum::Subs, Size::W, ZERO, ra, rb);
+            self.compare_narrow(true, w, a, b);
             self.compared(f, Sense::Inverted, SIGNED);
         } else {
             let by = 32 - w.bits() as u8;
@@ -199,6 +190,29 @@ impl Lowering<'_> {
             self.asm.add_shifted(Sum::Subs, Size::W, ZERO, SCRATCH, rb, Shift::Lsl, by);
             self.compared(f, Sense::Inverted, ALL_BUT_PARITY);
         }
+    }
+
+    /// Compares `a` and `b` of 8 or 16 bits as numbers of 32.
+    fn compare_narrow(&mut self, is_signed: bool, w: Width, a: Value, b: Value) {
+        let ra = if is_signed { self.sign_extended(a, w, Size::W) } else { self.zero_extended(a, w) };
+        if let Some(n) = self.constant_of(b).filter(|_| ra != ZERO) {
+            let sign = if is_signed { n & (w.mask() / 2 + 1) } else { 0 };
+            let n = (n & w.mask()).wrapping_sub(2 * sign) as u32;
+            return self.subtract_constant(Size::W, ZERO, ra, n.into());
+        }
+        let rb = self.reg(b);
+        if rb == ZERO || ra == ZERO || !is_signed && self.upper_of(b, w).zero {
+            // Register 31 is the stack pointer where the other is extended.
+            let rb = if is_signed { self.sign_extended(b, w, Size::W) } else { self.zero_extended(b, w) };
+            return self.asm.add(Sum::Subs, Size::W, ZERO, ra, rb);
+        }
+        let extend = match (is_signed, w) {
+            (false, Width::W8) => Extend::Uxtb,
+            (false, _) => Extend::Uxth,
+            (true, Width::W8) => Extend::Sxtb,
+            (true, _) => Extend::Sxth,
+        };
+        self.asm.add_extended(Sum::Subs, Size::W, ZERO, ra, rb, extend, 0);
     }
 
     /// `subs d, n, #value`.
@@ -485,15 +499,12 @@ impl Lowering<'_> {
             IntCmp::Slt => (Cc::Lt, true),
             IntCmp::Sle => (Cc::Le, true),
         };
-        let size = Size::of(w);
-        let (ra, rb) = if signed {
-            (self.sign_extended(a, w, size), self.sign_extended(b, w, size))
-        } else if w >= Width::W32 {
-            (self.reg(a), self.reg(b))
+        if w < Width::W32 {
+            self.compare_narrow(signed, w, a, b);
         } else {
-            (self.zero_extended(a, w), self.zero_extended(b, w))
-        };
-        self.asm.add(Sum::Subs, size, ZERO, ra, rb);
+            let ra = self.reg(a);
+            self.subtract_operand(Sum::Subs, Size::of(w), ZERO, ra, b, w);
+        }
         self.compared = None;
         Test::Host(cc)
     }

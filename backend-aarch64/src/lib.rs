@@ -7,6 +7,7 @@
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 //! | `lower` | a region, block by block; code out of line |
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
+//! | `result_tests` | conditions that look at results in place of what those were computed from |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `alternate` | floats of hosts that can compute as x86 does |
 //! | `attempt`, `attempt_extent` | parts of blocks that look once whether the results of all their operations on floats stand; how far they reach |
@@ -16,7 +17,7 @@
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
-//! | `arith` `bits` `divide` `memory` `atomic` `string` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
+//! | `arith` `bits` `divide` `memory` `atomic` `string` `string_compare` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `x87_double`, `x87_exact` | x87 ops as code, in doubles and exact |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
@@ -57,10 +58,12 @@ mod lower;
 mod memory;
 mod packed_float;
 mod pending;
+mod result_tests;
 mod shuffles;
 mod simd;
 mod state;
 mod string;
+mod string_compare;
 mod stubs;
 mod table;
 mod vector;

@@ -158,6 +158,10 @@ impl Moves for Asm {
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
+    let mut region = region.clone();
+    hokku_ir::lowering::drop_dead_sets(&mut region);
+    crate::result_tests::test_results(&mut region);
+    let region = &region;
     let known = match tier {
         // Blocks with x87 registers in host registers have another version already.
         Tier::Second if crate::x87_double::shapes(region).is_none() => {
@@ -508,7 +512,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// What is known above the low `w` bits of `v`'s register.
-    fn upper_of(&self, v: Value, w: Width) -> UpperBits {
+    pub(crate) fn upper_of(&self, v: Value, w: Width) -> UpperBits {
         if self.constant_of(v).is_some() {
             return UpperBits::ZERO;
         }
@@ -518,7 +522,24 @@ impl<'a> Lowering<'a> {
             let is_bit = matches!(info.op, Op::Condition { .. } | Op::Compare { .. });
             return if is_bit { UpperBits::BOTH } else { UpperBits::UNKNOWN };
         }
-        if info.op.result_type().width() == Some(w) { self.values.upper(root) } else { UpperBits::UNKNOWN }
+        let upper = self.values.upper(root);
+        match info.op.result_type().width() {
+            Some(own) if own == w => upper,
+            Some(own) if self.fits(&info.op, w) && (own == Width::W64 || upper.zero) => UpperBits::ZERO,
+            _ => UpperBits::UNKNOWN,
+        }
+    }
+
+    /// Whether what `op` gives is below two to the number of bits of `w`, whatever its operands are.
+    fn fits(&self, op: &Op, w: Width) -> bool {
+        match *op {
+            Op::ExtendZero { from, .. } => from <= w,
+            Op::And { a, b, .. } => [a, b].iter().any(|v| self.constant_of(*v).is_some_and(|n| n <= w.mask())),
+            Op::Shr { w: of, n, .. } => {
+                self.constant_of(n).is_some_and(|n| u64::from(of.bits()) <= n + u64::from(w.bits()))
+            }
+            _ => false,
+        }
     }
 
     /// A register with `v` of width `w`, zero-extended.

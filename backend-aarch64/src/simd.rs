@@ -167,6 +167,11 @@ impl Asm {
         self.word(0x0f00_8c00 | u32::from(high) << 30 | (32 - by) << 16 | r(n, 5) | r(d, 0));
     }
 
+    /// `shrn d.8b, n.8h, #4`: of a mask of bytes half of each.
+    pub(crate) fn narrow_by_four(&mut self, d: u8, n: u8) {
+        self.word(0x0f0c_8400 | r(n, 5) | r(d, 0));
+    }
+
     /// `tbl d, {n}, m`: bytes of `n` by those of `m`, zero for those from 16 on.
     pub(crate) fn table_bytes(&mut self, d: u8, n: u8, m: u8) {
         self.word(0x4e00_0000 | r(m, 16) | r(n, 5) | r(d, 0));

@@ -2,48 +2,50 @@
 
 use hokku_ir::backend::{Callout, FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
-use hokku_ir::lowering::{FLAG_SLOTS, FlagsRecipe, RecipeStep};
-use hokku_ir::{FlagSet, Gpr, Op, Rep, Seg, StringOp, Value, Width};
+use hokku_ir::{FlagSet, Gpr, Rep, Seg, StringOp, Width};
 
 use crate::access::{Piece, Place};
 use crate::asm::{Cc, Label, Size};
 use crate::assign::*;
 use crate::integer::Sum;
-use crate::lower::{KnownSite, Lowering};
+use crate::lower::Lowering;
 
 /// Bytes that one turn of the fast loops moves, by a pair of vector registers.
-const CHUNK: i32 = 32;
+pub(crate) const CHUNK: i32 = 32;
 const PAGE_BITS: u8 = 12;
 
 /// What all the loops need to know.
 #[derive(Clone, Copy)]
-struct Loop {
-    op: StringOp,
+pub(crate) struct Loop {
+    pub(crate) op: StringOp,
     /// Of elements.
-    w: Width,
-    rep: Rep,
+    pub(crate) w: Width,
+    pub(crate) rep: Rep,
     /// Of addresses and the count.
-    size: Size,
+    pub(crate) size: Size,
     /// Registers for elements: what is read first, or compared with.
-    element: u8,
+    pub(crate) element: u8,
     /// The second operand of a comparison.
-    second: u8,
+    pub(crate) second: u8,
+    /// Two more, where the instruction repeats.
+    pub(crate) left: u8,
+    pub(crate) other: u8,
 }
 
 impl Loop {
-    fn piece(&self) -> Piece {
+    pub(crate) fn piece(&self) -> Piece {
         Piece::Int(self.w as u8)
     }
 
-    fn bytes(&self) -> i32 {
+    pub(crate) fn bytes(&self) -> i32 {
         self.w.bytes() as i32
     }
 }
 
-const RSI: u8 = Gpr::Rsi as u8;
-const RDI: u8 = Gpr::Rdi as u8;
-const RCX: u8 = Gpr::Rcx as u8;
-const RAX: u8 = Gpr::Rax as u8;
+pub(crate) const RSI: u8 = Gpr::Rsi as u8;
+pub(crate) const RDI: u8 = Gpr::Rdi as u8;
+pub(crate) const RCX: u8 = Gpr::Rcx as u8;
+pub(crate) const RAX: u8 = Gpr::Rax as u8;
 
 impl Lowering<'_> {
     /// False where the runtime must do it: addresses of another width than the mode's, a source in a segment with a base.
@@ -74,7 +76,8 @@ impl Lowering<'_> {
         self.compared = None;
         let element = self.temp();
         let second = if compares { self.temp() } else { element };
-        let l = Loop { op, w, rep, size: Size::of(address), element, second };
+        let (left, other) = if rep == Rep::Once { (element, element) } else { (self.temp(), self.temp()) };
+        let l = Loop { op, w, rep, size: Size::of(address), element, second, left, other };
         let (slow, done) = (self.asm.label(), self.asm.label());
         // Of the second byte of the system flags only IF is set in nearly every program: neither DF nor TF.
         self.asm.load(Piece::B, SCRATCH, STATE, SYSTEM_FLAGS + 1);
@@ -99,7 +102,7 @@ impl Lowering<'_> {
     }
 
     /// The next instruction may fault; the flags are where the site says.
-    fn string_site(&mut self) {
+    pub(crate) fn string_site(&mut self) {
         self.out.faults.push(FaultSite {
             offset: self.asm.offset(),
             pc: self.pc,
@@ -111,13 +114,13 @@ impl Lowering<'_> {
         });
     }
 
-    fn read_element(&mut self, l: Loop, to: u8, at: u8) {
+    pub(crate) fn read_element(&mut self, l: Loop, to: u8, at: u8) {
         self.string_site();
         self.asm.load(l.piece(), to, at, 0);
     }
 
     /// Adds `by` to a register.
-    fn advance(&mut self, l: Loop, reg: u8, by: i32) {
+    pub(crate) fn advance(&mut self, l: Loop, reg: u8, by: i32) {
         let op = if by < 0 { Sum::Sub } else { Sum::Add };
         self.asm.add_imm(op, l.size, reg, reg, by.unsigned_abs());
     }
@@ -159,7 +162,7 @@ impl Lowering<'_> {
         }
         let moves = l.op == StringOp::Movs;
         let log2 = l.w as u8;
-        let (left, other) = (self.temp(), self.temp());
+        let (left, other) = (l.left, l.other);
         let (low, high) = (self.vec_temp(), self.vec_temp());
         let [head, chunk, single, tail] = [(); 4].map(|()| self.asm.label());
         let high = if moves { high } else { low };
@@ -175,19 +178,7 @@ impl Lowering<'_> {
             self.asm.add_imm(Sum::Subs, l.size, ZERO, left, CHUNK as u32);
             self.asm.b_cond(Cc::Lo, tail);
         }
-        // Elements until the first of both pages ends.
-        self.asm.ubfx(Size::W, left, RDI, 0, PAGE_BITS);
-        if moves {
-            self.asm.ubfx(Size::W, other, RSI, 0, PAGE_BITS);
-            self.asm.add(Sum::Subs, Size::W, ZERO, left, other);
-            self.asm.csel(Size::W, left, left, other, Cc::Hs);
-        }
-        self.asm.constant(other, 1 << PAGE_BITS);
-        self.asm.add(Sum::Sub, Size::W, left, other, left);
-        self.asm.lsr(Size::W, left, left, log2);
-        self.asm.add(Sum::Subs, l.size, ZERO, RCX, left);
-        self.asm.csel(l.size, left, RCX, left, Cc::Lo);
-        self.asm.lsr(Size::W, left, left, 5 - log2);
+        self.chunks_on_pages(l, left, other, moves);
         self.asm.cbz(Size::W, left, single);
         self.asm.bind(chunk);
         if moves {
@@ -212,6 +203,24 @@ impl Lowering<'_> {
         self.asm.cbnz(l.size, RCX, tail);
     }
 
+    /// `left` = how many chunks there are until the count ends, or the page of the destination, or, where that is `also_source`, of the source.
+    /// `other` changes.
+    pub(crate) fn chunks_on_pages(&mut self, l: Loop, left: u8, other: u8, also_source: bool) {
+        let log2 = l.w as u8;
+        self.asm.ubfx(Size::W, left, RDI, 0, PAGE_BITS);
+        if also_source {
+            self.asm.ubfx(Size::W, other, RSI, 0, PAGE_BITS);
+            self.asm.add(Sum::Subs, Size::W, ZERO, left, other);
+            self.asm.csel(Size::W, left, left, other, Cc::Hs);
+        }
+        self.asm.constant(other, 1 << PAGE_BITS);
+        self.asm.add(Sum::Sub, Size::W, left, other, left);
+        self.asm.lsr(Size::W, left, left, log2);
+        self.asm.add(Sum::Subs, l.size, ZERO, RCX, left);
+        self.asm.csel(l.size, left, RCX, left, Cc::Lo);
+        self.asm.lsr(Size::W, left, left, 5 - log2);
+    }
+
     fn load_elements(&mut self, l: Loop) {
         let again = self.asm.here();
         let to = if l.w < Width::W32 { l.element } else { RAX };
@@ -224,40 +233,5 @@ impl Lowering<'_> {
             self.advance(l, RCX, -1);
             self.asm.cbnz(l.size, RCX, again);
         }
-    }
-
-    /// `cmps`, `scas`: the flags are those of the last comparison, if there was one.
-    fn compare_elements(&mut self, l: Loop) {
-        let compares_strings = l.op == StringOp::Cmps;
-        if !compares_strings {
-            self.zero_extend_to(l.element, RAX, l.w);
-        }
-        let again = self.asm.here();
-        let out = self.asm.label();
-        // Processors reach the second operand first, as their faults tell.
-        self.read_element(l, l.second, RDI);
-        if compares_strings {
-            self.read_element(l, l.element, RSI);
-            self.advance(l, RSI, l.bytes());
-        }
-        self.advance(l, RDI, l.bytes());
-        if l.rep != Rep::Once {
-            self.advance(l, RCX, -1);
-            self.asm.add(Sum::Subs, Size::of(l.w), ZERO, l.element, l.second);
-            self.asm.b_cond(if l.rep == Rep::Repne { Cc::Eq } else { Cc::Ne }, out);
-            self.asm.cbnz(l.size, RCX, again);
-        }
-        self.asm.bind(out);
-        for (n, reg) in [l.element, l.second].into_iter().enumerate() {
-            self.asm.store(Piece::X, reg, STATE, recipe_slot_offset(FLAG_SLOTS + n as u8));
-        }
-        let op = Op::SubFlags { w: l.w, a: Value(0), b: Value(1) };
-        let operands = [RecipeStep::Slot(FLAG_SLOTS), RecipeStep::Slot(FLAG_SLOTS + 1)];
-        let steps = vec![operands[0], operands[1], RecipeStep::Op(op)];
-        let label = self.routine(FlagsRecipe { steps });
-        self.asm.adr(FLAG_SITE, label);
-        let site = Some(KnownSite { label, op, operands: operands.map(Some) });
-        self.entry_site = site;
-        self.sites[self.block_number] = site;
     }
 }
