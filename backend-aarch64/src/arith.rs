@@ -27,7 +27,7 @@ impl Lowering<'_> {
             let ra = self.reg(a);
             if subtract {
                 let constant = self.constant_of(b).filter(|_| ra != ZERO);
-                let rb = if constant.is_none() { self.reg(b) } else { ZERO };
+                let rb = if constant.is_none() { self.operand(b) } else { ZERO };
                 let d = self.dest(dst);
                 match constant {
                     Some(n) => self.subtract_constant(size, d, ra, n & w.mask()),
@@ -35,7 +35,7 @@ impl Lowering<'_> {
                 }
             } else {
                 let imm = self.constant_of(b).filter(|_| ra != ZERO).and_then(|n| add_immediate(n & w.mask()));
-                let rb = if imm.is_none() { self.reg(b) } else { ZERO };
+                let rb = if imm.is_none() { self.operand(b) } else { ZERO };
                 let d = self.dest(dst);
                 match imm {
                     Some(imm) => self.asm.add_imm(Sum::Adds, size, d, ra, imm),
@@ -52,10 +52,10 @@ impl Lowering<'_> {
             let ra = self.reg(a);
             let n = if subtract { signed(w, n).wrapping_neg() } else { signed(w, n) };
             let d = self.dest(dst);
-            self.add_constant(size, d, ra, n);
+            self.add_shared(size, d, ra, n);
             return self.define_as(dst, w);
         }
-        let (ra, rb) = (self.reg(a), self.reg(b));
+        let (ra, rb) = (self.reg(a), self.operand(b));
         let d = self.dest(dst);
         self.asm.add(if subtract { Sum::Sub } else { Sum::Add }, size, d, ra, rb);
         self.define_as(dst, w);
@@ -99,7 +99,7 @@ impl Lowering<'_> {
             bitmask(size, n).or_else(|| bitmask(size, n | !w.mask()).filter(|_| w < Width::W32))
         });
         let clean_bits = self.constant_of(b).is_some_and(|n| bitmask(size, n & w.mask()).is_some());
-        let rb = if bits.is_none() { self.reg(b) } else { ZERO };
+        let rb = if bits.is_none() { self.operand(b) } else { ZERO };
         let d = self.dest(dst);
         match bits {
             Some(bits) => self.asm.logic_bits(op, size, d, ra, bits),
@@ -128,7 +128,7 @@ impl Lowering<'_> {
 
     /// `mul`.
     pub(crate) fn multiply(&mut self, dst: Value, w: Width, a: Value, b: Value) {
-        let (ra, rb) = (self.reg(a), self.reg(b));
+        let (ra, rb) = (self.operand(a), self.operand(b));
         let d = self.dest(dst);
         self.asm.madd(Size::of(w), d, ra, rb, ZERO);
         self.define_as(dst, w);
@@ -137,7 +137,7 @@ impl Lowering<'_> {
     /// `mul_high_u` and `mul_high_s`.
     pub(crate) fn multiply_high(&mut self, dst: Value, is_signed: bool, w: Width, a: Value, b: Value) {
         if w == Width::W64 {
-            let (ra, rb) = (self.reg(a), self.reg(b));
+            let (ra, rb) = (self.operand(a), self.operand(b));
             let d = self.dest(dst);
             self.asm.mulh(is_signed, d, ra, rb);
             return self.define(dst, UpperBits::UNKNOWN);

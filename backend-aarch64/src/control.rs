@@ -139,7 +139,8 @@ impl Lowering<'_> {
         if leaves(&recipe) > usize::from(64 - FLAG_SLOTS) {
             return self.leave_word(&recipe);
         }
-        if recipe.reads_before() {
+        let skip = self.skip_unless_shifted(&recipe);
+        if recipe.reads_before() && skip.is_none() {
             // The older flags become those of record.
             let (compared, kept) = (self.compared, self.temp());
             self.asm.read_nzcv(kept);
@@ -149,6 +150,10 @@ impl Lowering<'_> {
             self.compared = compared;
         }
         let mut recipe = self.values.recipe(&self.plan, node);
+        if skip.is_some() {
+            let before = recipe.steps.iter_mut().filter(|step| **step == RecipeStep::Before);
+            before.for_each(|step| *step = RecipeStep::Constant(0));
+        }
         let mut moved: Vec<RecipeStep> = Vec::new();
         for step in &mut recipe.steps {
             if !matches!(step, RecipeStep::Register(_) | RecipeStep::Slot(_)) {
@@ -182,6 +187,27 @@ impl Lowering<'_> {
         let label = self.routine(recipe.clone());
         self.sites[self.block_number] = known_site(label, &recipe.steps);
         self.asm.adr(FLAG_SITE, label);
+        if let Some(skip) = skip {
+            self.asm.bind(skip);
+        }
+    }
+
+    /// Where `recipe` is that of a shift by a count that may be zero, which leaves the older flags as they are: goes to the label then. NZCV is kept.
+    fn skip_unless_shifted(&mut self, recipe: &FlagsRecipe) -> Option<Label> {
+        let (RecipeStep::Op(op), sources) = recipe.steps.split_last()? else { return None };
+        let (n, f) = match *op {
+            Op::ShlFlags { n, f, .. } | Op::ShrFlags { n, f, .. } | Op::SarFlags { n, f, .. } => (n, f),
+            _ => return None,
+        };
+        let reads_older_once = sources.get(f.0 as usize) == Some(&RecipeStep::Before);
+        let Some(RecipeStep::Register(count)) = sources.get(n.0 as usize).filter(|_| reads_older_once) else {
+            return None;
+        };
+        let skip = self.asm.label();
+        // The front end has cut the count to its low bits; what is above the byte is not known.
+        self.asm.ubfx(Size::W, SCRATCH, *count, 0, 6);
+        self.asm.cbz(Size::W, SCRATCH, skip);
+        Some(skip)
     }
 
     /// Leaves the flags of `recipe`, those at hand, as bits. NZCV is kept.

@@ -225,8 +225,8 @@ impl Lowering<'_> {
             // The carry comes out as it should but for zero.
             self.asm.add_imm(Sum::Adds, size, d, n, imm);
         } else {
-            self.asm.constant(SCRATCH, value);
-            self.asm.add(Sum::Subs, size, d, n, SCRATCH);
+            let c = self.shared_constant(value);
+            self.asm.add(Sum::Subs, size, d, n, c);
         }
     }
 
@@ -235,7 +235,7 @@ impl Lowering<'_> {
         if let Some(value) = self.constant_of(b).filter(|_| n != ZERO && op == Sum::Subs) {
             return self.subtract_constant(size, d, n, value & w.mask());
         }
-        let rb = self.reg(b);
+        let rb = self.operand(b);
         self.asm.add(op, size, d, n, rb);
     }
 

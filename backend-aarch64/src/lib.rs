@@ -20,6 +20,7 @@
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `string_compare` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `x87_double`, `x87_exact` | x87 ops as code, in doubles and exact |
+//! | `constants` | constants that registers keep |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
 //! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).
@@ -35,6 +36,7 @@ mod attempt_extent;
 mod bits;
 mod callout;
 mod conditions;
+mod constants;
 mod control;
 mod divide;
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{
     FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow,
-    X87Stack,
+    X87Stack, drop_dead_sets_but,
 };
 use hokku_ir::ops;
-use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, FlagSet, GuestAddr, Inst, Op, Region, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Value, Width};
 
 use crate::Features;
 use crate::access;
@@ -111,6 +111,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) checks: Vec<Option<Label>>,
     /// Code that stands behind all blocks: rare ways of single ops.
     pub(crate) outlined: Vec<Outlined>,
+    /// Such code is being written.
+    pub(crate) is_aside: bool,
     pub(crate) out: Compiled,
 }
 
@@ -159,7 +161,8 @@ impl Moves for Asm {
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
-    hokku_ir::lowering::drop_dead_sets(&mut region);
+    // Pushes and pops write the stack pointer as they go.
+    drop_dead_sets_but(&mut region, Some(Gpr::Rsp));
     crate::result_tests::test_results(&mut region);
     let region = &region;
     let known = match tier {
@@ -225,6 +228,7 @@ fn compile_once(
         inner_labels,
         evaluated_versions: Vec::new(),
         compared: None,
+        is_aside: false,
         carried: Vec::new(),
         done: Vec::new(),
         sees_flags: crate::flag_uses::blocks_that_see_flags(region),
@@ -437,7 +441,9 @@ impl<'a> Lowering<'a> {
         self.fail_attempt_at_hand();
         let start = self.asm.offset();
         let (relocations, callouts) = (self.out.relocations.len(), self.out.callouts.len());
+        let was_aside = std::mem::replace(&mut self.is_aside, true);
         write(self);
+        self.is_aside = was_aside;
         self.outlined.push(Outlined {
             entry,
             piece: self.asm.cut(start),

@@ -6,7 +6,7 @@ use hokku_ir::{Addr, Align, CpuMode, Fence, Gpr, Op, Type, Value, Width};
 use crate::access::{Piece, Place, offset_fits};
 use crate::asm::Size;
 use crate::assign::*;
-use crate::immediate::bitmask;
+use crate::immediate::{add_immediate, bitmask};
 use crate::integer::{Extend, Logic, Shift, Sum};
 use crate::lower::Lowering;
 
@@ -34,15 +34,24 @@ impl Lowering<'_> {
         let index = at.index.map(|v| self.reg(v)).filter(|r| *r != ZERO);
         let disp = if size == Size::W { i64::from(at.disp as i32) } else { at.disp };
         let r = match (base, index) {
-            (None, None) => {
-                let t = self.temp();
-                self.asm.constant(t, at.disp as u64 & at.width.mask());
-                return t;
-            }
+            (None, None) => match self.shared_constant(at.disp as u64 & at.width.mask()) {
+                ZERO => {
+                    let t = self.temp();
+                    self.asm.constant(t, 0);
+                    t
+                }
+                r => r,
+            },
             (Some(b), None) if disp == 0 && (size == Size::X || self.is_clean_word(at.base)) => b,
             (Some(b), None) => {
                 let t = self.temp();
-                self.add_constant(size, t, b, disp);
+                self.add_shared(size, t, b, disp);
+                t
+            }
+            (None, Some(i)) if add_immediate(disp.unsigned_abs()).is_none() => {
+                let c = self.shared_constant(at.disp as u64 & at.width.mask());
+                let t = self.temp();
+                self.asm.add_shifted(Sum::Add, size, t, c, i, Shift::Lsl, at.scale);
                 t
             }
             (base, Some(i)) => {
@@ -52,7 +61,7 @@ impl Lowering<'_> {
                     None => self.asm.lsl(size, t, i, at.scale),
                 }
                 if disp != 0 {
-                    self.add_constant(size, t, t, disp);
+                    self.add_shared(size, t, t, disp);
                 }
                 t
             }
@@ -85,13 +94,31 @@ impl Lowering<'_> {
                 (Some(base), Some(index)) if at.disp == 0 && (at.scale == 0 || at.scale == piece.log2()) => {
                     return Place::Index { base, index, extend: Extend::Uxtx, shifted: at.scale != 0 };
                 }
-                (Some(base), Some(index)) if offset_fits(piece, at.disp) => {
+                (Some(base), Some(index)) => {
                     let t = self.temp();
                     self.asm.add_scaled(t, base, index, at.scale);
-                    return Place::Offset { base: t, offset: at.disp as i32 };
+                    if offset_fits(piece, at.disp) {
+                        return Place::Offset { base: t, offset: at.disp as i32 };
+                    }
+                    return self.far_place(t, at.disp, piece);
                 }
-                _ => {}
+                (Some(base), None) => return self.far_place(base, at.disp, piece),
+                (None, Some(index)) if add_immediate(at.disp.unsigned_abs()).is_none() => {
+                    let base = self.shared_constant(at.disp as u64);
+                    if at.scale == 0 || at.scale == piece.log2() {
+                        return Place::Index { base, index, extend: Extend::Uxtx, shifted: at.scale != 0 };
+                    }
+                    let t = self.temp();
+                    self.asm.add_scaled(t, base, index, at.scale);
+                    return Place::Offset { base: t, offset: 0 };
+                }
+                (None, None) => return self.constant_place(at.disp as u64, piece),
+                (None, Some(_)) => {}
             }
+        }
+        let is_constant = at.base.is_none() && at.index.is_none() && at.seg.is_none() && !plain;
+        if is_constant && at.width == Width::W32 {
+            return self.constant_place(at.disp as u64 & at.width.mask(), piece);
         }
         let small = (-SMALL..SMALL).contains(&i64::from(at.disp as i32)) && offset_fits(piece, (at.disp as i32).into());
         if at.width == Width::W32 && self.mode == CpuMode::Protected32 && at.seg.is_none() && !plain && small {
@@ -100,6 +127,20 @@ impl Lowering<'_> {
         }
         let r = self.address(at);
         Place::Offset { base: r, offset: 0 }
+    }
+
+    /// `base` + `disp`, which no access takes as its offset.
+    fn far_place(&mut self, base: u8, disp: i64, piece: Piece) -> Place {
+        let low = disp & 0xfff;
+        if let Some(imm) = u64::try_from(disp - low).ok().and_then(add_immediate)
+            && offset_fits(piece, low)
+        {
+            let t = self.temp();
+            self.asm.add_imm(Sum::Add, Size::X, t, base, imm);
+            return Place::Offset { base: t, offset: low as i32 };
+        }
+        let index = self.shared_constant(disp as u64);
+        Place::Index { base, index, extend: Extend::Uxtx, shifted: false }
     }
 
     /// The whole address of `at` in a register that is not to be changed.
@@ -128,23 +169,23 @@ impl Lowering<'_> {
         let index = at.index.map(|v| self.reg(v)).filter(|r| *r != ZERO);
         let d = self.dest(dst);
         match (base, index) {
-            (None, None) => self.asm.constant(d, at.disp as u64 & at.width.mask() & w.mask()),
-            (Some(b), None) => self.add_constant(size, d, b, disp),
+            (None, None) => self.put_constant(d, at.disp as u64 & at.width.mask() & w.mask()),
+            (Some(b), None) => self.add_shared(size, d, b, disp),
             (Some(b), Some(i)) => {
                 if disp == 0 {
                     self.asm.add_shifted(Sum::Add, size, d, b, i, Shift::Lsl, at.scale);
                 } else if d == i || d == b {
                     self.asm.add_shifted(Sum::Add, size, TARGET, b, i, Shift::Lsl, at.scale);
-                    self.add_constant(size, d, TARGET, disp);
+                    self.add_shared(size, d, TARGET, disp);
                 } else {
                     self.asm.add_shifted(Sum::Add, size, d, b, i, Shift::Lsl, at.scale);
-                    self.add_constant(size, d, d, disp);
+                    self.add_shared(size, d, d, disp);
                 }
             }
             (None, Some(i)) => {
                 self.asm.lsl(size, d, i, at.scale);
                 if disp != 0 {
-                    self.add_constant(size, d, d, disp);
+                    self.add_shared(size, d, d, disp);
                 }
             }
         }
@@ -311,7 +352,7 @@ impl Lowering<'_> {
     pub(crate) fn store_value(&mut self, ty: Type, align: Align, at: Addr, v: Value) {
         let piece = piece(ty);
         if ty.width().is_some() {
-            let r = self.reg(v);
+            let r = self.operand(v);
             let by = -i64::from(ty.bytes());
             if at.disp == by && r != home(Gpr::Rsp) {
                 if let Some(lea) = self.stack_move(at, by) {

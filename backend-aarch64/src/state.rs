@@ -27,7 +27,11 @@ impl Lowering<'_> {
         }
         if let Some(n) = self.constant_of(v) {
             self.values.overwrite(reg, None, &mut self.plan, &mut self.asm);
-            return self.asm.constant(home, n & w.mask());
+            self.put_constant(home, n & w.mask());
+            if self.plan.root(v) == v && self.plan.info(v).op.result_type() == w.ty() {
+                self.values.hold(reg, v, UpperBits::ZERO);
+            }
+            return;
         }
         let root = self.plan.root(v);
         let has_type = self.plan.info(root).op.result_type().width() == Some(w);

@@ -7,6 +7,11 @@ use crate::region::Region;
 
 /// Removes each `set_gpr` behind which its block writes the whole register again before anything reads the state or may fault.
 pub fn drop_dead_sets(region: &mut Region) {
+    drop_dead_sets_but(region, None);
+}
+
+/// The same, but for those of the register `kept`.
+pub fn drop_dead_sets_but(region: &mut Region, kept: Option<Gpr>) {
     for block in &mut region.blocks {
         // Registers that are written as a whole before they are looked at, as bits.
         let mut dead = 0u16;
@@ -15,7 +20,7 @@ pub fn drop_dead_sets(region: &mut Region) {
             let bit = |reg: Gpr| 1u16 << reg.index();
             match inst.op {
                 Op::SetGpr { reg, w, .. } => {
-                    keep[n] = dead & bit(reg) == 0;
+                    keep[n] = dead & bit(reg) == 0 || Some(reg) == kept;
                     if matches!(w, Width::W32 | Width::W64) {
                         dead |= bit(reg);
                     }
@@ -47,6 +52,13 @@ pub fn drop_dead_sets(region: &mut Region) {
 mod tests {
     use super::*;
     use crate::passes::testing::after;
+
+    #[test]
+    fn those_of_one_register_may_be_kept() {
+        let of_rsp = "%1 = get_gpr rcx, w64\nset_gpr rsp, w64, %1\nset_gpr rsp, w64, %1\njump 0x10";
+        let left = |block| after(|region| drop_dead_sets_but(region, Some(Gpr::Rsp)), block);
+        assert_eq!(left(of_rsp).iter().filter(|l| l.contains("set_gpr")).count(), 2);
+    }
 
     fn sets(block: &str) -> usize {
         after(drop_dead_sets, block).iter().filter(|l| l.contains("set_gpr")).count()

@@ -39,7 +39,7 @@ mod x87_quotient;
 mod x87_stack;
 
 pub use carries::name_carries;
-pub use dead_sets::drop_dead_sets;
+pub use dead_sets::{drop_dead_sets, drop_dead_sets_but};
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes, recipe_slot};
 pub use values::{FlagsCode, Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};

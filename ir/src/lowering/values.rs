@@ -296,6 +296,11 @@ impl Values {
         self.constants[reg as usize] = Some(n);
     }
 
+    /// Temporaries that hold constants, with these.
+    pub fn constants(&self) -> impl Iterator<Item = (u8, i64)> + '_ {
+        self.temporaries.iter().filter_map(|r| self.constants[*r as usize].map(|n| (*r, n)))
+    }
+
     /// The guest register of whose home `v` is so far away: in it, or at a [`Loc::Offset`].
     pub fn near(&self, v: Value) -> Option<(Gpr, i32)> {
         match self.loc(v) {
@@ -444,7 +449,8 @@ impl Values {
             }
             self.locs[v.0 as usize] = Loc::Nowhere;
             let info = *plan.info(v);
-            if Some(v) == new || info.last.max(info.last_flags) <= self.at {
+            // Constants are written anew.
+            if Some(v) == new || info.last.max(info.last_flags) <= self.at || plan.constant(v).is_some() {
                 continue;
             }
             if info.last <= self.at
