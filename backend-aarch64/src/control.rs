@@ -7,6 +7,7 @@ use hokku_ir::{BlockId, CpuMode, Exit, FlagSet, GuestAddr, Op, Target, Trap, Val
 use crate::access::{Piece, Place};
 use crate::asm::{Label, Size};
 use crate::assign::*;
+use crate::carries::{CARRY_SLOT, carry_of};
 use crate::conditions::Test;
 use crate::flag_uses::target_sees;
 use crate::flag_words::compute_flags;
@@ -72,6 +73,14 @@ impl Lowering<'_> {
 
     /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
     pub(crate) fn exit(&mut self, next: Option<BlockId>) {
+        self.write_exit(next);
+        if let Some(label) = self.own_site.take() {
+            // No place of flags, so that nobody takes it for one.
+            self.asm.bind(label);
+        }
+    }
+
+    fn write_exit(&mut self, next: Option<BlockId>) {
         let exit = self.block.exit;
         // A test may read the flags with which the block was entered.
         let test = match exit {
@@ -155,7 +164,23 @@ impl Lowering<'_> {
             before.for_each(|step| *step = RecipeStep::Constant(0));
         }
         let mut moved: Vec<RecipeStep> = Vec::new();
+        let own = if leaves(&recipe) < usize::from(64 - FLAG_SLOTS) { self.take_own_site(&recipe.steps) } else { None };
+        if let (Some(_), Some(carry)) = (own, carry_of(&recipe.steps)) {
+            match carry {
+                RecipeStep::Register(r) => self.asm.store(Piece::X, r, STATE, recipe_slot_offset(CARRY_SLOT)),
+                RecipeStep::Slot(slot) => {
+                    self.asm.load(Piece::X, SCRATCH, STATE, recipe_slot_offset(slot));
+                    self.asm.store(Piece::X, SCRATCH, STATE, recipe_slot_offset(CARRY_SLOT));
+                }
+                _ => {}
+            }
+            let is_carry = recipe.steps.iter_mut().filter(|step| **step == carry);
+            is_carry.for_each(|step| *step = RecipeStep::Slot(CARRY_SLOT));
+        }
         for step in &mut recipe.steps {
+            if own.is_some() && *step == RecipeStep::Slot(CARRY_SLOT) {
+                continue;
+            }
             if !matches!(step, RecipeStep::Register(_) | RecipeStep::Slot(_)) {
                 continue;
             }
@@ -184,7 +209,10 @@ impl Lowering<'_> {
             }
             n += 1;
         }
-        let label = self.routine(recipe.clone());
+        let label = match own {
+            Some(label) => self.routine_at(label, recipe.clone()),
+            None => self.routine(recipe.clone()),
+        };
         self.sites[self.block_number] = known_site(label, &recipe.steps);
         self.asm.adr(FLAG_SITE, label);
         if let Some(skip) = skip {

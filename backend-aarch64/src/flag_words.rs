@@ -37,6 +37,13 @@ impl Lowering<'_> {
         label
     }
 
+    /// The same, with a place of its own at `label`.
+    pub(crate) fn routine_at(&mut self, label: Label, recipe: FlagsRecipe) -> Label {
+        let number = self.recipes.number(recipe.clone());
+        self.routines.push(Routine { label, number, recipe });
+        label
+    }
+
     /// Brings the flags with which the block was entered into `status_flags`. Temporaries survive, vectors and NZCV do not.
     pub(crate) fn settle_flags(&mut self) {
         self.spill_vectors();

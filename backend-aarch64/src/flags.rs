@@ -50,7 +50,7 @@ impl Lowering<'_> {
     /// How to test condition `cc` of `f`. The registers named are locked.
     pub(crate) fn test(&mut self, cc: Cond, f: Value) -> Test {
         let Some(source) = self.source_of(f, cc.reads()) else {
-            if let Some(test) = self.test_site(cc) {
+            if let Some(test) = self.test_own_carry(cc).or_else(|| self.test_site(cc)) {
                 return test;
             }
             let word = self.flags_word(f);
@@ -108,12 +108,13 @@ impl Lowering<'_> {
             None => self.asm.logic(Logic::Ands, size, ZERO, TARGET, TARGET),
         }
         self.asm.cset(t, host);
-        self.asm.b(done);
-        self.asm.bind(slow);
-        self.settle_flags();
-        self.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
-        let test = self.test_word(cc, t);
-        self.set_by(t, test);
+        self.outline(slow, |l| {
+            l.settle_flags();
+            l.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
+            let test = l.test_word(cc, t);
+            l.set_by(t, test);
+            l.asm.b(done);
+        });
         self.asm.bind(done);
         self.compared = None;
         Some(Test::Zero { size: Size::W, reg: t, is: false })
@@ -613,12 +614,20 @@ impl Lowering<'_> {
         if self.compared.is_some_and(|c| c.sense == sense) && matches!(test, Test::Host(Cc::Hs | Cc::Lo)) {
             return;
         }
-        let t = self.temp();
-        self.set_by(t, test);
+        let (reg, size, is) = match test {
+            Test::Zero { size, reg, is } if reg != ZERO => (reg, size, is),
+            _ => {
+                let t = self.temp();
+                self.set_by(t, test);
+                (t, Size::W, false)
+            }
+        };
         self.compared = None;
-        match sense {
-            Sense::Direct => self.asm.add_imm(Sum::Subs, Size::W, ZERO, t, 1),
-            _ => self.asm.add(Sum::Subs, Size::W, ZERO, ZERO, t),
+        // A carry comes of taking one from what is not zero, or of taking zero from zero.
+        if is == (sense == Sense::Direct) {
+            self.asm.add(Sum::Subs, size, ZERO, ZERO, reg);
+        } else {
+            self.asm.add_imm(Sum::Subs, size, ZERO, reg, 1);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `lower` | a region, block by block; code out of line |
 //! | `flag_uses`, `conditions`, `flags` | who reads status flags; comparisons into NZCV, and tests |
 //! | `result_tests` | conditions that look at results in place of what those were computed from |
+//! | `carries` | carries that loops hand on |
 //! | `flag_code`, `flag_words` | flags as bits; those that blocks have left |
 //! | `alternate` | floats of hosts that can compute as x86 does |
 //! | `attempt`, `attempt_extent` | parts of blocks that look once whether the results of all their operations on floats stand; how far they reach |
@@ -20,7 +21,7 @@
 //! | `arith` `bits` `divide` `memory` `atomic` `string` `string_compare` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `x87_double`, `x87_exact` | x87 ops as code, in doubles and exact |
-//! | `constants` | constants that registers keep |
+//! | `constants`, `extensions` | constants that registers keep; what is above values, and values extended |
 //! | `asm`, `immediate`, `integer`, `access`, `simd` | instructions to words |
 //!
 //! Ops without a method of their own are evaluated by the runtime ([`hokku_ir::backend::Callout`]).
@@ -35,12 +36,14 @@ mod attempt;
 mod attempt_extent;
 mod bits;
 mod callout;
+mod carries;
 mod conditions;
 mod constants;
 mod control;
 mod divide;
 #[cfg(test)]
 mod encoding_tests;
+mod extensions;
 mod features;
 mod flag_code;
 mod flag_uses;

@@ -116,7 +116,7 @@ impl Plan {
         }
         for (node, at) in needed.into_iter().enumerate() {
             if let Some(at) = at {
-                self.keep_node(node as NodeId, at);
+                self.keep_node(node as NodeId, at, FlagSet::STATUS);
             }
         }
     }
@@ -202,10 +202,15 @@ impl Plan {
         }
     }
 
-    fn keep_node(&mut self, node: NodeId, n: u32) {
-        if let FlagsNode::Set { v, rest, .. } = self.node(node) {
-            self.keep(v, n);
-            self.keep_node(rest, n);
+    /// Of `node` the flags in `wanted` are kept.
+    fn keep_node(&mut self, node: NodeId, n: u32, wanted: FlagSet) {
+        if let FlagsNode::Set { set, v, rest } = self.node(node)
+            && !wanted.is_empty()
+        {
+            if set.intersects(wanted) {
+                self.keep(v, n);
+            }
+            self.keep_node(rest, n, wanted - set);
         }
     }
 
@@ -222,7 +227,7 @@ impl Plan {
             });
             if let Op::GetFlags {} = op {
                 let at = self.flags_at[self.info(v).def as usize];
-                self.keep_node(at, n);
+                self.keep_node(at, n, FlagSet::STATUS);
             }
         }
     }

@@ -1,0 +1,101 @@
+//! Loops that hand a carry on to their next round: the carry is left as a bit of its own, which the next round finds.
+
+use hokku_ir::lowering::{FLAG_SLOTS, RecipeStep, sees_flags};
+use hokku_ir::{Block, Cond, FlagSet, Inst, Op, Region, Value, Width};
+
+use crate::access::Piece;
+use crate::asm::{Label, Size};
+use crate::assign::*;
+use crate::conditions::Test;
+use crate::integer::Sum;
+use crate::lower::Lowering;
+
+/// Where the carry is left.
+pub(crate) const CARRY_SLOT: u8 = FLAG_SLOTS + 3;
+
+/// Blocks at whose end CF is that of an addition or subtraction with carry and the other flags are younger name CF by itself.
+pub(crate) fn name_last_carries(region: &mut Region) {
+    let mut next = region.value_count;
+    for block in &mut region.blocks {
+        name_last_carry(block, &mut next);
+    }
+    region.value_count = next;
+}
+
+fn name_last_carry(block: &mut Block, next: &mut u32) -> Option<()> {
+    let mut sets = block.insts.iter().enumerate().rev().filter_map(|(n, i)| match i.op {
+        Op::SetFlags { set, v } => Some((n, set, v)),
+        _ => None,
+    });
+    let (last, younger, _) = sets.next()?;
+    let (set_at, _, flags) = if younger.contains(FlagSet::CF) { return None } else { sets.next()? };
+    let is_alone = younger == FlagSet::STATUS - FlagSet::CF;
+    let made_at = block.insts[..set_at].iter().position(|i| i.value == flags)?;
+    let wide = |w: Width| w >= Width::W32;
+    let has_carry = matches!(block.insts[made_at].op, Op::AdcFlags { w, .. } | Op::SbbFlags { w, .. } if wide(w));
+    if !is_alone || !has_carry || block.insts[set_at..last].iter().any(|i| sees_flags(&i.op)) {
+        return None;
+    }
+    let [bit, word, flag] = [Value(*next), Value(*next + 1), Value(*next + 2)];
+    *next += 4;
+    let set = Inst { value: Value(*next - 1), op: Op::SetFlags { set: FlagSet::CF, v: flag } };
+    block.insts.insert(set_at + 1, set);
+    let named = [
+        Inst { value: bit, op: Op::Condition { cc: Cond::B, f: flags } },
+        Inst { value: word, op: Op::ExtendZero { from: Width::W8, to: Width::W32, v: bit } },
+        Inst { value: flag, op: Op::IntToFlags { v: word } },
+    ];
+    block.insts.splice(made_at + 1..made_at + 1, named);
+    Some(())
+}
+
+/// The step of a recipe that is CF as a word, where `steps` take it from such a one.
+pub(crate) fn carry_of(steps: &[RecipeStep]) -> Option<RecipeStep> {
+    let op = |n: Value| match steps.get(n.0 as usize)? {
+        RecipeStep::Op(op) => Some(*op),
+        _ => None,
+    };
+    let Op::MergeFlags { set, b, .. } = op(Value(steps.len() as u32 - 1))? else { return None };
+    let Op::IntToFlags { v } = op(b)? else { return None };
+    let word = steps.get(v.0 as usize).copied()?;
+    (!set.contains(FlagSet::CF) && matches!(word, RecipeStep::Register(_) | RecipeStep::Slot(_))).then_some(word)
+}
+
+impl Lowering<'_> {
+    /// Tests CF, with which the block was entered, where the block is a loop that leaves it for itself.
+    pub(crate) fn test_own_carry(&mut self, cc: Cond) -> Option<Test> {
+        let leads_here = |to| to == hokku_ir::BlockId(self.block_number as u32);
+        let mut is_loop = false;
+        self.block.exit.successors(&mut |to| is_loop |= leads_here(to));
+        let names_carry = self.block.insts.iter().any(|i| matches!(i.op, Op::IntToFlags { .. }));
+        if !matches!(cc, Cond::B | Cond::Ae) || !is_loop || !names_carry {
+            return None;
+        }
+        let label = self.own_site.unwrap_or_else(|| self.asm.label());
+        self.own_site = Some(label);
+        self.spill_vectors();
+        let t = self.temp();
+        self.reserve();
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.asm.adr(SCRATCH, label);
+        self.asm.add(Sum::Sub, Size::X, SCRATCH, SCRATCH, FLAG_SITE);
+        self.asm.cbnz(Size::X, SCRATCH, slow);
+        self.asm.load(Piece::W, t, STATE, recipe_slot_offset(CARRY_SLOT));
+        self.outline(slow, |l| {
+            l.settle_flags();
+            l.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
+            l.asm.ubfx(Size::W, t, t, 0, 1);
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
+        self.compared = None;
+        Some(Test::Zero { size: Size::W, reg: t, is: cc == Cond::Ae })
+    }
+
+    /// The place that tells of flags as `steps` have them, if [`Self::test_own_carry`] asks for it.
+    pub(crate) fn take_own_site(&mut self, steps: &[RecipeStep]) -> Option<Label> {
+        let word = carry_of(steps)?;
+        let is_apart = steps.iter().filter(|step| **step == word).count() == 1;
+        if is_apart { self.own_site.take() } else { None }
+    }
+}
