@@ -6,8 +6,7 @@ use std::time::Instant;
 use hokku_frontend::Limits;
 use hokku_ir::backend::Tier;
 use hokku_ir::eval::{EvalFault, Evaluator, Flow, Memory, Prepared};
-use hokku_ir::lowering::drop_dead_sets;
-use hokku_ir::passes::{FaultsSee, NAMES, dead_code};
+use hokku_ir::passes::{FaultsSee, NAMES};
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Trap};
 
 use crate::code_cache::{Code, Outline};
@@ -27,42 +26,53 @@ type Start = (BlockKey, Arc<Prepared>, BlockId);
 #[derive(Default)]
 pub(crate) struct Interpreter {
     evaluator: Evaluator,
-    recent: Vec<Option<Start>>,
-    /// The cache's generation that `recent` is of.
+    recent: Recent,
+}
+
+/// The regions that a thread met lately, by where they were entered.
+#[derive(Default)]
+struct Recent {
+    starts: Vec<Option<Start>>,
+    /// The cache's generation that `starts` is of.
     generation: u64,
 }
 
-impl Interpreter {
+impl Recent {
     fn slot(key: &BlockKey) -> usize {
         (key.pc.0 ^ key.pc.0 >> 12) as usize & (RECENT - 1)
     }
 
     /// Looks the region for `key` up in the team's cache the next time.
     fn forget(&mut self, key: &BlockKey) {
-        if let Some(entry) = self.recent.get_mut(Self::slot(key)) {
+        if let Some(entry) = self.starts.get_mut(Self::slot(key)) {
             *entry = None;
         }
     }
 
-    /// The region for `key`, from the thread's own table or the team's cache.
-    fn find(&mut self, team: &Team, key: BlockKey) -> Option<(Arc<Prepared>, BlockId)> {
-        let slot = Self::slot(&key);
+    /// The region for `key`, which is here or in the team's cache.
+    #[inline]
+    fn find(&mut self, team: &Team, key: &BlockKey) -> Option<(&Prepared, BlockId)> {
         let generation = team.code.generation();
-        if self.generation != generation || self.recent.is_empty() {
-            self.recent.clear();
-            self.recent.resize(RECENT, None);
+        if self.generation != generation || self.starts.is_empty() {
+            self.starts.clear();
+            self.starts.resize(RECENT, None);
             self.generation = generation;
         }
-        match &self.recent[slot] {
-            Some((found, region, block)) if *found == key => return Some((Arc::clone(region), *block)),
-            _ => {}
+        let entry = &mut self.starts[Self::slot(key)];
+        if !matches!(entry, Some((found, ..)) if found == key) {
+            *entry = Some(look_up(team, key)?);
         }
-        let tables = team.code.lock();
-        let (id, block) = tables.find(&key)?;
-        let Code::Interp(region) = &tables.record(id)?.code else { return None };
-        self.recent[slot] = Some((key, Arc::clone(region), block));
-        Some((Arc::clone(region), block))
+        entry.as_ref().map(|(_, region, block)| (&**region, *block))
     }
+}
+
+/// The region for `key` in the team's cache.
+#[cold]
+fn look_up(team: &Team, key: &BlockKey) -> Option<Start> {
+    let tables = team.code.lock();
+    let (id, block) = tables.find(key)?;
+    let Code::Interp(region) = &tables.record(id)?.code else { return None };
+    Some((*key, Arc::clone(region), block))
 }
 
 impl Thread {
@@ -78,7 +88,8 @@ impl Thread {
                 break Flow::Stopped { at };
             }
             let key = self.key();
-            let Some((region, block)) = self.interpreter.find(&self.team, key) else {
+            let Interpreter { evaluator, recent } = &mut self.interpreter;
+            let Some((region, block)) = recent.find(&self.team, &key) else {
                 self.team.world.leave(&self.shared);
                 install(&self.team, key);
                 if !self.team.world.enter(&self.shared) {
@@ -89,14 +100,14 @@ impl Thread {
             let shared = &self.shared;
             let go_on = |_| shared.attention() == Attention::empty();
             let (memory, processor) = (&self.team.memory, &self.team.processor);
-            let flow = self.interpreter.evaluator.run(&region, block, &mut self.cpu, memory, processor, go_on);
+            let flow = evaluator.run(region, block, &mut self.cpu, memory, processor, go_on);
             match flow {
                 Flow::Jump { .. } | Flow::Stopped { .. } if self.steps() => {
                     break Flow::Stopped { at: GuestAddr(self.cpu.rip) };
                 }
                 Flow::Jump { .. } | Flow::Stopped { .. } => {}
                 Flow::Fault { fault: EvalFault::Trap(Trap::Stale), .. } => {
-                    self.interpreter.forget(&key);
+                    self.interpreter.recent.forget(&key);
                     break flow;
                 }
                 _ => break flow,
@@ -146,7 +157,7 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { mut region, pages, is_checked, .. } = translator::translate(
+    let Translation { region, pages, is_checked, .. } = translator::translate(
         &team.memory,
         &team.debug,
         key,
@@ -165,8 +176,6 @@ fn install(team: &Team, key: BlockKey) {
         let outline = Outline::of(&region);
         Stats::add(counts.guest_bytes, outline.bytes());
         Stats::add(counts.guest_instructions, outline.instructions);
-        drop_dead_sets(&mut region);
-        dead_code(&mut region);
         tables.insert(&outline, &pages, Code::Interp(Arc::new(Prepared::new(&region))));
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn when(on: bool, flag: FlagSet) -> FlagSet {
 /// The top bit of a value of width `w`.
 #[inline(always)]
 pub(super) fn top_bit(w: Width, v: u64) -> bool {
-    v & (w.mask() ^ w.mask() >> 1) != 0
+    v >> (w.bits() - 1) & 1 != 0
 }
 
 /// ZF, SF and PF of the result `v`.

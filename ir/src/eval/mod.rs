@@ -21,6 +21,7 @@ mod fp;
 mod host_float;
 mod image;
 mod int;
+mod late;
 mod memory;
 mod prepared;
 mod shift;
@@ -51,7 +52,7 @@ pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
 pub use prepared::Prepared;
 use prepared::PreparedBlock;
-use values::{Operands, Table};
+use values::{OpenTable, Operands, Table};
 
 pub use system::{FixedSystem, SystemModel};
 pub use x87::X87Code;
@@ -66,7 +67,7 @@ pub use x87_routines::{X87_ROUTINES, X87Answer, X87How, X87Routine, X87RoutineId
 use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};
 use crate::key::{CpuMode, X87Arithmetic};
-use crate::ops::Op;
+use crate::ops::{Effects, Op};
 use crate::region::{BlockId, Region, Value};
 use crate::softfloat::Exceptions;
 
@@ -245,7 +246,9 @@ impl Evaluator {
         let mut left = block.insts.iter();
         while let Some(inst) = left.next() {
             if let Err(fault) = dispatch::step(&inst.op, inst.value, &mut values, machine) {
-                return Err((block.insts.len() - left.len() - 1, fault));
+                let place = block.insts.len() - left.len() - 1;
+                complete_state(block, place, &mut values, machine);
+                return Err((place, fault));
             }
         }
         let int = |v: Value| values[v].low();
@@ -266,6 +269,29 @@ impl Evaluator {
             Exit::Syscall { kind, at, next } => Next::Syscall { kind, at, next },
             Exit::Trap { trap, at, next } => Next::Trap { trap, at, next },
         })
+    }
+}
+
+/// Brings the guest's registers up to date after the op at `place` of `block` faulted.
+#[cold]
+#[inline(never)]
+fn complete_state<M: Memory + ?Sized>(
+    block: &PreparedBlock,
+    place: usize,
+    values: &mut OpenTable<'_>,
+    machine: &mut Machine<'_, M>,
+) {
+    debug_assert!(block.insts[place].op.effects().contains(Effects::may_fault), "{:?}", block.insts[place]);
+    for inst in block.late_at(place) {
+        let (mut op, mut args) = (inst.op, Vec::new());
+        op.map_values(&mut |v| {
+            args.push(values[v]);
+            Value(args.len() as u32 - 1)
+        });
+        match eval_op(&op, &args, machine) {
+            Ok(result) => values[inst.value] = result,
+            Err(fault) => unreachable!("neither sums nor writes of registers fault: {fault:?}"),
+        }
     }
 }
 
@@ -371,6 +397,24 @@ mod tests {
         let fault = MemoryFault { at: GuestAddr(0x9000), write: true, kind: MemoryFaultKind::Unmapped };
         assert_eq!(flow, Flow::Fault { at: GuestAddr(0x1009), fault: EvalFault::Memory(fault) });
         assert_eq!(cpu.rip, 0x1009);
+    }
+
+    #[test]
+    fn fault_sees_what_is_replaced_later() {
+        // `add rcx, rdi; lea rcx, [rcx+1]; mov al, [rdi]; xor ecx, ecx`, at one after the other of two faults.
+        let text = "region 0x1000 long64\nblock b0 0x1000\ninsn 0x1000, #3\n%1 = get_gpr rdi, w64\n%2 = add w64, %1, %1\n\
+            %3 = add_flags w64, %1, %1\nset_gpr rcx, w64, %2\nset_flags {cpazso}, %3\n%20 = load i8, unaligned, [w64 + %1]\n\
+            insn 0x1003, #4\n%6 = iconst w64, 0x1\n%7 = add w64, %2, %6\nset_gpr rcx, w64, %7\n%21 = load i8, unaligned, [w64 + %1 + 0x8]\n\
+            insn 0x1007, #2\n%10 = iconst w64, 0x0\nset_gpr rcx, w64, %10\n%11 = logic_flags w64, %10\nset_flags {cpazso}, %11\njump 0x1009\n";
+        let region = Prepared::new(&crate::text::parse::region(text).unwrap());
+        for (rdi, at, rcx) in [(0x9000, 0x1000, 0x12000), (0x8008, 0x1003, 0x10011)] {
+            let (mut cpu, memory) = machine();
+            cpu.set(Gpr::Rdi, rdi);
+            let system = FixedSystem::default();
+            let flow = Evaluator::new().run(&region, BlockId(0), &mut cpu, &memory, &system, |_| true);
+            assert!(matches!(flow, Flow::Fault { .. }), "{flow:?}");
+            assert_eq!((cpu.rip, cpu.get(Gpr::Rcx), cpu.status_flags & FlagSet::ZF.bits()), (at, rcx, 0));
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Regions made ready to be evaluated.
 
+use std::ops::Range;
+
+use super::late::{Fate, Users, fates};
 use super::values;
 use crate::exit::Exit;
 use crate::guest::GuestAddr;
@@ -7,8 +10,8 @@ use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::{Effects, Op};
 use crate::region::{Block, BlockId, Inst, MAX_VALUES, Region, Value};
 
-/// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to, and small constants are values that are always
-/// there.
+/// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to, small constants are values that are always
+/// there, and ops that only faults need stand apart.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) mode: CpuMode,
@@ -23,7 +26,8 @@ impl Prepared {
     /// Where it has more than [`MAX_VALUES`] values.
     pub fn new(region: &Region) -> Prepared {
         assert!(region.value_count <= MAX_VALUES, "a region has at most {MAX_VALUES} values");
-        let blocks = region.blocks.iter().map(PreparedBlock::new).collect();
+        let mut users = vec![Users::None; region.value_count as usize];
+        let blocks = region.blocks.iter().map(|block| PreparedBlock::new(block, &mut users)).collect();
         Prepared { mode: region.key.mode, x87: region.key.x87, blocks }
     }
 
@@ -44,14 +48,21 @@ pub(super) struct PreparedBlock {
     pub(super) exit: Exit,
     /// Where the ops of each instruction start among `insts`, in order.
     starts: Vec<(u32, GuestAddr)>,
+    /// The ops that only faults need, in order, each with the places of the faults that need it.
+    late: Vec<(Range<u32>, Inst)>,
 }
 
 impl PreparedBlock {
-    fn new(block: &Block) -> PreparedBlock {
+    fn new(block: &Block, users: &mut [Users]) -> PreparedBlock {
         let mut insts: Vec<Inst> = Vec::with_capacity(block.insts.len());
         let mut starts = Vec::new();
+        let mut late = Vec::new();
         let mut constants: Vec<(Value, Value)> = Vec::new();
+        let fates = fates(&block.insts, &block.exit, users);
+        // Places of the block's ops among `insts`, or of what follows them.
+        let mut places = Vec::with_capacity(block.insts.len());
         for (n, inst) in block.insts.iter().enumerate() {
+            places.push(insts.len() as u32);
             if let Op::Iconst { w, value } = inst.op {
                 if let Some(slot) = values::constant(value.0 & w.mask()) {
                     constants.push((inst.value, slot));
@@ -65,13 +76,28 @@ impl PreparedBlock {
                     continue;
                 }
             }
-            insts.push(*inst);
+            match fates[n] {
+                Fate::Runs => insts.push(*inst),
+                Fate::Late { until } => late.push((n, until, *inst)),
+                Fate::Goes => {}
+            }
         }
+        places.push(insts.len() as u32);
         let mut exit = block.exit;
         let slot = &mut |v: Value| constants.iter().find(|(from, _)| *from == v).map_or(v, |(_, to)| *to);
         insts.iter_mut().for_each(|inst| inst.op.map_values(slot));
         exit.map_values(slot);
-        PreparedBlock { pc: block.pc, insts, exit, starts }
+        let mut at_places = |(n, until, mut inst): (usize, usize, Inst)| {
+            inst.op.map_values(slot);
+            (places[n]..places[until], inst)
+        };
+        let late = late.into_iter().map(&mut at_places).collect();
+        PreparedBlock { pc: block.pc, insts, exit, starts, late }
+    }
+
+    /// The ops that a fault of the one at `place` needs, in order.
+    pub(super) fn late_at(&self, place: usize) -> impl Iterator<Item = &Inst> {
+        self.late.iter().filter(move |(places, _)| places.contains(&(place as u32))).map(|(_, inst)| inst)
     }
 
     /// The instruction that the op at `place` belongs to; behind the last op the block's last one.

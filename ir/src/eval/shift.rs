@@ -6,16 +6,19 @@ use crate::guest::FlagSet;
 use crate::operand::Width;
 
 /// `a << n`; zero beyond the width.
+#[inline(always)]
 pub(super) fn shl(w: Width, a: u64, n: u32) -> u64 {
     a << n & w.mask()
 }
 
 /// `a >> n`.
+#[inline(always)]
 pub(super) fn shr(w: Width, a: u64, n: u32) -> u64 {
     (a & w.mask()) >> n
 }
 
 /// Arithmetic `a >> n`.
+#[inline(always)]
 pub(super) fn sar(w: Width, a: u64, n: u32) -> u64 {
     (signed(w, a) >> n) as u64 & w.mask()
 }

@@ -3,7 +3,6 @@
 use hokku_frontend::{FaultingAccess, Limits, faulting_access, translate, undo_transfer};
 use hokku_ir::eval::{EvalFault, Evaluator, FixedSystem, MemoryFaultKind, Prepared};
 use hokku_ir::guest::eflags;
-use hokku_ir::lowering::drop_dead_sets;
 use hokku_ir::passes::{self, FaultsSee};
 use hokku_ir::{BlockId, BlockKey, CpuState, GuestAddr, Region, Trap};
 
@@ -44,8 +43,6 @@ pub fn translated(program: &Program, optimise: bool) -> Translated {
     let optimised = optimise.then(|| {
         let mut region = region.clone();
         passes::run(&mut region, FaultsSee::ExactFlags);
-        drop_dead_sets(&mut region);
-        passes::dead_code(&mut region);
         region
     });
     Translated { region, optimised }
