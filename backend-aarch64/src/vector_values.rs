@@ -24,13 +24,19 @@ pub(crate) enum VecLoc {
     Slot(u8),
 }
 
+/// Spill slots for values; as many behind them are for code out of line, by register.
+const SPILL_SLOTS: usize = 16;
+
 /// Where the values of the block at hand are.
 #[derive(Clone, Debug)]
 pub(crate) struct VectorValues {
     locs: Vec<VecLoc>,
     owner: [Option<Value>; 32],
     locked: u32,
+    /// Bit for each spill slot in use.
     slots: u32,
+    /// The value that is in each slot in use.
+    slotted: [Value; SPILL_SLOTS],
     /// By guest register: values that are its low part.
     held: [Vec<Value>; 16],
     /// Values that are the low part of another one.
@@ -50,6 +56,7 @@ impl VectorValues {
             owner: [None; 32],
             locked: 0,
             slots: 0,
+            slotted: [Value(0); SPILL_SLOTS],
             held: Default::default(),
             names: Vec::new(),
             clear_above: 0,
@@ -78,14 +85,15 @@ impl VectorValues {
                 self.locs[v.0 as usize] = VecLoc::Nowhere;
             }
         }
-        if self.slots != 0 {
-            for (n, loc) in self.locs.iter_mut().enumerate() {
-                if let VecLoc::Slot(slot) = *loc
-                    && plan.info(Value(n as u32)).last <= at
-                {
-                    self.slots &= !(1 << slot);
-                    *loc = VecLoc::Nowhere;
-                }
+        // Not by where values are: those of blocks before may have been in the same slots.
+        let mut rest = self.slots;
+        while rest != 0 {
+            let slot = rest.trailing_zeros();
+            rest &= rest - 1;
+            let v = self.slotted[slot as usize];
+            if plan.info(v).last <= at {
+                self.slots &= !(1 << slot);
+                self.locs[v.0 as usize] = VecLoc::Nowhere;
             }
         }
     }
@@ -119,12 +127,12 @@ impl VectorValues {
         self.locked = 0;
     }
 
-    /// A free spill slot.
-    pub(crate) fn take_slot(&mut self) -> u8 {
+    /// A spill slot for `v`.
+    fn take_slot(&mut self, v: Value) -> u8 {
         let slot = (!self.slots).trailing_zeros() as u8;
-        // The upper sixteen are for code out of line, by register.
-        assert!(slot < 16, "more vectors are live than there are spill slots");
+        assert!(usize::from(slot) < SPILL_SLOTS, "more vectors are live than there are spill slots");
         self.slots |= 1 << slot;
+        self.slotted[usize::from(slot)] = v;
         slot
     }
 
@@ -181,7 +189,7 @@ impl Lowering<'_> {
 
     fn spill_vector(&mut self, reg: u8) {
         if let Some(v) = self.vectors.owner[reg as usize].take() {
-            let slot = self.vectors.take_slot();
+            let slot = self.vectors.take_slot(v);
             if let VecLoc::Pair(low, high) = self.vectors.loc(v) {
                 self.vectors.owner[low as usize] = None;
                 self.vectors.owner[high as usize] = None;

@@ -27,6 +27,8 @@ mod dead_sets;
 mod plan;
 mod recipe;
 mod values;
+#[cfg(test)]
+mod values_tests;
 mod wide_values;
 mod x87;
 mod x87_asm;

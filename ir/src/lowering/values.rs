@@ -88,7 +88,10 @@ pub struct Values {
     upper: Vec<UpperBits>,
     owner: [Option<Value>; 32],
     locked: u32,
+    /// Bit for each spill slot in use.
     slots: u64,
+    /// The value that is in each slot in use.
+    slotted: [Value; SLOTS as usize],
     /// Values whose low bits each home holds, and what it holds above them.
     held: [Vec<(Value, UpperBits)>; 16],
     /// Values at a [`Loc::Offset`], and some that were.
@@ -114,6 +117,7 @@ impl Values {
             owner: [None; 32],
             locked: 0,
             slots: 0,
+            slotted: [Value(0); SLOTS as usize],
             held: Default::default(),
             offsets: Vec::new(),
             constants: [None; 32],
@@ -170,12 +174,15 @@ impl Values {
             }
             is_one && !is_done
         });
-        for (n, loc) in self.locs.iter_mut().enumerate() {
-            if let Loc::Slot(slot) = *loc
-                && last(plan, Value(n as u32)) <= self.at
-            {
+        // Not by where values are: those of blocks before may have been in the same slots.
+        let mut rest = self.slots;
+        while rest != 0 {
+            let slot = rest.trailing_zeros();
+            rest &= rest - 1;
+            let v = self.slotted[slot as usize];
+            if last(plan, v) <= self.at {
                 self.slots &= !(1 << slot);
-                *loc = Loc::Nowhere;
+                self.locs[v.0 as usize] = Loc::Nowhere;
             }
         }
     }
@@ -353,7 +360,9 @@ impl Values {
         if let Some(v) = self.owner[reg as usize].take() {
             let slot = (!self.slots).trailing_zeros() as u8;
             assert!(slot < SLOTS || self.is_exhausted, "more values are live than there are spill slots");
+            let slot = slot.min(SLOTS - 1);
             self.slots |= 1 << slot;
+            self.slotted[slot as usize] = v;
             host.spill(slot, reg);
             self.locs[v.0 as usize] = Loc::Slot(slot);
         }
