@@ -156,23 +156,14 @@ fn print_host(back_end: &dyn Backend, compiled: &Compiled) {
     };
     match back_end.name() {
         "x86_64" => disassemble(64, 0, &compiled.code, note),
-        name => print_words(&compiled.code, name == "riscv64", note),
-    }
-}
-
-/// Prints the instructions of a RISC host as numbers, which `objdump` can be given; compressed ones (RISC-V manual, 1.5) are halves of a word.
-fn print_words(code: &[u8], compressed: bool, note: impl Fn(u32) -> Option<String>) {
-    let mut rest = code;
-    while let Some(first) = rest.first() {
-        let offset = code.len() - rest.len();
-        if let Some(note) = note(offset as u32) {
-            println!("; {note}");
+        name => {
+            for (offset, word) in compiled.words(name) {
+                if let Some(note) = note(offset) {
+                    println!("; {note}");
+                }
+                println!("  {offset:>8x}  {word}");
+            }
         }
-        let len = if compressed && first & 3 != 3 { 2 } else { 4 };
-        let (word, behind) = rest.split_at(len.min(rest.len()));
-        let digits: String = word.iter().rev().map(|b| format!("{b:02x}")).collect();
-        println!("  {offset:>8x}  {digits}");
-        rest = behind;
     }
 }
 

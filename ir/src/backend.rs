@@ -179,6 +179,23 @@ pub struct Compiled {
     pub block_callouts: u32,
 }
 
+impl Compiled {
+    /// The instructions of a RISC host's code, whose name (see [`Backend::name`]) is `host`: the offset of each and its digits as a number, which
+    /// `objdump` can be given. Compressed ones of riscv64 (RISC-V manual, 1.5) have four digits.
+    pub fn words(&self, host: &str) -> impl Iterator<Item = (u32, String)> {
+        let compressed = host == "riscv64";
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            let rest = self.code.get(offset..).filter(|rest| !rest.is_empty())?;
+            let len = if compressed && rest[0] & 3 != 3 { 2 } else { 4 };
+            let word = &rest[..len.min(rest.len())];
+            let at = offset as u32;
+            offset += word.len();
+            Some((at, word.iter().rev().map(|b| format!("{b:02x}")).collect()))
+        })
+    }
+}
+
 /// Where a block's host code starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockEntry {

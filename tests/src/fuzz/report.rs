@@ -99,16 +99,23 @@ fn host_code(region: &Region) -> String {
     let mut region = region.clone();
     passes::run(&mut region, FaultsSee::ExactFlags);
     let compiled = back_end.compile(&region);
-    let mut formatter = NasmFormatter::new();
     let mut text = String::from("host code:\n");
-    for insn in &mut Decoder::with_ip(64, &compiled.code, 0, DecoderOptions::NONE) {
-        let mut line = String::new();
-        formatter.format(&insn, &mut line);
-        for block in compiled.blocks.iter().filter(|b| u64::from(b.offset) == insn.ip()) {
+    let mut line = |offset: u32, insn: &str| {
+        for block in compiled.blocks.iter().filter(|b| b.offset == offset) {
             let _ = writeln!(text, "b{}:", block.block.0);
         }
-        let faults = compiled.faults.iter().any(|f| u64::from(f.offset) == insn.ip());
-        let _ = writeln!(text, "  {:04x}  {line}{}", insn.ip(), if faults { "    ; may fault" } else { "" });
+        let faults = compiled.faults.iter().any(|f| f.offset == offset);
+        let _ = writeln!(text, "  {offset:04x}  {insn}{}", if faults { "    ; may fault" } else { "" });
+    };
+    if back_end.name() == "x86_64" {
+        let mut formatter = NasmFormatter::new();
+        for insn in &mut Decoder::with_ip(64, &compiled.code, 0, DecoderOptions::NONE) {
+            let mut shown = String::new();
+            formatter.format(&insn, &mut shown);
+            line(insn.ip() as u32, &shown);
+        }
+    } else {
+        compiled.words(back_end.name()).for_each(|(offset, word)| line(offset, &word));
     }
     text
 }
