@@ -51,6 +51,12 @@ impl Asm {
         &self.words[(offset / 4) as usize..]
     }
 
+    /// Has the instruction at `offset` write its result, which is in bits 4:0, to `reg` instead.
+    pub(crate) fn redirect(&mut self, offset: u32, reg: u8) {
+        let word = &mut self.words[(offset / 4) as usize];
+        *word = *word & !31 | u32::from(reg);
+    }
+
     /// Appends an instruction or a word of data.
     pub(crate) fn word(&mut self, word: u32) {
         self.words.push(word);
@@ -123,6 +129,11 @@ impl Asm {
     /// `adr reg, label`.
     pub(crate) fn adr(&mut self, reg: u8, label: Label) {
         self.branch_to_label(0x1000_0000 | u32::from(reg), label, Field::Adr);
+    }
+
+    /// `ldr xreg, label`.
+    pub(crate) fn load_long_literal(&mut self, reg: u8, label: Label) {
+        self.branch_to_label(0x5800_0000 | u32::from(reg), label, Field::Imm19);
     }
 
     /// `ldr wreg, label`, or `ldrsw xreg, label` where `signed`.

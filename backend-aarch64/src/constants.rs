@@ -6,12 +6,13 @@ use hokku_ir::{Effects, Value};
 use crate::access::{Piece, Place, offset_fits};
 use crate::asm::{Asm, Size};
 use crate::assign::ZERO;
+use crate::control::Cold;
 use crate::immediate::add_immediate;
 use crate::integer::{Shift, Sum};
 use crate::lower::Lowering;
 
 /// How many instructions write the constant `n`.
-fn length(n: u64) -> u32 {
+pub(crate) fn length(n: u64) -> u32 {
     let mut asm = Asm::new();
     asm.constant(0, n);
     asm.offset() / 4
@@ -41,6 +42,20 @@ impl Lowering<'_> {
         !self.is_aside && op.is_none_or(|op| !op.effects().contains(Effects::x87))
     }
 
+    /// `d` = `n`, which nothing waits for: from memory where that is shorter.
+    pub(crate) fn literal(&mut self, d: u8, n: u64) {
+        if length(n) < 2 || self.is_aside {
+            return self.asm.constant(d, n);
+        }
+        let label = self.asm.label();
+        self.cold.push(Cold::Literal { label, n });
+        if n >> 32 == 0 {
+            self.asm.load_literal(false, d, label);
+        } else {
+            self.asm.load_long_literal(d, label);
+        }
+    }
+
     /// `d` = `n`, with the help of a constant that is there where that is shorter.
     pub(crate) fn put_constant(&mut self, d: u8, n: u64) {
         if length(n) < 2 || !self.keeps_constants() {
@@ -54,6 +69,7 @@ impl Lowering<'_> {
         match near {
             Some((r, 0, _)) => self.asm.mov(Size::X, d, r),
             Some((r, by, imm)) => self.asm.add_imm(if by < 0 { Sum::Sub } else { Sum::Add }, Size::X, d, r, imm),
+            None if length(n) > 2 => self.literal(d, n),
             None => self.asm.constant(d, n),
         }
     }

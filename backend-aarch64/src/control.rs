@@ -9,6 +9,7 @@ use crate::asm::{Label, Size};
 use crate::assign::*;
 use crate::carries::{CARRY_SLOT, carry_of};
 use crate::conditions::Test;
+use crate::constants::length;
 use crate::flag_uses::target_sees;
 use crate::flag_words::compute_flags;
 use crate::integer::{Extend, Logic, Shift, Sum};
@@ -27,6 +28,8 @@ pub(crate) enum Cold {
     Look { label: Label, id: BlockId, entry: Option<usize> },
     /// x87 op number `n` of those that are not done in place.
     X87 { n: usize },
+    /// A constant.
+    Literal { label: Label, n: u64 },
     /// To a shared stub.
     Stub { label: Label, stub: StubId },
     /// A return to another place than the expected one: that in the register.
@@ -144,7 +147,7 @@ impl Lowering<'_> {
             return;
         }
         let node = self.plan.flags_at(self.at as usize);
-        let recipe = self.values.recipe(&self.plan, node);
+        let recipe = self.values.recipe_for(&self.plan, node, seen);
         if leaves(&recipe) > usize::from(64 - FLAG_SLOTS) {
             return self.leave_word(&recipe);
         }
@@ -158,7 +161,7 @@ impl Lowering<'_> {
             self.values.unlock(kept);
             self.compared = compared;
         }
-        let mut recipe = self.values.recipe(&self.plan, node);
+        let mut recipe = self.values.recipe_for(&self.plan, node, seen);
         if skip.is_some() {
             let before = recipe.steps.iter_mut().filter(|step| **step == RecipeStep::Before);
             before.for_each(|step| *step = RecipeStep::Constant(0));
@@ -259,16 +262,6 @@ impl Lowering<'_> {
         self.compared = compared;
     }
 
-    /// Puts the target of a computed jump into its register, zero-extended.
-    fn target(&mut self, target: Value) {
-        let w = self.mode.word();
-        if let Some(n) = self.constant_of(target) {
-            return self.asm.constant(TARGET, n);
-        }
-        let r = self.reg(target);
-        self.zero_extend_to(TARGET, r, w);
-    }
-
     /// What follows is the computed jump of the guest instruction at `pc`: the runtime asks where the target is no address.
     fn tell_transfer(&mut self, pc: GuestAddr) {
         if self.mode == CpuMode::Long64 && self.out.faults.last().is_none_or(|f| f.pc != pc) {
@@ -305,33 +298,6 @@ impl Lowering<'_> {
         self.asm.ubfx(Size::W, INDEX, TARGET, 0, 16);
         let place = Place::Index { base: SCRATCH, index: INDEX, extend: Extend::Uxtx, shifted: true };
         self.asm.access(true, Piece::X, SCRATCH, place);
-    }
-
-    /// Pushes the pair of return addresses; gives the place that the host returns to.
-    fn push_return(&mut self, ret: GuestAddr) -> Label {
-        let pad = self.asm.label();
-        let address = self.pushed_register(ret).unwrap_or_else(|| {
-            self.asm.constant(SCRATCH, ret.0);
-            SCRATCH
-        });
-        self.asm.adr(LINK, pad);
-        self.fpsr.is_known = false;
-        self.asm.push_pair(Piece::X, address, LINK, SHADOW, 16);
-        pad
-    }
-
-    /// The temporary that the guest's own push of `ret` has left it in: what has been written since are notes of flags and the target.
-    fn pushed_register(&self, ret: GuestAddr) -> Option<u8> {
-        let (_, reg, behind) = self.pushed.filter(|p| p.0 == ret.0)?;
-        let leaves_temporaries = |word: &u32| {
-            let to = word & 31;
-            let stores_in_state =
-                matches!(word & 0xffc0_0000, 0xf900_0000 | 0xa900_0000) && word >> 5 & 31 == STATE.into();
-            let is_address = word & 0x9f00_0000 == 0x1000_0000 && to == u32::from(FLAG_SITE);
-            let is_copy = word & 0x7fe0_ffe0 == 0x2a00_03e0 && to == u32::from(TARGET);
-            stores_in_state || is_address || is_copy
-        };
-        self.asm.words_from(behind).iter().all(leaves_temporaries).then_some(reg)
     }
 
     fn call(&mut self, to: Target) {
@@ -386,8 +352,13 @@ impl Lowering<'_> {
     fn checked_entry(&mut self, id: BlockId, label: Option<Label>) -> u32 {
         let start = self.asm.offset();
         let pc = self.region.block(id).pc.0;
-        self.asm.constant(SCRATCH, pc >> 16);
-        self.asm.add_shifted(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET, Shift::Lsr, 16);
+        if length(pc >> 16) > 1 {
+            self.literal(SCRATCH, pc);
+            self.asm.add(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET);
+        } else {
+            self.asm.constant(SCRATCH, pc >> 16);
+            self.asm.add_shifted(Sum::Sub, Size::X, SCRATCH, SCRATCH, TARGET, Shift::Lsr, 16);
+        }
         let miss = self.asm.label();
         self.cold.push(Cold::Stub { label: miss, stub: StubId::JumpMiss });
         self.asm.cbnz(Size::X, SCRATCH, miss);
@@ -587,6 +558,13 @@ impl Lowering<'_> {
                     self.asm.b(known);
                 }
                 Cold::X87 { n } => self.write_x87_slow(n),
+                Cold::Literal { label, n } => {
+                    self.asm.bind(label);
+                    self.asm.word(n as u32);
+                    if n >> 32 != 0 {
+                        self.asm.word((n >> 32) as u32);
+                    }
+                }
                 Cold::Stub { label, stub } => {
                     self.asm.bind(label);
                     self.branch_to_stub(stub, false);

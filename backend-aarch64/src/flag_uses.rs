@@ -189,26 +189,42 @@ pub(crate) fn blocks_that_see_flags(region: &Region) -> Vec<FlagSet> {
 
 fn block_sees(region: &Region, id: BlockId, sees: &[FlagSet]) -> FlagSet {
     let block = region.block(id);
-    let mut unset = FlagSet::STATUS;
+    let (mut unset, mut seen) = (FlagSet::STATUS, FlagSet::empty());
     for inst in &block.insts {
         match inst.op {
             Op::SetFlags { set, .. } => unset -= set,
-            Op::GetFlags {} => return unset,
+            Op::GetFlags {} => seen |= unset & read_of(block, inst.value),
             op => {
                 let fx = op.effects();
                 if fx.contains(Effects::may_fault)
                     || fx.contains(Effects::x87)
                     || (fx.contains(Effects::reads_state) && op.result_type() == Type::Void)
                 {
-                    return unset;
+                    return seen | unset;
                 }
             }
         }
         if unset.is_empty() {
-            return unset;
+            return seen;
         }
     }
-    unset & exit_sees(&block.exit, sees)
+    seen | unset & exit_sees(&block.exit, sees)
+}
+
+/// Which of the flags `f` the block reads.
+fn read_of(block: &Block, f: Value) -> FlagSet {
+    let mut read = FlagSet::empty();
+    for inst in &block.insts {
+        let mut reads = false;
+        inst.op.values(&mut |v| reads |= v == f);
+        read |= match inst.op {
+            _ if !reads => FlagSet::empty(),
+            Op::Condition { cc, .. } => cc.reads(),
+            Op::Adc { .. } | Op::Sbb { .. } | Op::AdcFlags { .. } | Op::SbbFlags { .. } => FlagSet::CF,
+            _ => FlagSet::STATUS,
+        };
+    }
+    read
 }
 
 /// Which of the flags at `to` may be seen by somebody.

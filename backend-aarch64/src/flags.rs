@@ -273,7 +273,7 @@ impl Lowering<'_> {
         match cc {
             Cond::O | Cond::B => Test::Constant(false),
             Cond::E | Cond::Be => {
-                let r = self.zero_extended(v, w);
+                let r = if w < Width::W32 { self.zero_extended(v, w) } else { self.reg(v) };
                 Test::Zero { size: Size::of(w), reg: r, is: true }
             }
             Cond::S | Cond::L => {
@@ -489,7 +489,7 @@ impl Lowering<'_> {
     /// Tests `a op b`.
     pub(crate) fn test_comparison(&mut self, op: IntCmp, w: Width, a: Value, b: Value) -> Test {
         if matches!(op, IntCmp::Eq | IntCmp::Ne) && self.constant_of(b) == Some(0) {
-            let r = self.zero_extended(a, w);
+            let r = if w < Width::W32 { self.zero_extended(a, w) } else { self.reg(a) };
             return Test::Zero { size: Size::of(w), reg: r, is: op == IntCmp::Eq };
         }
         let (cc, signed) = match op {

@@ -18,7 +18,7 @@
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
-//! | `arith` `bits` `divide` `memory` `atomic` `string` `string_compare` `state` `float` `packed_float` `vector` `wide` `x87` `control` `callout` | lowering, by kind of op |
+//! | `arith` `bits` `divide` `memory` `atomic` `string` `string_compare` `state` `float` `packed_float` `vector` `wide` `x87` `control` `targets` `callout` | lowering, by kind of op |
 //! | `lanes`, `shuffles` | vector operations on registers |
 //! | `x87_double`, `x87_exact` | x87 ops as code, in doubles and exact |
 //! | `constants`, `extensions` | constants that registers keep; what is above values, and values extended |
@@ -71,6 +71,7 @@ mod string;
 mod string_compare;
 mod stubs;
 mod table;
+mod targets;
 mod vector;
 mod vector_values;
 mod wide;

@@ -3,7 +3,7 @@
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{
     FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow,
-    X87Stack, drop_dead_sets_but,
+    X87Stack, drop_dead_sets_but, share_addresses,
 };
 use hokku_ir::ops;
 use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Value, Width};
@@ -97,6 +97,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) cold: Vec<Cold>,
     /// The constant that was pushed last, a temporary that held it right behind that, and the place there.
     pub(crate) pushed: Option<(u64, u8, u32)>,
+    /// The value that was loaded last, and the place of the load.
+    pub(crate) loaded: Option<(Value, u32)>,
     pub(crate) recipes: Recipes,
     /// Code that computes flags from what blocks left of them.
     pub(crate) routines: Vec<Routine>,
@@ -165,6 +167,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     let mut region = region.clone();
     // Pushes and pops write the stack pointer as they go.
     drop_dead_sets_but(&mut region, Some(Gpr::Rsp));
+    share_addresses(&mut region, &crate::memory::has_sum_of_its_own);
     crate::result_tests::test_results(&mut region);
     crate::carries::name_last_carries(&mut region);
     let region = &region;
@@ -243,6 +246,7 @@ fn compile_once(
         placed: vec![false; region.blocks.len()],
         cold: Vec::new(),
         pushed: None,
+        loaded: None,
         recipes: Recipes::default(),
         routines: Vec::new(),
         shapes: crate::x87_double::shapes(region),
@@ -312,6 +316,7 @@ impl<'a> Lowering<'a> {
         self.floats_are_usual = false;
         self.compared = None;
         self.pushed = None;
+        self.loaded = None;
         self.x87 = None;
         self.shape_after = None;
     }

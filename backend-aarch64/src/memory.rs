@@ -1,7 +1,7 @@
 //! Addresses, loads and stores.
 
 use hokku_ir::lowering::{Loc, UpperBits};
-use hokku_ir::{Addr, Align, CpuMode, Fence, Gpr, Op, Type, Value, Width};
+use hokku_ir::{Addr, Align, CpuMode, Exit, Fence, Gpr, Op, Type, Value, Width};
 
 use crate::access::{Piece, Place, offset_fits};
 use crate::asm::Size;
@@ -21,6 +21,12 @@ fn piece(ty: Type) -> Piece {
         Type::V128 | Type::V256 => Piece::Q,
         _ => Piece::X,
     }
+}
+
+/// Whether an access to `at` adds base and index by an instruction of its own; what is known of addresses of vectors is told of the guest's registers.
+pub(crate) fn has_sum_of_its_own(at: &Addr, ty: Type) -> bool {
+    let is_direct = at.width == Width::W64 && at.disp == 0 && (at.scale == 0 || at.scale == piece(ty).log2());
+    ty.bytes() <= 8 && !is_direct
 }
 
 /// Offsets that 32-bit code adds without cutting the sum to 32 bits: what lies so near below and above the 4 GiB is never mapped there.
@@ -263,6 +269,7 @@ impl Lowering<'_> {
             let d = if self.plan.info(dst).uses == 0 { ZERO } else { self.dest(dst) };
             // Old values may have been moved away first.
             self.move_site(site, before);
+            self.loaded = Some((dst, self.asm.offset()));
             self.asm.access(true, piece, d, place);
             if d != ZERO {
                 self.define(dst, UpperBits::ZERO);
@@ -352,7 +359,9 @@ impl Lowering<'_> {
     pub(crate) fn store_value(&mut self, ty: Type, align: Align, at: Addr, v: Value) {
         let piece = piece(ty);
         if ty.width().is_some() {
-            let r = self.operand(v);
+            let is_return = matches!(self.block.exit, Exit::Call { ret, .. } | Exit::IndirectCall { ret, .. }
+                if self.constant_of(v) == Some(ret.0) && at.base.is_some());
+            let r = if is_return { self.return_address(v) } else { self.operand(v) };
             let by = -i64::from(ty.bytes());
             if at.disp == by && r != home(Gpr::Rsp) {
                 if let Some(lea) = self.stack_move(at, by) {
@@ -442,6 +451,14 @@ impl Lowering<'_> {
             self.asm.bind(done);
             self.compared = None;
         }
+    }
+
+    /// The constant `v`, which the guest pushes as its return address.
+    fn return_address(&mut self, v: Value) -> u8 {
+        let Some(n) = self.constant_of(v).filter(|n| *n != 0) else { return self.reg(v) };
+        let t = self.temp();
+        self.literal(t, n);
+        t
     }
 
     /// `fence`.

@@ -325,10 +325,39 @@ impl Lowering<'_> {
         } else {
             let ra = self.vec_reg(a);
             let d = self.dest(dst);
-            self.half_mask(op, ra, t, d);
+            if op == MaskOp::Pmovmskb && self.is_tested_for_zero(dst) {
+                self.mask_if_any(a, ra, t, d);
+            } else {
+                self.half_mask(op, ra, t, d);
+            }
         }
         self.define(dst, UpperBits::ZERO);
         true
+    }
+
+    /// Whether the block looks whether `v` is zero.
+    fn is_tested_for_zero(&self, v: Value) -> bool {
+        self.block.insts.iter().any(|i| matches!(i.op, hokku_ir::Op::LogicFlags { v: of, .. } if of == v))
+    }
+
+    /// `d` = the mask of the bytes `a` in `ra`; where it is zero that is found out first.
+    fn mask_if_any(&mut self, a: Value, ra: u8, t: u8, d: u8) {
+        use hokku_ir::VecBin::{PcmpeqB, PcmpeqD, PcmpeqW};
+        let is_whole = |op| matches!(op, hokku_ir::Op::VecBinary { op: PcmpeqB | PcmpeqW | PcmpeqD, .. });
+        let mut bytes = ra;
+        if !is_whole(self.plan.info(self.vectors.root(a)).op) {
+            self.asm.one(One::CMLT, true, 0, t, ra);
+            bytes = t;
+        }
+        self.asm.narrow_by_four(t, bytes);
+        self.asm.fp_to_gpr(3, d, t);
+        let (any, done) = (self.asm.label(), self.asm.label());
+        self.asm.cbnz(Size::X, d, any);
+        self.outline(any, |l| {
+            l.half_mask(MaskOp::Pmovmskb, ra, t, d);
+            l.asm.b(done);
+        });
+        self.asm.bind(done);
     }
 
     /// The mask of the 128 bits in `ra`; gives how many bits it has.

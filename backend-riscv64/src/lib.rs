@@ -8,7 +8,6 @@
 //! | `assign` | which guest state lives where |
 //! | `lower` | a region, block by block; operands and results |
 //! | `table` | from ops to the methods that lower them |
-//! | `addresses` | sums that several accesses use |
 //! | `stack` | the stack pointer, which may be late |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `string` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
@@ -24,7 +23,6 @@
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode`, `vector_encode` | instructions to words |
 
-mod addresses;
 mod arith;
 mod asm;
 mod assign;

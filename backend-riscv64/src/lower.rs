@@ -108,7 +108,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     hokku_ir::lowering::drop_dead_sets(&mut region);
     hokku_ir::lowering::reread_wide(&mut region);
     crate::string::read_flags_past_strings(&mut region);
-    crate::addresses::share_addresses(&mut region);
+    hokku_ir::lowering::share_addresses(&mut region, &|_, _| true);
     let mut evaluated = Vec::new();
     if let Ok(compiled) = compile_once(&region, features, tier, true, &evaluated) {
         return compiled;

@@ -14,6 +14,7 @@
 //! | `plan` | uses, homes, what is deferred, which flags are the guest's where |
 //! | `values` | where each value is; homes, temporaries, spill slots |
 //! | `carries` | chains of additions |
+//! | `addresses` | sums of addresses that accesses share |
 //! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
 //! | `x87` | x87 ops as calls of routines |
@@ -22,6 +23,7 @@
 //! | `x87_asm` | the instructions of hosts that it needs |
 //! | `x87_code`, `x87_quotient` | the functions that it calls |
 
+mod addresses;
 mod carries;
 mod dead_sets;
 mod plan;
@@ -40,6 +42,7 @@ mod x87_exact_state;
 mod x87_quotient;
 mod x87_stack;
 
+pub use addresses::share_addresses;
 pub use carries::name_carries;
 pub use dead_sets::{drop_dead_sets, drop_dead_sets_but};
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};

@@ -495,11 +495,16 @@ impl Values {
 
     /// How the flags of `node` are computed from what registers and slots hold now.
     pub fn recipe(&self, plan: &Plan, node: NodeId) -> FlagsRecipe {
+        self.recipe_for(plan, node, FlagSet::STATUS)
+    }
+
+    /// The same for those in `wanted`: what it gives for the others means nothing.
+    pub fn recipe_for(&self, plan: &Plan, node: NodeId, wanted: FlagSet) -> FlagsRecipe {
         if self.is_exhausted {
             return FlagsRecipe::default();
         }
         let mut recipe = Writing { values: self, plan, steps: Vec::new(), known: Vec::new() };
-        let flags = recipe.node(node, FlagSet::STATUS);
+        let flags = recipe.node(node, wanted);
         if flags.0 as usize + 1 != recipe.steps.len() {
             let set = FlagSet::STATUS;
             recipe.steps.push(RecipeStep::Op(Op::MergeFlags { set, a: flags, b: flags }));

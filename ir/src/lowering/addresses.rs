@@ -1,14 +1,17 @@
 //! Addresses that several accesses of a block use: they are computed once.
 
-use hokku_ir::{Addr, Block, CpuMode, Inst, Op, Region, Value, Width};
+use crate::CpuMode;
+use crate::operand::{Addr, Type, Width};
+use crate::ops::Op;
+use crate::region::{Block, Inst, Region, Value};
 
 /// How many ops there may be between two accesses: a sum that is kept longer costs a register more than it saves.
 const REACH: usize = 32;
 
-/// The address of `op`, if it is a load or store.
-fn address(op: &mut Op) -> Option<&mut Addr> {
+/// The address of `op` and what is there, if it is a load or store.
+fn address(op: &mut Op) -> Option<(&mut Addr, Type)> {
     match op {
-        Op::Load { at, .. } | Op::Store { at, .. } => Some(at),
+        Op::Load { at, ty, .. } | Op::Store { at, ty, .. } => Some((at, *ty)),
         _ => None,
     }
 }
@@ -19,24 +22,28 @@ fn sum_of(at: &Addr, word: Width) -> Option<Addr> {
     is_sum.then_some(Addr { disp: 0, ..*at })
 }
 
-/// Sums that accesses which come close to one another have in common become values.
-pub(crate) fn share_addresses(region: &mut Region) {
+/// Sums that accesses which come close to one another have in common become values, if accesses of that type to such an address compute them.
+pub fn share_addresses(region: &mut Region, computes: &dyn Fn(&Addr, Type) -> bool) {
     let word = if region.key.mode == CpuMode::Long64 { Width::W64 } else { Width::W32 };
     let mut next = region.value_count;
     for block in &mut region.blocks {
-        share_in(block, word, &mut next);
+        share_in(block, word, &mut next, computes);
     }
     region.value_count = next;
 }
 
-fn share_in(block: &mut Block, word: Width, next: &mut u32) {
-    let sums: Vec<Option<Addr>> =
-        block.insts.iter().map(|inst| address(&mut { inst.op }).and_then(|at| sum_of(at, word))).collect();
+fn share_in(block: &mut Block, word: Width, next: &mut u32, computes: &dyn Fn(&Addr, Type) -> bool) {
+    let sum = |inst: &Inst| {
+        let mut op = inst.op;
+        let (at, ty) = address(&mut op)?;
+        sum_of(at, word).filter(|_| computes(at, ty))
+    };
+    let sums: Vec<Option<Addr>> = block.insts.iter().map(sum).collect();
     let again = |sum: &Addr, n: usize| sums[n + 1..].iter().take(REACH).any(|s| s.as_ref() == Some(sum));
     let mut kept: Vec<(Addr, Value, usize)> = Vec::new();
     let mut out = Vec::with_capacity(block.insts.len());
     for (n, mut inst) in std::mem::take(&mut block.insts).into_iter().enumerate() {
-        if let (Some(sum), Some(at)) = (sums[n], address(&mut inst.op)) {
+        if let (Some(sum), Some((at, _))) = (sums[n], address(&mut inst.op)) {
             kept.retain(|k| n - k.2 <= REACH);
             let found = kept.iter_mut().find(|k| k.0 == sum);
             let shared = match found {
@@ -65,7 +72,7 @@ fn share_in(block: &mut Block, word: Width, next: &mut u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hokku_ir::text::{parse, print};
+    use crate::text::{parse, print};
 
     #[test]
     fn sums_are_shared_by_accesses_of_the_same_values_that_are_close() {
@@ -81,7 +88,9 @@ block b0 0x1000
   jump 0x1008
 ";
         let mut region = parse::region(text).expect("the region can be read");
-        share_addresses(&mut region);
+        share_addresses(&mut region, &|at, _| at.scale == 2);
+        assert_eq!(print::region(&region).matches("lea w64").count(), 0);
+        share_addresses(&mut region, &|_, _| true);
         let after = print::region(&region);
         assert_eq!(after.matches("lea w64").count(), 1, "{after}");
         assert!(
