@@ -5,15 +5,14 @@
 //! back, and another version of the block's rest, which looks behind each operation, does it again. What stands between parts, stores mostly, goes on with what
 //! is pending; where that faults, the other version starts with its guest instruction. So state is exact wherever somebody sees it.
 
-use std::collections::VecDeque;
-
 use hokku_ir::backend::Tier;
 use hokku_ir::lowering::{Loc, Plan, Values};
 use hokku_ir::{Addr, BlockId, Effects, Gpr, GuestAddr, Op, Value};
 
 use crate::asm::{Label, Size};
-use crate::attempt_extent::{Extent, insn_end, parts};
+use crate::attempt_extent::{Course, Extent, course, insn_end, overwritten};
 use crate::flag_uses::Carried;
+use crate::known_zeros::is_in_loop;
 use crate::lower::Lowering;
 use crate::pending::Pendings;
 use crate::vector_values::{VecLoc, VectorValues};
@@ -24,10 +23,8 @@ const MOST_VECTORS: usize = 11;
 /// The attempt that code is written for.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// Place of the first op behind it.
-    end: u32,
-    /// The parts that are still to come, up to a look each.
-    parts: VecDeque<Extent>,
+    /// How far it goes, and the parts that are still to come.
+    course: Course,
     /// The one at hand, or the guest instruction at hand if it may fault while something is pending.
     part: Option<Part>,
     pub(crate) pendings: Pendings,
@@ -44,6 +41,8 @@ struct Part {
     locked_vectors: Vec<u8>,
     /// By how much guest registers that are computed back are more than at the start.
     moved: Vec<(Gpr, i64)>,
+    /// Its store is being written.
+    stores: bool,
     /// By guest vector register: the other version starts with what its register holds.
     needed: u16,
     /// The other version's number.
@@ -88,15 +87,14 @@ impl Lowering<'_> {
         }
         if self.attempt.is_none() {
             let barriers = &self.barriers[self.block_number];
-            let knows = self.fpsr.is_known;
-            let parts = parts(self.block, &self.plan, self.mode.word(), self.at as usize, barriers, knows);
-            let Some(last) = parts.last() else { return };
-            self.attempt =
-                Some(Attempt { end: last.end, parts: parts.into(), part: None, pendings: Pendings::default() });
+            let worth = (self.fpsr.is_known, is_in_loop(self.region, BlockId(self.block_number as u32)));
+            let code = (self.block, &self.plan, self.mode.word());
+            let Some(course) = course(code, self.at as usize, barriers, worth) else { return };
+            self.attempt = Some(Attempt { course, part: None, pendings: Pendings::default() });
         }
         let Some(a) = &mut self.attempt else { return };
-        if a.parts.front().is_some_and(|p| p.start == self.at) {
-            let extent = a.parts.pop_front().unwrap_or_default();
+        if a.course.parts.front().is_some_and(|p| p.start == self.at) {
+            let extent = a.course.parts.pop_front().unwrap_or_default();
             return self.start_part(extent, true);
         }
         let end = insn_end(self.block, self.at as usize);
@@ -108,6 +106,13 @@ impl Lowering<'_> {
     }
 
     fn start_part(&mut self, extent: Extent, looks: bool) {
+        // Of what temporaries hold, values alone stay.
+        let mut values = self.values.clone();
+        let constants: Vec<u8> = values.constants().map(|c| c.0).collect();
+        for r in constants {
+            values.take(r, &mut self.asm);
+            values.unlock(r);
+        }
         let known = Retry {
             entries: Vec::new(),
             before: None,
@@ -117,7 +122,7 @@ impl Lowering<'_> {
             at: self.at,
             pc: self.pc,
             plan: self.plan.clone(),
-            values: self.values.clone(),
+            values,
             vectors: self.vectors.clone(),
             pendings: self.attempt.as_ref().map(|a| a.pendings.clone()).unwrap_or_default(),
             aligned: self.aligned.clone(),
@@ -141,7 +146,11 @@ impl Lowering<'_> {
         self.retries.push(Retry { before, kept, ..known });
         let moved = extent.moved.iter().map(|g| (*g, 0)).collect();
         let locked_vectors = self.vectors.in_use().collect();
-        let part = Part { extent, looks, locked, locked_vectors, moved, needed, retry };
+        if looks {
+            // The other version writes them.
+            overwritten(self.block, &self.plan, &extent).into_iter().for_each(|n| self.done[n] = true);
+        }
+        let part = Part { extent, looks, locked, locked_vectors, moved, stores: false, needed, retry };
         if let Some(a) = &mut self.attempt {
             a.part = Some(part);
         }
@@ -190,7 +199,7 @@ impl Lowering<'_> {
 
     /// The place behind the attempt at hand.
     pub(crate) fn attempt_end(&self) -> Option<u32> {
-        self.attempt.as_ref().map(|a| a.end)
+        self.attempt.as_ref().map(|a| a.course.end)
     }
 
     /// Where the part gives up at the place at hand.
@@ -251,16 +260,57 @@ impl Lowering<'_> {
         }
     }
 
-    fn end_part(&mut self) {
-        let looks = self.attempt.as_ref().and_then(|a| a.part.as_ref()).is_some_and(|part| part.looks);
-        let retry = if looks { self.retry_label() } else { None };
-        let Some(mut a) = self.attempt.take() else { return };
-        a.part = None;
-        if let Some(retry) = retry {
-            self.look_at_exceptions(retry, self.known_fpsr());
+    /// Whether the op at hand is a store that waits until the part has looked; what it needs is kept.
+    pub(crate) fn delays_store(&mut self) -> bool {
+        let Some(part) = self.attempt.as_ref().and_then(|a| a.part.as_ref()) else { return false };
+        let (is_one, end) = (part.extent.store == Some(self.at), part.extent.end);
+        if is_one {
+            self.block.insts[self.at as usize].op.values(&mut |v| {
+                self.plan.read(v, end);
+                let info = &mut self.plan.values[self.vectors.root(v).0 as usize];
+                info.last = info.last.max(end);
+            });
         }
+        is_one
+    }
+
+    /// Writes the store at place `n`, which has waited. If it faults, the part is done again.
+    fn write_store(&mut self, n: u32) {
+        let Op::Store { ty, align, at, v } = self.block.insts[n as usize].op else { return };
+        self.values.start(self.at);
+        self.hold_attempt();
+        self.tell_stores(true);
+        // Constants that one of both ways leaves in registers are not in the other's.
+        let was_aside = std::mem::replace(&mut self.is_aside, true);
+        self.store_value(ty, align, at, v);
+        self.is_aside = was_aside;
+        self.tell_stores(false);
+        self.values.finish(&self.plan);
+        self.vectors.finish(&self.plan, self.at);
+    }
+
+    fn tell_stores(&mut self, stores: bool) {
+        if let Some(part) = self.attempt.as_mut().and_then(|a| a.part.as_mut()) {
+            part.stores = stores;
+        }
+    }
+
+    /// Whether a store that has waited is being written: nobody sees the flags there.
+    pub(crate) fn is_waiting_store(&self) -> bool {
+        self.attempt.as_ref().and_then(|a| a.part.as_ref()).is_some_and(|part| part.stores)
+    }
+
+    fn end_part(&mut self) {
+        let part = self.attempt.as_ref().and_then(|a| a.part.as_ref());
+        let looks = part.is_some_and(|part| part.looks);
+        let store = part.and_then(|part| part.extent.store);
         let at = self.at;
         self.at = at - 1;
+        if looks && let Some(retry) = self.retry_label() {
+            self.look_at_exceptions(retry, self.known_fpsr(), &|l| store.into_iter().for_each(|n| l.write_store(n)));
+        }
+        let Some(mut a) = self.attempt.take() else { return };
+        a.part = None;
         self.free_written(&a.pendings);
         self.vectors.finish(&self.plan, self.at);
         self.at = at;

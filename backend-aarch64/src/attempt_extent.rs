@@ -1,7 +1,9 @@
 //! Which part of a block an attempt covers (see `attempt`), found before code for it is written.
 
+use std::collections::VecDeque;
+
 use hokku_ir::lowering::Plan;
-use hokku_ir::{Addr, Block, Effects, Fence, Gpr, Op, Type, Upper, Value, Width};
+use hokku_ir::{Addr, Block, Effects, Fence, Gpr, Inst, Op, Type, Upper, Value, Width};
 
 /// Guest integer registers of which an attempt may keep what they held: each takes a temporary.
 const MOST_KEPT: usize = 3;
@@ -22,6 +24,8 @@ pub(crate) struct Extent {
     pub(crate) kept: Vec<Gpr>,
     /// Guest registers to which it adds: what they held is computed back.
     pub(crate) moved: Vec<Gpr>,
+    /// Place of a store that waits until the part has looked.
+    pub(crate) store: Option<u32>,
     /// Values that are what a guest register held at the start and so much more.
     pub(crate) sums: Vec<(Value, Gpr, i64)>,
 }
@@ -74,37 +78,54 @@ fn is_between(block: &Block, plan: &Plan, from: usize, barriers: &[u32]) -> bool
         })
 }
 
-/// The parts of the attempt that should start at place `from` of `block` and go to none of the places `barriers`: at their ends, in order, it looks. There are none
-/// where it is not worth it. `word` is the width of addresses; `knows`: FPSR is known.
-pub(crate) fn parts(
-    block: &Block,
-    plan: &Plan,
-    word: Width,
+/// How far an attempt goes.
+#[derive(Debug)]
+pub(crate) struct Course {
+    /// Place of the first op behind it.
+    pub(crate) end: u32,
+    /// Its parts, in order: at their ends it looks.
+    pub(crate) parts: VecDeque<Extent>,
+}
+
+/// The attempt that should start at place `from` of `block` and go to none of the places `barriers`; `None` where it is not worth it. `word` is the width
+/// of addresses; `knows`: FPSR is known; `copies`: copies of vector registers alone are worth one.
+pub(crate) fn course(
+    (block, plan, word): (&Block, &Plan, Width),
     from: usize,
     barriers: &[u32],
-    knows: bool,
-) -> Vec<Extent> {
-    let mut parts: Vec<Extent> = Vec::new();
+    (knows, copies): (bool, bool),
+) -> Option<Course> {
+    let writes = |op: &Op| matches!(op, Op::SetVec { .. });
+    let copied = |op: &Op| match *op {
+        Op::SetVec { ty: Type::V128, v, .. } => {
+            let sets = |i: &&Inst| matches!(i.op, Op::SetVec { v: set, .. } if set == v);
+            matches!(plan.info(v).op, Op::GetVec { .. }) || block.insts.iter().filter(sets).count() > 1
+        }
+        _ => false,
+    };
+    let mut parts: VecDeque<Extent> = VecDeque::new();
     let (mut at, mut floats, mut faults) = (from, 0, 0);
+    let (mut end, mut gains) = (from, false);
     while at < block.insts.len() && parts.len() + faults < MOST_PARTS {
         if live_ops(block, plan, at).any(is_float) {
             let Some((part, count)) = extent(block, plan, word, at, barriers, knows) else { break };
             (at, floats) = (part.end as usize, floats + count);
-            parts.push(part);
+            end = at;
+            parts.push_back(part);
             continue;
         }
-        let writes = |op: &Op| matches!(op, Op::SetVec { .. });
-        let starts = at > from || live_ops(block, plan, at).any(writes);
-        if !starts || !is_between(block, plan, at, barriers) {
+        let is_written = live_ops(block, plan, at).any(writes);
+        if at == from && !is_written || !is_between(block, plan, at, barriers) {
             break;
         }
+        gains |= copies && live_ops(block, plan, at).any(copied);
         faults += usize::from(live_ops(block, plan, at).any(|op| op.effects().contains(Effects::may_fault)));
         at = insn_end(block, at);
+        if is_written {
+            end = at;
+        }
     }
-    if floats < 2 {
-        parts.clear();
-    }
-    parts
+    (floats > 1 || gains).then_some(Course { end: end as u32, parts })
 }
 
 /// The part that should start at place `from` of `block`, and how many operations on floats it has; `None` where it is not worth it.
@@ -117,18 +138,34 @@ fn extent(
     knows: bool,
 ) -> Option<(Extent, usize)> {
     let (mut floats, mut worth) = (0, 0);
+    let mut store = None;
     let mut has_float = false;
     let mut written = Written { plan, word, by: [Some(0); 16], kept: Vec::new(), moved: Vec::new(), sums: Vec::new() };
+    block.insts[..from].iter().for_each(|i| written.pass_before(i.value, &i.op));
     let mut found = Extent::default();
     let ops = block.insts.iter().map(Some).chain([None]);
     for (n, inst) in ops.enumerate().skip(from) {
         if has_float && inst.is_none_or(|i| matches!(i.op, Op::Insn { .. })) {
             (worth, has_float) = (floats, false);
             let moved = written.moved.iter().copied().filter(|reg| !written.kept.contains(reg)).collect();
-            found = Extent { start: from as u32, end: n as u32, kept: written.kept.clone(), moved, sums: Vec::new() };
+            found = Extent {
+                start: from as u32,
+                end: n as u32,
+                kept: written.kept.clone(),
+                moved,
+                store,
+                sums: Vec::new(),
+            };
         }
         let Some(inst) = inst else { break };
-        if !is_repeatable(&inst.op) || barriers.contains(&(n as u32)) {
+        let may_wait = matches!(inst.op, Op::Store { ty: Type::F32 | Type::F64, .. });
+        if may_wait && store.is_none() && floats > 0 && !barriers.contains(&(n as u32)) {
+            store = Some(n as u32);
+            continue;
+        }
+        // What is loaded behind a store must not be older than it.
+        let passes = store.is_none() || !matches!(inst.op, Op::Load { .. } | Op::FenceOp { .. });
+        if !is_repeatable(&inst.op) || !passes || barriers.contains(&(n as u32)) {
             break;
         }
         written.pass(inst.value, &inst.op);
@@ -143,6 +180,30 @@ fn extent(
     found.sums = written.sums;
     let pays = LOOK * worth > LOOK + found.kept.len() || worth == 1 && knows && found.kept.is_empty();
     pays.then_some((found, worth))
+}
+
+/// Places of ops in the part `extent` that give a guest vector register what another op of the part replaces before anyone reads it, and of those that compute
+/// nothing else.
+pub(crate) fn overwritten(block: &Block, plan: &Plan, extent: &Extent) -> Vec<usize> {
+    let (start, end) = (extent.start as usize, extent.end as usize);
+    let mut found = Vec::new();
+    for n in (start..end).filter(|n| !plan.dead[*n]) {
+        let Op::SetVec { reg, v, .. } = block.insts[n].op else { continue };
+        let next = block.insts[n + 1..end].iter().find(|i| match i.op {
+            Op::SetVec { reg: of, .. } | Op::GetVec { reg: of, .. } => of == reg,
+            _ => false,
+        });
+        let replaces = |ty: Type, upper: Upper| ty == Type::V128 || upper == Upper::Zero128;
+        if !next.is_some_and(|i| matches!(i.op, Op::SetVec { ty, upper, .. } if replaces(ty, upper))) {
+            continue;
+        }
+        found.push(n);
+        let info = plan.info(v);
+        if info.uses == 1 && info.def as usize >= start && info.op.effects() == Effects::empty() {
+            found.push(info.def as usize);
+        }
+    }
+    found
 }
 
 /// Guest integer registers that are written from a place on.
@@ -165,6 +226,24 @@ impl Written<'_> {
     fn constant(&self, v: Value) -> Option<i64> {
         let n = self.plan.constant(v)?;
         Some(if self.word == Width::W32 { n as u32 as i32 as i64 } else { n as i64 })
+    }
+
+    /// Goes on behind an op that stands before the part: values may still be what guest registers hold.
+    fn pass_before(&mut self, v: Value, op: &Op) {
+        let (v, reg, w) = match *op {
+            Op::GetGpr { reg, w } => (v, reg, Some(w)),
+            Op::SetGpr { reg, w, v } => (self.plan.root(v), reg, Some(w)),
+            Op::SetGprHigh { reg, .. } => (v, reg, None),
+            Op::SetVec { .. } | Op::SetFlags { .. } => return,
+            _ if op.effects().contains(Effects::writes_state) => return self.sums.clear(),
+            _ => return,
+        };
+        if !matches!(op, Op::GetGpr { .. }) {
+            self.sums.retain(|s| s.1 != reg);
+        }
+        if w == Some(self.word) {
+            self.sums.push((v, reg, 0));
+        }
     }
 
     fn pass(&mut self, v: Value, op: &Op) {

@@ -61,7 +61,7 @@ impl Lowering<'_> {
     fn check_exceptions(&mut self, bits: u32) -> Label {
         let slow = self.asm.label();
         if bits == OTHER_WAY {
-            self.look_at_exceptions(slow, self.known_fpsr());
+            self.look_at_exceptions(slow, self.known_fpsr(), &|_| {});
         } else {
             self.look_at(bits, slow);
         }
@@ -242,7 +242,7 @@ impl Lowering<'_> {
         let fits = |ty: Type, upper: Upper| {
             ty == Type::V128 || ty == op.result_type() && upper == Upper::Zero128 && gives_zeros_above(&op)
         };
-        self.placed_dest(v, fits).unwrap_or_else(|| self.own_temp(v))
+        self.placed_dest(v, false, fits).unwrap_or_else(|| self.own_temp(v))
     }
 
     /// The result `dst` of the op at hand stands, or the runtime computes it. That does not keep NZCV.

@@ -116,21 +116,28 @@ impl Lowering<'_> {
 
     /// Goes to `slow` where what has been computed is not what the guest's processor computes: whatever has raised more than the inexact exception since
     /// `before` held FPSR's inexact bit, if it is known, or since the stubs cleared FPSR. Keeps NZCV.
-    pub(crate) fn look_at_exceptions(&mut self, slow: Label, before: Option<u8>) {
+    /// `then` writes what comes next, while `before` holds what it held; it is called twice, and must not change where values are.
+    pub(crate) fn look_at_exceptions(&mut self, slow: Label, before: Option<u8>, then: &dyn Fn(&mut Self)) {
         self.asm.read_fpsr(SCRATCH);
         let Some(before) = before else {
             self.asm.logic_bits(Logic::And, Size::W, SCRATCH, SCRATCH, bits(!IXC));
-            return self.asm.cbnz(Size::W, SCRATCH, slow);
+            self.asm.cbnz(Size::W, SCRATCH, slow);
+            return then(self);
         };
         self.asm.logic(Logic::Eor, Size::W, SCRATCH, SCRATCH, before);
         let (changed, back) = (self.asm.label(), self.asm.label());
         self.asm.cbnz(Size::W, SCRATCH, changed);
+        let places = (self.values.clone(), self.vectors.clone());
+        then(self);
         self.asm.bind(back);
-        self.outline(changed, |l| {
+        let there = (std::mem::replace(&mut self.values, places.0), std::mem::replace(&mut self.vectors, places.1));
+        self.outline_alike(changed, |l| {
             l.asm.logic_bits(Logic::Eor, Size::W, SCRATCH, SCRATCH, bits(IXC));
             l.asm.cbnz(Size::W, SCRATCH, slow);
+            then(l);
             l.asm.logic_bits(Logic::Eor, Size::W, before, before, bits(IXC));
             l.asm.b(back);
         });
+        (self.values, self.vectors) = there;
     }
 }

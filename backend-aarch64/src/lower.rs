@@ -138,6 +138,7 @@ pub(crate) struct Outlined {
     piece: Piece,
     relocations: Vec<Relocation>,
     callouts: Vec<Callout>,
+    faults: Vec<(FaultSite, Option<Label>)>,
 }
 
 impl Moves for Asm {
@@ -411,6 +412,10 @@ impl<'a> Lowering<'a> {
                 self.fault_site();
             }
             self.hold_attempt();
+            if self.delays_store() {
+                self.end_inst();
+                continue;
+            }
             if self.evaluates_floats && inst.op.effects().contains(Effects::float) {
                 self.callout(inst.value, inst.op);
                 self.end_inst();
@@ -448,16 +453,26 @@ impl<'a> Lowering<'a> {
     /// Writes code that stands behind all blocks, at `entry`. It must not change where values are.
     pub(crate) fn outline(&mut self, entry: Label, write: impl FnOnce(&mut Self)) {
         self.fail_attempt_at_hand();
+        self.outline_alike(entry, write);
+    }
+
+    /// As [`Self::outline`], of code that an attempt may have.
+    pub(crate) fn outline_alike(&mut self, entry: Label, write: impl FnOnce(&mut Self)) {
         let start = self.asm.offset();
         let (relocations, callouts) = (self.out.relocations.len(), self.out.callouts.len());
+        let faults = self.out.faults.len();
         let was_aside = std::mem::replace(&mut self.is_aside, true);
         write(self);
         self.is_aside = was_aside;
+        let again = |n: usize| self.fault_retries.iter().find(|r| r.0 == n).map(|r| r.1);
+        let sites = self.out.faults.drain(faults..).enumerate().map(|(n, site)| (site, again(faults + n))).collect();
+        self.fault_retries.retain(|r| r.0 < faults);
         self.outlined.push(Outlined {
             entry,
             piece: self.asm.cut(start),
             relocations: self.out.relocations.split_off(relocations),
             callouts: self.out.callouts.split_off(callouts),
+            faults: sites,
         });
     }
 
@@ -468,6 +483,10 @@ impl<'a> Lowering<'a> {
             let to = |at: u32| (i64::from(at) + moved) as u32;
             let relocations = o.relocations.into_iter().map(|r| Relocation { offset: to(r.offset), ..r });
             self.out.relocations.extend(relocations);
+            for (site, retry) in o.faults {
+                self.fault_retries.extend(retry.map(|label| (self.out.faults.len(), label)));
+                self.out.faults.push(FaultSite { offset: to(site.offset), ..site });
+            }
             self.out.callouts.extend(o.callouts.into_iter().map(|c| Callout { offset: to(c.offset), ..c }));
         }
         self.out.callouts.sort_by_key(|c| c.offset);
@@ -557,7 +576,7 @@ impl<'a> Lowering<'a> {
 
     /// The next instruction may fault.
     pub(crate) fn fault_site(&mut self) {
-        let lazy = self.lazy();
+        let lazy = if self.is_waiting_store() { LazyState::default() } else { self.lazy() };
         self.fault_site_with(lazy);
     }
 

@@ -78,8 +78,9 @@ impl Lowering<'_> {
         (0..16).filter(is_needed).fold(0, |all, n| all | 1 << n)
     }
 
-    /// The guest register that the result `v` of the op at hand may be computed in as all of it, in an attempt: it is what that has at the end, and nothing else is needed there.
-    pub(crate) fn placed_dest(&mut self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> Option<u8> {
+    /// The guest register that the result `v` of the op at hand may be computed in as all of it, in an attempt: it is what that has at the end, and nothing else is
+    /// needed there. `shares`: it may be an operand's.
+    pub(crate) fn placed_dest(&mut self, v: Value, shares: bool, fits: impl Fn(Type, Upper) -> bool) -> Option<u8> {
         let end = self.attempt_end()?;
         let n = self.vec_home(v, |ty, upper| {
             let keeps_zeros = ty != Type::V128 && upper == Upper::Keep;
@@ -99,7 +100,8 @@ impl Lowering<'_> {
         {
             return None;
         }
-        if self.needed_by_part() & 1 << n != 0 || self.vectors.is_needed_in(n, &self.plan, self.at.saturating_sub(1)) {
+        let read = if shares { self.at } else { self.at.saturating_sub(1) };
+        if self.needed_by_part() & 1 << n != 0 || self.vectors.is_needed_in(n, &self.plan, read) {
             return None;
         }
         self.overwrite_vec(n, Some(v));

@@ -5,7 +5,7 @@ use hokku_ir::VecShuffle;
 use crate::asm::Asm;
 use crate::assign::ZERO;
 use crate::lanes::Regs;
-use crate::simd::Permute;
+use crate::simd::{One, Permute};
 
 /// The immediate for half `half` of a V256 of an instruction with `imm`: some have bits for all lanes.
 pub(crate) fn half_immediate(op: VecShuffle, imm: u8, half: u8) -> u8 {
@@ -20,7 +20,10 @@ impl Asm {
     /// `op`, which does not go across 128 bits, of `a` and `b` by `imm`. The destination may be one of the operands.
     pub(crate) fn vector_shuffle(&mut self, op: VecShuffle, regs: Regs, imm: u8) {
         use VecShuffle::*;
-        let Regs { d, b, t, .. } = regs;
+        let Regs { d, b, .. } = regs;
+        // Where a result is made of parts.
+        let t = if d == regs.a || d == b { regs.t } else { d };
+        let regs = Regs { t, ..regs };
         let one_source = matches!(op, PshufD | PshufLw | PshufHw);
         let a = if one_source { b } else { regs.a };
         let two = |n: u8| imm >> (2 * n) & 3;
@@ -67,6 +70,17 @@ impl Asm {
                 for n in 1..4 {
                     self.vec_insert(2, t, n, if n < 2 { a } else { b }, two(n));
                 }
+                self.vec_mov(d, t);
+            }
+            (_, 0x1b | 0xb1 | 0x4e | 0x00 | 0x55 | 0xaa | 0xff) => {
+                let (first, other) = if op == PshufHw { (4, 0) } else { (0, 1) };
+                match imm {
+                    0x1b => self.one(One::REV64, true, 1, t, b),
+                    0xb1 => self.one(One::REV32, true, 1, t, b),
+                    0x4e => self.swap_words(t, b),
+                    _ => self.broadcast_lane(1, t, b, first + (imm & 3)),
+                }
+                self.vec_insert(3, t, other, b, other);
                 self.vec_mov(d, t);
             }
             _ => {

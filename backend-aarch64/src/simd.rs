@@ -96,6 +96,9 @@ impl One {
     pub(crate) const NEG: One = One(1, 0xb);
     /// Size 0.
     pub(crate) const NOT: One = One(1, 5);
+    /// The lanes of each 64 bits, or of each 32, in reverse.
+    pub(crate) const REV64: One = One(0, 0);
+    pub(crate) const REV32: One = One(1, 0);
     /// Lanes below zero.
     pub(crate) const CMLT: One = One(0, 0xa);
     pub(crate) const SADDLP: One = One(0, 2);
@@ -278,9 +281,9 @@ impl Asm {
         self.word(0x4e00_1c00 | imm << 16 | r(n, 5) | r(d, 0));
     }
 
-    /// `rev64 d.4s, n.4s`: the words of each half exchanged.
+    /// The words of each half exchanged.
     pub(crate) fn swap_words(&mut self, d: u8, n: u8) {
-        self.word(0x4ea0_0800 | r(n, 5) | r(d, 0));
+        self.one(One::REV64, true, 2, d, n);
     }
 }
 

@@ -127,6 +127,10 @@ impl Lowering<'_> {
             self.asm.same(same, false, log2, d, n, m);
             return true;
         }
+        if op == VecBin::Pxor && a == b && ty == Type::V128 && self.is_attempt() {
+            self.vectors.be_zero(dst);
+            return true;
+        }
         if !lanes::binary_is_native(op, self.features) {
             return false;
         }

@@ -16,6 +16,8 @@ const TEMPS: std::ops::Range<u8> = 16..32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VecLoc {
     Nowhere,
+    /// In no register yet: it is zero.
+    Zero,
     Temp(u8),
     /// The halves of a V256, which may be the same.
     Pair(u8, u8),
@@ -122,6 +124,11 @@ impl VectorValues {
         self.held[usize::from(n)].iter().any(|v| self.loc(*v) == VecLoc::Home(n) && plan.info(*v).last > at)
     }
 
+    /// The V128 `v` is zero.
+    pub(crate) fn be_zero(&mut self, v: Value) {
+        self.locs[v.0 as usize] = VecLoc::Zero;
+    }
+
     /// All registers may be taken.
     pub(crate) fn unlock_all(&mut self) {
         self.locked = 0;
@@ -162,7 +169,7 @@ impl VectorValues {
                 self.owner[high as usize] = None;
             }
             VecLoc::Slot(slot) => self.slots &= !(1 << slot),
-            VecLoc::Home(_) | VecLoc::Nowhere => {}
+            VecLoc::Home(_) | VecLoc::Nowhere | VecLoc::Zero => {}
         }
         self.locs[v.0 as usize] = VecLoc::Home(n);
     }
@@ -224,6 +231,12 @@ impl Lowering<'_> {
                 }
                 r
             }
+            VecLoc::Zero => {
+                let r = self.vec_temp();
+                self.asm.vec_fill(r, false);
+                self.own_vec(r, v);
+                r
+            }
             VecLoc::Nowhere => panic!("{v} is read where it is not kept"),
         };
         self.vectors.lock(r);
@@ -238,6 +251,7 @@ impl Lowering<'_> {
             VecLoc::Home(n) if half == 0 => self.asm.vec_mov(to, n),
             VecLoc::Pair(low, high) => self.asm.vec_mov(to, if half == 0 { low } else { high }),
             VecLoc::Home(n) => self.asm.load(Piece::Q, to, STATE, vector_offset(n, 2)),
+            VecLoc::Zero => self.asm.vec_fill(to, false),
             VecLoc::Temp(_) | VecLoc::Nowhere => panic!("{v} of 256 bits is read where it is not kept"),
         }
     }
@@ -289,7 +303,7 @@ impl Lowering<'_> {
 
     fn vec_dest_for(&mut self, v: Value, fits: impl Fn(Type, Upper) -> bool) -> u8 {
         if self.is_attempt() {
-            return self.placed_dest(v, fits).unwrap_or_else(|| self.own_temp(v));
+            return self.placed_dest(v, true, fits).unwrap_or_else(|| self.own_temp(v));
         }
         if let Some(n) = self.vec_home(v, fits) {
             self.overwrite_vec(n, Some(v));
@@ -386,7 +400,11 @@ impl Lowering<'_> {
         let in_place = if upper == Upper::Keep { self.vectors.merged } else { self.vectors.loaded };
         let is_whole = ty == Type::V128 || in_place == Some((v, n));
         let placed = is_whole && self.vectors.loc(v) == VecLoc::Home(n);
-        if !placed {
+        if self.vectors.loc(v) == VecLoc::Zero {
+            self.overwrite_vec(n, Some(v));
+            self.asm.vec_fill(n, false);
+            self.vectors.hold(n, v);
+        } else if !placed {
             let r = self.vec_reg(v);
             self.overwrite_vec(n, Some(v));
             match (ty, upper) {
