@@ -198,6 +198,37 @@ block b0 0x1000
     assert!(words[..end].iter().any(|w| w & 0xffff_fc1f == 0x1e63_2801));
 }
 
+/// A constant that is in a register before an attempt: the other version, which starts behind, writes it again, since the attempt may have used the register.
+#[test]
+fn other_versions_know_no_constants() {
+    let text = "\
+region 0x1000 long64 step top=3
+range 0x1000 64
+block b0 0x1000
+  insn 0x1000, #4
+  %2 = get_gpr rcx, w64
+  store i64, unaligned, [w64 + 0x123456789abc], %2
+  insn 0x1004, #4
+  %3 = get_vec #1, f64
+  %4 = fp_arith mul, f64, %3, %3
+  set_vec #1, f64, zero128, %4
+  insn 0x1008, #4
+  %5 = fp_arith add, f64, %4, %4
+  set_vec #1, f64, zero128, %5
+  insn 0x100c, #4
+  store i64, unaligned, [w64 + 0x123456789abc], %2
+  jump b0
+";
+    let region = parse::region(text).expect("the text is a region");
+    let code = crate::lower::compile(&region, crate::Features::default(), Tier::Second).code;
+    let words: Vec<u32> = code.chunks(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    let end = words.iter().position(|w| w >> 26 == 0x05 && w >> 25 & 1 == 1).expect("a jump back");
+    // `ldr x, =0x123456789abc`; its data is behind the code.
+    let writes = |w: &&u32| **w & 0xff00_0000 == 0x5800_0000;
+    assert_eq!(words[..end].iter().filter(writes).count(), 1);
+    assert_eq!(words[end..].iter().filter(writes).count(), 1);
+}
+
 /// However many ways lead to a block, code grows to no more than three times its size.
 #[test]
 fn copies_are_bounded() {
