@@ -150,7 +150,7 @@ impl Lowering<'_> {
     /// Whether `v` is in a home whose upper half the end of the block, which is at hand, clears.
     fn is_to_be_widened(&self, v: Value) -> bool {
         self.at as usize == self.block.insts.len()
-            && matches!(self.values.loc(v), Loc::Home(g) if self.narrow & 1 << g.index() != 0)
+            && matches!(self.values.loc(v), Loc::Home(g) if self.narrow & !self.kept_at_branch() & 1 << g.index() != 0)
     }
 
     fn condition(&mut self, cc: Cond, f: Value) -> Test {
@@ -259,9 +259,9 @@ impl Lowering<'_> {
         }
     }
 
-    /// Tests that look at registers whose upper half is about to be cleared become ones that do not.
-    pub(crate) fn settled(&mut self, test: Test) -> Test {
-        let is_narrow = |r: Reg| (10..26).contains(&r) && self.is_home(r) && self.narrow & 1 << (r - 10) != 0;
+    /// Tests that look at registers whose upper half is about to be cleared, those of `gprs`, become ones that do not.
+    pub(crate) fn settled(&mut self, test: Test, gprs: u16) -> Test {
+        let is_narrow = |r: Reg| (10..26).contains(&r) && self.is_home(r) && gprs & 1 << (r - 10) != 0;
         let is_zero_test = matches!(test.op, Branch::Eq | Branch::Ne) && (test.a == ZERO || test.b == ZERO);
         if (is_narrow(test.a) || is_narrow(test.b)) && !is_zero_test {
             return self.as_truth(test);

@@ -36,6 +36,8 @@ pub(crate) enum Cold {
     KeepCarry { label: Label, back: Label },
     /// A way that notes the flags on its way to a block's entry.
     Note { label: Label, note: Note, entry: Label },
+    /// A way to a block's entry that clears the upper halves of some homes.
+    Clear { label: Label, gprs: u16, entry: Label },
     /// Block `id` with ops on floats evaluated.
     EvaluatedFloats { label: Label, id: BlockId },
     /// The way to the code of loop `n`.
@@ -58,7 +60,7 @@ impl Lowering<'_> {
         match *exit {
             Exit::Jump { to } => {
                 self.leave_flags(&[to]);
-                self.widen_all();
+                self.widen_for(to);
                 self.jump(to, next);
             }
             Exit::Branch { cond, taken, next: otherwise } => self.branch_exit(cond, taken, otherwise, next),
@@ -181,39 +183,44 @@ impl Lowering<'_> {
         let seen = self.leave_read_flags(&[taken, otherwise]);
         if taken == otherwise {
             self.note_flags(&seen);
-            self.widen_all();
+            self.widen_for(taken);
             return self.jump(taken, next);
         }
-        let test = self.settled(test);
         let stays =
             |l: &Self, t: Target| l.in_loop.is_some() && matches!(t, Target::Block(b) if l.loop_to(b).is_some());
         let turned =
             matches!(taken, Target::Block(b) if next == Some(b)) || (stays(self, otherwise) && !stays(self, taken));
         let (test, jumped, on) = if turned { (test.opposite(), otherwise, taken) } else { (test, taken, otherwise) };
+        let clears = self.clears(jumped, on);
+        let test = self.settled(test, clears.before);
         // Who sees the flags notes them.
         match (seen.contains(&jumped), seen.contains(&on)) {
             (false, false) => {
-                self.widen_all();
-                self.jump_if(test, jumped, None);
+                self.widen_before(clears);
+                self.jump_if(test, jumped, None, clears.on_jump);
+                self.clear_upper_halves(clears.behind);
                 self.jump(on, next);
             }
             (false, true) => {
                 let note = self.note(&seen);
-                self.widen_all();
-                self.jump_if(test, jumped, None);
+                self.widen_before(clears);
+                self.jump_if(test, jumped, None, clears.on_jump);
                 self.write_note(note);
+                self.clear_upper_halves(clears.behind);
                 self.jump(on, next);
             }
             (true, false) if self.notes_aside(jumped) => {
                 let note = self.note(&seen);
-                self.widen_all();
-                self.jump_if(test, jumped, note);
+                self.widen_before(clears);
+                self.jump_if(test, jumped, note, clears.on_jump);
+                self.clear_upper_halves(clears.behind);
                 self.jump(on, next);
             }
             (true, _) => {
                 self.note_flags(&seen);
-                self.widen_all();
-                self.jump_if(test, jumped, None);
+                self.widen_before(clears);
+                self.jump_if(test, jumped, None, clears.on_jump);
+                self.clear_upper_halves(clears.behind);
                 self.jump(on, next);
             }
         }
@@ -232,19 +239,21 @@ impl Lowering<'_> {
         targets.iter().any(|t| matches!(t, Target::Block(b) if !self.read_in[b.0 as usize].is_empty()))
     }
 
-    /// Goes to `to` where `test` holds, with `note` on the way.
-    fn jump_if(&mut self, test: Test, to: Target, note: Option<Note>) {
+    /// Goes to `to` where `test` holds; on the way makes `note`, and clears the upper halves of `gprs`.
+    fn jump_if(&mut self, test: Test, to: Target, note: Option<Note>, gprs: u16) {
         match to {
             Target::Block(b) => {
                 let label = match note {
                     Some(note) if note.instructions() > 1 => {
-                        let (label, entry) = (self.asm.label(), self.way_to(b));
+                        let entry = self.way_to(b);
+                        let (label, entry) = (self.asm.label(), self.clearing_way(gprs, entry));
                         self.cold.push(Cold::Note { label, note, entry });
                         label
                     }
                     note => {
                         self.write_note(note);
-                        if self.is_back_edge(b) { self.back_edge(b) } else { self.way_to(b) }
+                        let entry = if self.is_back_edge(b) { self.back_edge(b) } else { self.way_to(b) };
+                        self.clearing_way(gprs, entry)
                     }
                 };
                 self.branch_if(test, label);
@@ -253,6 +262,7 @@ impl Lowering<'_> {
                 let over = self.asm.label();
                 self.branch_unless(test, over);
                 self.write_note(note);
+                self.clear_upper_halves(gprs);
                 self.link(pc, false);
                 self.asm.bind(over);
             }
@@ -453,7 +463,7 @@ impl Lowering<'_> {
                     self.check_shape(id);
                     self.asm.jump(ZERO, label);
                     let is_plain =
-                        !self.is_counted() && self.read_in[id.0 as usize].is_empty() && self.shapes.is_none();
+                        !self.is_counted() && self.read_in[id.0 as usize].is_empty() && self.is_entered_in_place(id);
                     let block = &mut self.out.blocks[n];
                     block.checked = checked;
                     if !is_plain {
@@ -488,6 +498,11 @@ impl Lowering<'_> {
                 Cold::Note { label, note, entry } => {
                     self.asm.bind(label);
                     self.write_note(Some(note));
+                    self.asm.jump(ZERO, entry);
+                }
+                Cold::Clear { label, gprs, entry } => {
+                    self.asm.bind(label);
+                    self.clear_upper_halves(gprs);
                     self.asm.jump(ZERO, entry);
                 }
                 Cold::EvaluatedFloats { label, id } => {

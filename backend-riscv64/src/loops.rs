@@ -380,7 +380,7 @@ impl Lowering<'_> {
         let l = self.loops[n].clone();
         if id == l.header {
             // Here threads can be called out.
-            self.may_fault(LazyState::default());
+            self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
         }
         self.in_loop = Some(n);
         self.has_looked_at_mxcsr = self.has_floats_in(&l);

@@ -72,6 +72,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) pc: GuestAddr,
     /// Homes whose upper half is still to be cleared.
     pub(crate) narrow: u16,
+    /// The same where blocks start.
+    pub(crate) narrow_at_starts: Vec<u16>,
     /// What is still to be added to the home of the stack pointer.
     pub(crate) late: i32,
     /// Ops of this block that another's code has done.
@@ -160,6 +162,10 @@ fn compile_once<'a>(
         at: 0,
         pc: region.key.pc,
         narrow: 0,
+        narrow_at_starts: match tier {
+            Tier::Second => crate::upper_halves::narrow_at_starts(region),
+            Tier::First { .. } => vec![0; region.blocks.len()],
+        },
         late: 0,
         done: Vec::new(),
         recipes: Recipes::default(),
@@ -203,11 +209,15 @@ impl<'a> Lowering<'a> {
         if id.0 == 0 {
             self.check_shape(id);
         }
+        if entry.is_some() && self.narrow != 0 {
+            // The entry is a place of its own: whoever is there has all of its registers in order.
+            self.asm.i(ADDI, ZERO, ZERO, 0);
+        }
         let label = self.labels[id.0 as usize];
         self.asm.bind(label);
-        if self.shapes.is_some() && self.read_in[id.0 as usize].is_empty() {
+        if !self.is_entered_in_place(id) && self.read_in[id.0 as usize].is_empty() {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
-            self.may_fault(LazyState::default());
+            self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
         }
         // Jumps within the region come by another way than the entry.
         self.wide.sew = None;
@@ -219,6 +229,11 @@ impl<'a> Lowering<'a> {
         }
         self.check_floats(id);
         self.lower_ops(next);
+    }
+
+    /// Whether whoever enters block `id` from elsewhere finds it as blocks before it do.
+    pub(crate) fn is_entered_in_place(&self, id: BlockId) -> bool {
+        self.shapes.is_none() && self.narrow_at_starts[id.0 as usize] == 0
     }
 
     /// Where block `id` is for an x87 stack that is not known.
@@ -258,7 +273,7 @@ impl<'a> Lowering<'a> {
         let live = self.flags_live_after(&block.exit);
         self.plan.block(block, live, &crate::conditions::fuses);
         self.values.start_block();
-        self.narrow = 0;
+        self.narrow = self.narrow_at_starts[id.0 as usize];
         self.wide.start_block();
         self.evaluates_floats = evaluates_floats;
         self.has_looked_at_mxcsr = false;
