@@ -17,7 +17,7 @@
 //! | `mxcsr_looks` | what `mxcsr` asks for, looked at where blocks start |
 //! | `loops` | what stays true in loops, looked at once |
 //! | `exits` | how blocks end |
-//! | `upper_halves` | what blocks leave above 32-bit values to those behind them |
+//! | `upper_halves` | extensions, and what blocks leave above 32-bit values to those behind them |
 //! | `notes` | what the guest's flags are where they end |
 //! | `x87`, `x87_double`, `x87_exact` | x87 ops: as calls of routines; as code, in doubles and exact |
 //! | `callout` | ops that the runtime evaluates |

@@ -6,7 +6,7 @@ use hokku_ir::backend::{
 use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{
-    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Type, Value, Width,
+    Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Value, Width,
     X87Arithmetic,
 };
 
@@ -491,36 +491,6 @@ impl<'a> Lowering<'a> {
         t
     }
 
-    /// `d` = the low `w` bits of `s`, zeros above.
-    pub(crate) fn extend_zero_to(&mut self, d: Reg, s: Reg, w: Width) {
-        match w {
-            Width::W8 => self.asm.i(ANDI, d, s, 255),
-            Width::W16 if self.has(Features::ZBB) => self.asm.word(zext_h(d, s)),
-            Width::W32 if self.has(Features::ZBA) => self.asm.r(ADD_UW, d, s, ZERO),
-            Width::W16 | Width::W32 => {
-                let n = 64 - w.bits() as i32;
-                self.asm.i(SLLI, d, s, n);
-                self.asm.i(SRLI, d, d, n);
-            }
-            Width::W64 => self.asm.mv(d, s),
-        }
-    }
-
-    /// `d` = the low `w` bits of `s`, copies of their sign above.
-    pub(crate) fn extend_sign_to(&mut self, d: Reg, s: Reg, w: Width) {
-        match w {
-            Width::W8 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_B),
-            Width::W16 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_H),
-            Width::W32 => self.asm.i(ADDIW, d, s, 0),
-            Width::W8 | Width::W16 => {
-                let n = 64 - w.bits() as i32;
-                self.asm.i(SLLI, d, s, n);
-                self.asm.i(SRAI, d, d, n | ARITHMETIC);
-            }
-            Width::W64 => self.asm.mv(d, s),
-        }
-    }
-
     // ---- Results
 
     /// A register for the result `v`: see [`Values::result`].
@@ -556,25 +526,6 @@ impl<'a> Lowering<'a> {
             && let Loc::Home(g) = self.values.loc(v)
         {
             self.narrow &= !(1 << g.index());
-        }
-    }
-
-    /// Clears the upper half of the home of `g` where that is still to be done.
-    pub(crate) fn widen(&mut self, g: Gpr) {
-        if self.narrow & 1 << g.index() == 0 {
-            return;
-        }
-        self.narrow &= !(1 << g.index());
-        let home = home(g);
-        self.extend_zero_to(home, home, Width::W32);
-        let plan = &self.plan;
-        self.values.home_is_zero_above(g, |v| plan.info(v).op.result_type() == Type::I32);
-    }
-
-    /// Clears all upper halves that are still to be cleared.
-    pub(crate) fn widen_all(&mut self) {
-        for g in Gpr::ALL {
-            self.widen(*g);
         }
     }
 

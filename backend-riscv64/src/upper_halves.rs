@@ -1,12 +1,14 @@
-//! Upper halves of homes that blocks leave to those behind them to clear.
+//! What is above 32-bit values: extensions, and upper halves of homes that blocks leave to those behind them to clear.
 //!
 //! A 32-bit result leaves bits above it in its home, which are cleared before something looks at them, and where the region is left. Between blocks of a
 //! region that is not needed: a block that does not look at a register's upper half, nor leads to one that does, starts with whatever is there. That is so
 //! of 32-bit code alone, where whoever comes from outside has nothing in upper halves that might be lost.
 
-use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, Exit, Gpr, Op, Region, Target, Value, Width};
+use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, Exit, Gpr, Op, Region, Target, Type, Value, Width};
 
+use crate::Features;
 use crate::assign::home;
+use crate::encode::*;
 use crate::exits::Cold;
 use crate::lower::Lowering;
 
@@ -155,7 +157,7 @@ fn touches_registers(op: &Op) -> bool {
     !is_about_others && (fx.contains(Effects::reads_state) || fx.contains(Effects::writes_state))
 }
 
-/// Blocks that jumps of `exit` lead to, without calls.
+/// Blocks that jumps of `exit` lead to; `None` where it calls, which clears all upper halves each time.
 fn successors(exit: &Exit) -> Option<Vec<usize>> {
     let of = |to: &Target| match to {
         Target::Block(b) => Some(b.0 as usize),
@@ -164,7 +166,8 @@ fn successors(exit: &Exit) -> Option<Vec<usize>> {
     match exit {
         Exit::Jump { to } => Some(of(to).into_iter().collect()),
         Exit::Branch { taken, next, .. } => Some([taken, next].into_iter().filter_map(of).collect()),
-        _ => None,
+        Exit::Call { .. } | Exit::IndirectCall { .. } | Exit::Syscall { .. } => None,
+        _ => Some(Vec::new()),
     }
 }
 
@@ -217,6 +220,55 @@ pub(crate) struct Clears {
 }
 
 impl Lowering<'_> {
+    /// `d` = the low `w` bits of `s`, zeros above.
+    pub(crate) fn extend_zero_to(&mut self, d: Reg, s: Reg, w: Width) {
+        match w {
+            Width::W8 => self.asm.i(ANDI, d, s, 255),
+            Width::W16 if self.has(Features::ZBB) => self.asm.word(zext_h(d, s)),
+            Width::W32 if self.has(Features::ZBA) => self.asm.r(ADD_UW, d, s, ZERO),
+            Width::W16 | Width::W32 => {
+                let n = 64 - w.bits() as i32;
+                self.asm.i(SLLI, d, s, n);
+                self.asm.i(SRLI, d, d, n);
+            }
+            Width::W64 => self.asm.mv(d, s),
+        }
+    }
+
+    /// `d` = the low `w` bits of `s`, copies of their sign above.
+    pub(crate) fn extend_sign_to(&mut self, d: Reg, s: Reg, w: Width) {
+        match w {
+            Width::W8 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_B),
+            Width::W16 if self.has(Features::ZBB) => self.asm.i(SLLI, d, s, SEXT_H),
+            Width::W32 => self.asm.i(ADDIW, d, s, 0),
+            Width::W8 | Width::W16 => {
+                let n = 64 - w.bits() as i32;
+                self.asm.i(SLLI, d, s, n);
+                self.asm.i(SRAI, d, d, n | ARITHMETIC);
+            }
+            Width::W64 => self.asm.mv(d, s),
+        }
+    }
+
+    /// Clears the upper half of the home of `g` where that is still to be done.
+    pub(crate) fn widen(&mut self, g: Gpr) {
+        if self.narrow & 1 << g.index() == 0 {
+            return;
+        }
+        self.narrow &= !(1 << g.index());
+        let home = home(g);
+        self.extend_zero_to(home, home, Width::W32);
+        let plan = &self.plan;
+        self.values.home_is_zero_above(g, |v| plan.info(v).op.result_type() == Type::I32);
+    }
+
+    /// Clears all upper halves that are still to be cleared.
+    pub(crate) fn widen_all(&mut self) {
+        for g in Gpr::ALL {
+            self.widen(*g);
+        }
+    }
+
     /// Homes that are still to be cleared where `to` starts.
     fn narrow_at(&self, to: Target) -> Gprs {
         match to {
