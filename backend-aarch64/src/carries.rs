@@ -28,8 +28,8 @@ fn name_last_carry(block: &mut Block, next: &mut u32) -> Option<()> {
         _ => None,
     });
     let (last, younger, _) = sets.next()?;
-    let (set_at, _, flags) = if younger.contains(FlagSet::CF) { return None } else { sets.next()? };
-    let is_alone = younger == FlagSet::STATUS - FlagSet::CF;
+    let (set_at, set, flags) = if younger.contains(FlagSet::CF) { return None } else { sets.next()? };
+    let is_alone = younger == FlagSet::STATUS - FlagSet::CF && set.contains(FlagSet::CF);
     let made_at = block.insts[..set_at].iter().position(|i| i.value == flags)?;
     let wide = |w: Width| w >= Width::W32;
     let has_carry = matches!(block.insts[made_at].op, Op::AdcFlags { w, .. } | Op::SbbFlags { w, .. } if wide(w));
@@ -84,12 +84,12 @@ impl Lowering<'_> {
         self.outline(slow, |l| {
             l.settle_flags();
             l.asm.load(Piece::W, t, STATE, STATUS_FLAGS);
-            l.asm.ubfx(Size::W, t, t, 0, 1);
             l.asm.b(done);
         });
         self.asm.bind(done);
         self.compared = None;
-        Some(Test::Zero { size: Size::W, reg: t, is: cc == Cond::Ae })
+        // Other flags may be in the word: not all come of a carry that was named.
+        Some(Test::Bit { reg: t, bit: 0, is: cc == Cond::B })
     }
 
     /// The place that tells of flags as `steps` have them, if [`Self::test_own_carry`] asks for it.
