@@ -99,3 +99,69 @@ impl Lowering<'_> {
         if is_apart { self.own_site.take() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hokku_ir::backend::Tier;
+    use hokku_ir::text::parse;
+
+    use super::*;
+    use crate::Features;
+
+    /// A loop that adds with the carry, which `carry` makes, and counts down.
+    fn adding_loop(carry: &str, counted: &str) -> Region {
+        let text = format!(
+            "\
+region 0x1000 long64 step top=3
+range 0x1000 16
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_gpr rax, w64
+  %2 = get_gpr rcx, w64
+  %3 = get_flags
+  %4 = adc w64, %1, %2, %3
+  %5 = {carry}
+  set_gpr rax, w64, %4
+  set_flags {{cpazso}}, %5
+  insn 0x1004, #4
+  %8 = get_gpr rdx, w64
+  %9 = iconst w64, 0x1
+  %10 = sub w64, %8, %9
+  %11 = dec_flags w64, %8
+  set_gpr rdx, w64, %10
+  set_flags {counted}, %11
+  %14 = condition ne, %11
+  branch %14, b0, 0x1010
+"
+        );
+        parse::region(&text).expect("the text is a region")
+    }
+
+    fn names(carry: &str, counted: &str) -> bool {
+        let mut region = adding_loop(carry, counted);
+        name_last_carries(&mut region);
+        region.blocks[0].insts.iter().any(|i| matches!(i.op, Op::SetFlags { set: FlagSet::CF, .. }))
+    }
+
+    #[test]
+    fn carries_of_sums_are_named_where_they_last() {
+        assert!(names("adc_flags w64, %1, %2, %3", "{pazso}"));
+        assert!(!names("adc_flags w64, %1, %2, %3", "{cpazso}"));
+        assert!(!names("int_to_flags %2", "{pazso}"));
+    }
+
+    /// What is left may be a word of several flags.
+    #[test]
+    fn a_carry_is_one_bit() {
+        for carry in ["adc_flags w64, %1, %2, %3", "int_to_flags %2"] {
+            let region = adding_loop(carry, "{pazso}");
+            let code = crate::lower::compile(&region, Features::empty(), Tier::Second).code;
+            let words: Vec<u32> = code.chunks(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+            let slot = recipe_slot_offset(CARRY_SLOT) as u32 / 4;
+            let load = 0xb940_0000 | slot << 10 | u32::from(STATE) << 5;
+            let n = words.iter().position(|w| w & !31 == load).expect("the carry is read");
+            // `ubfx t, t, #0, #1`.
+            assert_eq!(words[n + 1] & 0x7fbf_fc00, 0x5300_0000, "{carry}: {:08x}", words[n + 1]);
+        }
+    }
+}
