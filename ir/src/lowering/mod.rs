@@ -46,8 +46,10 @@ pub use addresses::share_addresses;
 pub use carries::name_carries;
 pub use dead_sets::{drop_dead_sets, drop_dead_sets_but};
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
-pub use recipe::{CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes, recipe_slot};
-pub use values::{FlagsCode, Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
+pub use recipe::{
+    CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsCode, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes, recipe_slot,
+};
+pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
 pub use x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};

@@ -7,6 +7,16 @@ use crate::guest::{CpuState, FlagSet};
 use crate::ops::Op;
 use crate::region::Value;
 
+/// How flags that a host's comparison left are kept: those at their EFLAGS places are `table`, shifted to the right by the low six bits of the
+/// word that is kept, shifted by `shift`. Bits of `table` that come to be at other places mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagsCode {
+    /// Bits of the word that are not looked at.
+    pub shift: u8,
+    /// The flags.
+    pub table: u64,
+}
+
 /// Spill slots from here on belong to the guest's flags: operands that a recipe reads after its block has ended.
 pub const FLAG_SLOTS: u8 = 60;
 

@@ -1,7 +1,7 @@
 //! Where each value is while a block's code is written.
 
 use super::plan::{FlagsNode, NodeId, Plan};
-use super::recipe::{CHAIN_SLOTS, FlagsRecipe, RecipeStep};
+use super::recipe::{CHAIN_SLOTS, FlagsCode, FlagsRecipe, RecipeStep};
 use crate::guest::{FlagSet, Gpr};
 use crate::operand::{Addr, Type, Width};
 use crate::ops::Op;
@@ -54,16 +54,6 @@ pub enum Loc {
     Offset(Gpr, i32),
     /// Overwritten; recipes compute it back by this op.
     Derived(Op),
-}
-
-/// How flags that a host's comparison left are kept: those at their EFLAGS places are `table`, shifted to the right by the low six bits of the
-/// word that is kept, shifted by `shift`. Bits of `table` that come to be at other places mean nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlagsCode {
-    /// Bits of the word that are not looked at.
-    pub shift: u8,
-    /// The flags.
-    pub table: u64,
 }
 
 /// How a back end moves words between registers and spill slots.
