@@ -76,6 +76,7 @@ pub(super) fn step<M: Memory + ?Sized>(
                 Type::I16 => m.memory.read_u16(at)?.into(),
                 Type::I32 | Type::F32 => m.memory.read_u32(at)?.into(),
                 Type::I64 | Type::F64 | Type::V64 => m.memory.read_u64(at)?,
+                Type::V128 => wide!(values[dst] = m.load_128(align, at)?),
                 _ => wide!(values[dst] = m.load_wide(ty, align, at)?),
             }
         }
@@ -86,6 +87,7 @@ pub(super) fn step<M: Memory + ?Sized>(
                 Type::I16 => m.memory.write_u16(at, int(v) as u16)?,
                 Type::I32 | Type::F32 => m.memory.write_u32(at, int(v) as u32)?,
                 Type::I64 | Type::F64 | Type::V64 => m.memory.write_u64(at, int(v))?,
+                Type::V128 => m.store_128(align, at, &values[v])?,
                 _ => m.store_wide(ty, align, at, wide(v))?,
             }
             return Ok(());

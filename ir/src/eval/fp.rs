@@ -19,18 +19,22 @@ pub(super) trait Scalar: Format + HostFloat {
 }
 
 impl Scalar for F32 {
+    #[inline(always)]
     fn from_word(v: u64) -> Self {
         F32(v as u32)
     }
+    #[inline(always)]
     fn word(self) -> u64 {
         self.0.into()
     }
 }
 
 impl Scalar for F64 {
+    #[inline(always)]
     fn from_word(v: u64) -> Self {
         F64(v)
     }
+    #[inline(always)]
     fn word(self) -> u64 {
         self.0
     }
@@ -158,8 +162,15 @@ pub(super) fn scalar_fma(cpu: &mut CpuState, op: FmaOp, ty: Type, abc: [u64; 3])
 
 /// `fp_arith`.
 pub(super) fn scalar_arith(cpu: &mut CpuState, op: FpOp, ty: Type, a: u64, b: u64) -> Result<u64, EvalFault> {
+    fn plainly<F: Scalar>(op: FpOp, a: u64, b: u64, mxcsr: u32) -> Option<u64> {
+        F::plain_arith(op, F::from_word(a), F::from_word(b), mxcsr).map(F::word)
+    }
     fn of<F: Scalar>(op: FpOp, a: u64, b: u64, env: &mut FloatEnv) -> u64 {
         arith(op, F::from_word(a), F::from_word(b), env).word()
+    }
+    let plain = if ty == Type::F32 { plainly::<F32>(op, a, b, cpu.mxcsr) } else { plainly::<F64>(op, a, b, cpu.mxcsr) };
+    if let Some(result) = plain {
+        return Ok(result);
     }
     under_mxcsr(cpu, |env| match ty {
         Type::F32 => of::<F32>(op, a, b, env),
@@ -191,12 +202,16 @@ pub(super) fn compare_flags(
     a: u64,
     b: u64,
 ) -> Result<FlagSet, EvalFault> {
+    fn plainly<F: Scalar>(a: u64, b: u64) -> Option<Relation> {
+        F::host_compare(F::from_word(a), F::from_word(b))
+    }
     fn of<F: Scalar>(signalling: bool, a: u64, b: u64, env: &mut FloatEnv) -> Relation {
         let (a, b) = (F::from_word(a), F::from_word(b));
-        if let Some(relation) = F::host_compare(a, b) {
-            return relation;
-        }
         if signalling { soft::compare_signaling(a, b, env) } else { soft::compare_quiet(a, b, env) }
+    }
+    let plain = if ty == Type::F32 { plainly::<F32>(a, b) } else { plainly::<F64>(a, b) };
+    if let Some(relation) = plain {
+        return Ok(relation_flags(relation));
     }
     let relation = under_mxcsr(cpu, |env| match ty {
         Type::F32 => of::<F32>(signalling, a, b, env),

@@ -174,23 +174,31 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         }
     }
 
-    /// `load` of a type of more than 64 bits.
+    /// `load` of 128 bits.
+    #[inline(always)]
+    pub(super) fn load_128(&self, align: Align, at: GuestAddr) -> Result<Val, EvalFault> {
+        check_alignment(Type::V128, align, at)?;
+        Ok(Val::v128(self.memory.read_u128(at)?))
+    }
+
+    /// `store` of 128 bits.
+    #[inline(always)]
+    pub(super) fn store_128(&self, align: Align, at: GuestAddr, v: &Val) -> Result<(), EvalFault> {
+        check_alignment(Type::V128, align, at)?;
+        Ok(self.memory.write_u128(at, v.low128())?)
+    }
+
+    /// `load` of a type of more than 128 bits.
     pub(super) fn load_wide(&self, ty: Type, align: Align, at: GuestAddr) -> Result<Val, EvalFault> {
         let len = check_alignment(ty, align, at)?;
-        if ty == Type::V128 {
-            return Ok(Val::v128(self.memory.read_u128(at)?));
-        }
         let mut bytes = [0; 32];
         self.memory.read(at, &mut bytes[..len])?;
         Ok(Val(words(&bytes)))
     }
 
-    /// `store` of a type of more than 64 bits.
+    /// `store` of a type of more than 128 bits.
     pub(super) fn store_wide(&self, ty: Type, align: Align, at: GuestAddr, v: Val) -> Result<(), EvalFault> {
         let len = check_alignment(ty, align, at)?;
-        if ty == Type::V128 {
-            return Ok(self.memory.write_u128(at, v.low128())?);
-        }
         Ok(self.memory.write(at, &bytes(v)[..len])?)
     }
 
@@ -217,6 +225,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 }
 
 /// Bytes of `ty`; #GP where `at` is not as aligned as `align` demands.
+#[inline(always)]
 fn check_alignment(ty: Type, align: Align, at: GuestAddr) -> Result<usize, EvalFault> {
     let len = ty.bytes();
     if align == Align::Natural && at.0 % u64::from(len) != 0 {

@@ -52,94 +52,100 @@ pub(super) fn mask_of(on: bool) -> u64 {
 pub(super) fn binary(op: VecBin, ty: Type, a: Val, b: Val) -> Option<Val> {
     use VecBin as V;
     use Width::{W8, W16, W32, W64};
-    let lanes = |w, f: fn(u64, u64) -> u64| by_lanes(ty, w, a, b, f);
-    let signed_lanes = |w, f: fn(i64, i64) -> i64| by_signed_lanes(ty, w, a, b, f);
-    let add_s = |w| by_signed_lanes(ty, w, a, b, |x, y| saturate_signed(w, x + y));
-    let sub_s = |w| by_signed_lanes(ty, w, a, b, |x, y| saturate_signed(w, x - y));
-    let add_u = |w: Width| by_lanes(ty, w, a, b, |x, y| (x + y).min(w.mask()));
-    let equal = |w| by_lanes(ty, w, a, b, |x, y| mask_of(x == y));
-    let greater = |w| by_lanes(ty, w, a, b, |x, y| mask_of(signed(w, x) > signed(w, y)));
-    let whole = |f: fn(u64, u64) -> u64| by_lanes(ty, W64, a, b, f);
-    let low = |w| unpack(ty, w, Half::Low, a, b);
-    let high = |w| unpack(ty, w, Half::High, a, b);
+    // Not closures: what is done to a lane is inlined.
+    macro_rules! lanes {
+        ($w:expr, $f:expr) => {
+            by_lanes(ty, $w, a, b, $f)
+        };
+    }
+    macro_rules! signed_lanes {
+        ($w:expr, $f:expr) => {
+            by_signed_lanes(ty, $w, a, b, $f)
+        };
+    }
     Some(match op {
-        V::PaddB => lanes(W8, u64::wrapping_add),
-        V::PaddW => lanes(W16, u64::wrapping_add),
-        V::PaddD => lanes(W32, u64::wrapping_add),
-        V::PaddQ => lanes(W64, u64::wrapping_add),
-        V::PaddsB => add_s(W8),
-        V::PaddsW => add_s(W16),
-        V::PaddusB => add_u(W8),
-        V::PaddusW => add_u(W16),
-        V::PsubB => lanes(W8, u64::wrapping_sub),
-        V::PsubW => lanes(W16, u64::wrapping_sub),
-        V::PsubD => lanes(W32, u64::wrapping_sub),
-        V::PsubQ => lanes(W64, u64::wrapping_sub),
-        V::PsubsB => sub_s(W8),
-        V::PsubsW => sub_s(W16),
-        V::PsubusB => lanes(W8, u64::saturating_sub),
-        V::PsubusW => lanes(W16, u64::saturating_sub),
-        V::PmullW => lanes(W16, u64::wrapping_mul),
-        V::PmulhW => signed_lanes(W16, |x, y| (x * y) >> 16),
-        V::PmulhuW => lanes(W16, |x, y| (x * y) >> 16),
-        V::PmuludQ => lanes(W64, |x, y| (x & 0xffff_ffff) * (y & 0xffff_ffff)),
-        V::PmaddWd => lanes(W32, |x, y| {
+        V::PaddB => lanes!(W8, u64::wrapping_add),
+        V::PaddW => lanes!(W16, u64::wrapping_add),
+        V::PaddD => lanes!(W32, u64::wrapping_add),
+        V::PaddQ => lanes!(W64, u64::wrapping_add),
+        V::PaddsB => signed_lanes!(W8, |x, y| saturate_signed(W8, x + y)),
+        V::PaddsW => signed_lanes!(W16, |x, y| saturate_signed(W16, x + y)),
+        V::PaddusB => lanes!(W8, |x, y| (x + y).min(W8.mask())),
+        V::PaddusW => lanes!(W16, |x, y| (x + y).min(W16.mask())),
+        V::PsubB => lanes!(W8, u64::wrapping_sub),
+        V::PsubW => lanes!(W16, u64::wrapping_sub),
+        V::PsubD => lanes!(W32, u64::wrapping_sub),
+        V::PsubQ => lanes!(W64, u64::wrapping_sub),
+        V::PsubsB => signed_lanes!(W8, |x, y| saturate_signed(W8, x - y)),
+        V::PsubsW => signed_lanes!(W16, |x, y| saturate_signed(W16, x - y)),
+        V::PsubusB => lanes!(W8, u64::saturating_sub),
+        V::PsubusW => lanes!(W16, u64::saturating_sub),
+        V::PmullW => lanes!(W16, u64::wrapping_mul),
+        V::PmulhW => signed_lanes!(W16, |x, y| (x * y) >> 16),
+        V::PmulhuW => lanes!(W16, |x, y| (x * y) >> 16),
+        V::PmuludQ => lanes!(W64, |x, y| (x & 0xffff_ffff) * (y & 0xffff_ffff)),
+        V::PmaddWd => lanes!(W32, |x, y| {
             let product = |shift| signed(W16, x >> shift) * signed(W16, y >> shift);
             (product(0) + product(16)) as u64
         }),
         V::PsadBw => {
-            lanes(W64, |x, y| x.to_le_bytes().iter().zip(y.to_le_bytes()).map(|(x, y)| u64::from(x.abs_diff(y))).sum())
+            lanes!(W64, |x: u64, y: u64| x
+                .to_le_bytes()
+                .iter()
+                .zip(y.to_le_bytes())
+                .map(|(x, y)| u64::from(x.abs_diff(y)))
+                .sum())
         }
-        V::PavgB => lanes(W8, |x, y| (x + y + 1) >> 1),
-        V::PavgW => lanes(W16, |x, y| (x + y + 1) >> 1),
-        V::PminuB => lanes(W8, u64::min),
-        V::PminsW => signed_lanes(W16, i64::min),
-        V::PmaxuB => lanes(W8, u64::max),
-        V::PmaxsW => signed_lanes(W16, i64::max),
-        V::PcmpeqB => equal(W8),
-        V::PcmpeqW => equal(W16),
-        V::PcmpeqD => equal(W32),
-        V::PcmpgtB => greater(W8),
-        V::PcmpgtW => greater(W16),
-        V::PcmpgtD => greater(W32),
-        V::Pand => whole(|x, y| x & y),
-        V::Pandn => whole(|x, y| !x & y),
-        V::Por => whole(|x, y| x | y),
-        V::Pxor => whole(|x, y| x ^ y),
+        V::PavgB => lanes!(W8, |x, y| (x + y + 1) >> 1),
+        V::PavgW => lanes!(W16, |x, y| (x + y + 1) >> 1),
+        V::PminuB => lanes!(W8, u64::min),
+        V::PminsW => signed_lanes!(W16, i64::min),
+        V::PmaxuB => lanes!(W8, u64::max),
+        V::PmaxsW => signed_lanes!(W16, i64::max),
+        V::PcmpeqB => lanes!(W8, |x, y| mask_of(x == y)),
+        V::PcmpeqW => lanes!(W16, |x, y| mask_of(x == y)),
+        V::PcmpeqD => lanes!(W32, |x, y| mask_of(x == y)),
+        V::PcmpgtB => signed_lanes!(W8, |x, y| mask_of(x > y) as i64),
+        V::PcmpgtW => signed_lanes!(W16, |x, y| mask_of(x > y) as i64),
+        V::PcmpgtD => signed_lanes!(W32, |x, y| mask_of(x > y) as i64),
+        V::Pand => lanes!(W64, |x: u64, y: u64| x & y),
+        V::Pandn => lanes!(W64, |x: u64, y: u64| !x & y),
+        V::Por => lanes!(W64, |x: u64, y: u64| x | y),
+        V::Pxor => lanes!(W64, |x: u64, y: u64| x ^ y),
         V::PacksswB => pack(ty, W8, saturate_signed, a, b),
         V::PackssdW => pack(ty, W16, saturate_signed, a, b),
         V::PackuswB => pack(ty, W8, saturate_unsigned, a, b),
-        V::PunpcklBw => low(W8),
-        V::PunpcklWd => low(W16),
-        V::PunpcklDq => low(W32),
-        V::PunpcklQdq => low(W64),
-        V::PunpckhBw => high(W8),
-        V::PunpckhWd => high(W16),
-        V::PunpckhDq => high(W32),
-        V::PunpckhQdq => high(W64),
+        V::PunpcklBw => unpack(ty, W8, Half::Low, a, b),
+        V::PunpcklWd => unpack(ty, W16, Half::Low, a, b),
+        V::PunpcklDq => unpack(ty, W32, Half::Low, a, b),
+        V::PunpcklQdq => unpack(ty, W64, Half::Low, a, b),
+        V::PunpckhBw => unpack(ty, W8, Half::High, a, b),
+        V::PunpckhWd => unpack(ty, W16, Half::High, a, b),
+        V::PunpckhDq => unpack(ty, W32, Half::High, a, b),
+        V::PunpckhQdq => unpack(ty, W64, Half::High, a, b),
         V::MovHlps => by_words(ty, |i| if i % 2 == 0 { b.0[i + 1] } else { a.0[i] }),
         V::MovLhps => by_words(ty, |i| if i % 2 == 0 { a.0[i] } else { b.0[i - 1] }),
-        V::PcmpeqQ => equal(W64),
-        V::PcmpgtQ => greater(W64),
-        V::PminsB => signed_lanes(W8, i64::min),
-        V::PminuW => lanes(W16, u64::min),
-        V::PminsD => signed_lanes(W32, i64::min),
-        V::PminuD => lanes(W32, u64::min),
-        V::PmaxsB => signed_lanes(W8, i64::max),
-        V::PmaxuW => lanes(W16, u64::max),
-        V::PmaxsD => signed_lanes(W32, i64::max),
-        V::PmaxuD => lanes(W32, u64::max),
-        V::PmullD => lanes(W32, u64::wrapping_mul),
-        V::PmuldQ => lanes(W64, |x, y| (signed(W32, x) * signed(W32, y)) as u64),
-        V::PmulhrSw => signed_lanes(W16, |x, y| (((x * y) >> 14) + 1) >> 1),
+        V::PcmpeqQ => lanes!(W64, |x, y| mask_of(x == y)),
+        V::PcmpgtQ => signed_lanes!(W64, |x, y| mask_of(x > y) as i64),
+        V::PminsB => signed_lanes!(W8, i64::min),
+        V::PminuW => lanes!(W16, u64::min),
+        V::PminsD => signed_lanes!(W32, i64::min),
+        V::PminuD => lanes!(W32, u64::min),
+        V::PmaxsB => signed_lanes!(W8, i64::max),
+        V::PmaxuW => lanes!(W16, u64::max),
+        V::PmaxsD => signed_lanes!(W32, i64::max),
+        V::PmaxuD => lanes!(W32, u64::max),
+        V::PmullD => lanes!(W32, u64::wrapping_mul),
+        V::PmuldQ => lanes!(W64, |x, y| (signed(W32, x) * signed(W32, y)) as u64),
+        V::PmulhrSw => signed_lanes!(W16, |x, y| (((x * y) >> 14) + 1) >> 1),
         V::PsignB => sign(ty, W8, a, b),
         V::PsignW => sign(ty, W16, a, b),
         V::PsignD => sign(ty, W32, a, b),
-        V::PsllvD => lanes(W32, |x, n| if n < 32 { x << n } else { 0 }),
-        V::PsllvQ => lanes(W64, |x, n| if n < 64 { x << n } else { 0 }),
-        V::PsrlvD => lanes(W32, |x, n| if n < 32 { x >> n } else { 0 }),
-        V::PsrlvQ => lanes(W64, |x, n| if n < 64 { x >> n } else { 0 }),
-        V::PsravD => lanes(W32, |x, n| (signed(W32, x) >> n.min(31)) as u64),
+        V::PsllvD => lanes!(W32, |x, n| if n < 32 { x << n } else { 0 }),
+        V::PsllvQ => lanes!(W64, |x, n| if n < 64 { x << n } else { 0 }),
+        V::PsrlvD => lanes!(W32, |x, n| if n < 32 { x >> n } else { 0 }),
+        V::PsrlvQ => lanes!(W64, |x, n| if n < 64 { x >> n } else { 0 }),
+        V::PsravD => lanes!(W32, |x, n| (signed(W32, x) >> n.min(31)) as u64),
         V::PackusDw => pack(ty, W16, saturate_unsigned, a, b),
         V::PmaddubSw => vector_sums::multiply_bytes(ty, a, b),
         V::PhaddW | V::PhaddD | V::PhaddsW | V::PhsubW | V::PhsubD | V::PhsubsW => {
@@ -254,14 +260,18 @@ fn shift_bytes(op: VecShift, ty: Type, a: Val, n: usize) -> Val {
 
 /// `vec_mask`.
 pub(super) fn mask(op: MaskOp, ty: Type, a: Val) -> u64 {
-    let size = match op {
-        MaskOp::Pmovmskb => 1,
-        MaskOp::MovmskPs => 4,
-        MaskOp::MovmskPd => 8,
+    // Each top bit times one of the factor's, which puts it behind those of the lanes below.
+    let of_word = |word: u64| match op {
+        MaskOp::Pmovmskb => (word >> 7 & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56,
+        MaskOp::MovmskPs => word >> 31 & 1 | word >> 62 & 2,
+        MaskOp::MovmskPd => word >> 63,
     };
-    let a = bytes(a);
-    let tops = a[..ty.bytes() as usize].chunks_exact(size).map(|lane| lane[size - 1] >> 7);
-    tops.enumerate().fold(0, |mask, (i, top)| mask | u64::from(top) << i)
+    let lanes = match op {
+        MaskOp::Pmovmskb => 8,
+        MaskOp::MovmskPs => 2,
+        MaskOp::MovmskPd => 1,
+    };
+    (0..ty.bytes() as usize / 8).fold(0, |mask, i| mask | of_word(a.0[i]) << (i * lanes))
 }
 
 /// `vec_test_flags`.

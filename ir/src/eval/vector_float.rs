@@ -1,6 +1,7 @@
 //! Vector floating point and conversions: the scalars' arithmetic, lane by lane, with one set of exception flags.
 
 use super::fp::{self, Scalar, arith, fma, integral, mask_where, rounding_of_mode, under_mxcsr};
+use super::host_float::HostFloat;
 use super::vector_permute::{dwords, of_dwords};
 use super::{EvalFault, Val};
 use crate::guest::CpuState;
@@ -62,10 +63,34 @@ pub(super) fn binary(cpu: &mut CpuState, op: VecBin, ty: Type, a: Val, b: Val) -
         _ => FpOp::Max,
     };
     let single = matches!(op, V::AddPs | V::SubPs | V::MulPs | V::DivPs | V::MinPs | V::MaxPs);
+    let plain_lanes = if single { plain_singles } else { plain_doubles };
+    if let Some(result) = plain_lanes(op_of, ty, &a, &b, cpu.mxcsr) {
+        return Ok(result);
+    }
     under_mxcsr(cpu, |env| match single {
         true => by_dwords(ty, a, b, |x, y| arith(op_of, F32(x), F32(y), env).0),
         false => by_qwords(ty, a, b, |x, y| arith(op_of, F64(x), F64(y), env).0),
     })
+}
+
+/// `a op b` of 64-bit lanes, where all of them are plain.
+fn plain_doubles(op: FpOp, ty: Type, a: &Val, b: &Val, mxcsr: u32) -> Option<Val> {
+    let mut out = Val::default();
+    for i in 0..dword_count(ty) / 2 {
+        out.0[i] = F64::plain_arith(op, F64(a.0[i]), F64(b.0[i]), mxcsr)?.0;
+    }
+    Some(out)
+}
+
+/// The same of 32-bit lanes.
+fn plain_singles(op: FpOp, ty: Type, a: &Val, b: &Val, mxcsr: u32) -> Option<Val> {
+    let mut out = Val::default();
+    for i in 0..dword_count(ty) / 2 {
+        let lane = |v: &Val, shift: u32| F32((v.0[i] >> shift) as u32);
+        let result = |shift| F32::plain_arith(op, lane(a, shift), lane(b, shift), mxcsr);
+        out.0[i] = result(0)?.word() | result(32)?.word() << 32;
+    }
+    Some(out)
 }
 
 /// `ADDSUBPS`, `ADDSUBPD`.
