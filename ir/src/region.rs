@@ -33,8 +33,9 @@ pub struct Block {
     pub exit: Exit,
 }
 
-/// The most values that a region that is evaluated may have: numbers of 16 bits, some of which the evaluator has for constants.
-pub const MAX_VALUES: u32 = (1 << 16) - 256;
+/// The most values that a region that is evaluated may have: numbers of 16 bits, some of which the evaluator has for constants and
+/// registers.
+pub const MAX_VALUES: u32 = (1 << 16) - 512;
 
 /// Blocks connected by direct jumps: the unit of translation.
 #[derive(Clone, Debug, PartialEq)]

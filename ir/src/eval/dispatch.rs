@@ -30,10 +30,16 @@ pub(super) fn step<M: Memory + ?Sized>(
         Op::Insn { pc, .. } => effect!(m.pc = pc),
 
         // ---- Guest state
-        Op::GetGpr { reg, w } => m.cpu.gpr[reg.index()] & w.mask(),
-        Op::SetGpr { reg, w, v } => effect!(state::set_gpr(m.cpu, reg, w, int(v))),
-        Op::GetGprHigh { reg } => m.cpu.gpr[reg.index()] >> 8 & 0xff,
-        Op::SetGprHigh { reg, v } => effect!(state::set_gpr_high(m.cpu, reg, int(v))),
+        Op::GetGpr { reg, w } => *values.gpr(m.cpu, reg) & w.mask(),
+        Op::SetGpr { reg, w, v } => {
+            let v = int(v);
+            effect!(state::set_register(values.gpr(m.cpu, reg), w, v))
+        }
+        Op::GetGprHigh { reg } => *values.gpr(m.cpu, reg) >> 8 & 0xff,
+        Op::SetGprHigh { reg, v } => {
+            let v = int(v);
+            effect!(state::set_register_high(values.gpr(m.cpu, reg), v))
+        }
         Op::GetFlags {} => m.cpu.status_flags.into(),
         Op::SetFlags { set, v } => {
             m.cpu.status_flags = m.cpu.status_flags & !set.bits() | int(v) as u32 & set.bits();

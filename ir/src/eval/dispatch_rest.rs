@@ -33,6 +33,18 @@ macro_rules! wide {
 
 pub(super) use {effect, wide};
 
+/// What `f` does, with the general registers in `m.cpu`.
+fn with_registers<M: Memory + ?Sized, R>(
+    values: &mut impl Values,
+    m: &mut Machine<'_, M>,
+    f: impl FnOnce(&mut Machine<'_, M>) -> R,
+) -> R {
+    values.give_registers(m.cpu);
+    let result = f(m);
+    values.take_registers(m.cpu);
+    result
+}
+
 /// Evaluates `op` and stores its result, if any, at `dst`.
 #[inline(never)]
 pub(super) fn step<M: Memory + ?Sized>(
@@ -126,13 +138,15 @@ pub(super) fn step<M: Memory + ?Sized>(
             m.memory.atomic_cas(w, at, int(expected) & w.mask(), int(new) & w.mask())?
         }
         Op::CompareExchangePair { w, at, .. } => {
-            let equal = m.compare_exchange_pair(w, m.linear(&at, values))?;
+            let at = m.linear(&at, values);
+            let equal = with_registers(values, m, |m| m.compare_exchange_pair(w, at))?;
             m.cpu.status_flags = m.cpu.status_flags & !FlagSet::ZF.bits() | flags::when(equal, FlagSet::ZF).bits();
             return Ok(());
         }
         Op::FenceOp { kind } => effect!(m.memory.fence(kind)),
         Op::String { op, w, rep, address, seg, source } => {
-            effect!(m.string(StringInsn { op, w, rep, address, source: seg.0.then_some(source) })?)
+            let insn = StringInsn { op, w, rep, address, source: seg.0.then_some(source) };
+            effect!(with_registers(values, m, |m| m.string(insn))?)
         }
         Op::StoreMasked { w, ty, at, v, mask } => {
             effect!(m.store_masked(w, ty, m.linear(&at, values), wide(v), wide(mask))?)
@@ -146,12 +160,15 @@ pub(super) fn step<M: Memory + ?Sized>(
         }
 
         // ---- System
-        Op::Cpuid {} => effect!(m.cpuid()),
+        Op::Cpuid {} => effect!(with_registers(values, m, |m| m.cpuid())),
         Op::Rdtsc {} => m.system.rdtsc(),
         Op::Random { w } => m.system.random() & w.mask(),
         Op::Xgetbv {} => m.system.xcr0(),
         Op::StateInUse {} => m.state_in_use(),
-        Op::Xsave { form, wide, at } => effect!(m.xsave(form, wide.0, m.linear(&at, values))?),
+        Op::Xsave { form, wide, at } => {
+            let at = m.linear(&at, values);
+            effect!(with_registers(values, m, |m| m.xsave(form, wide.0, at))?)
+        }
         Op::AccessRights { v } => state::access_rights(m.cpu, m.mode, int(v) as u16).into(),
         Op::GetTscAux {} => m.cpu.tsc_aux.into(),
         Op::TrapIf { trap, c } => {

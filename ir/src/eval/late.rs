@@ -20,22 +20,23 @@ pub(super) enum Fate {
 }
 
 /// Who uses a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Users {
-    None,
-    LateOnes,
-    RunningOnes,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    /// Place of the last op that does, in whatever way; for late ones the place up to which they may run.
+    pub(super) last: usize,
+    /// Whether any does at all.
+    any: bool,
+    /// Whether an op that runs in its place does, or the exit.
+    running: bool,
 }
 
-/// The fates of `insts`, which `exit` follows. `users` has room for all values.
-pub(super) fn fates(insts: &[Inst], exit: &Exit, users: &mut [Users]) -> Vec<Fate> {
-    for inst in insts {
-        users[inst.value.0 as usize] = Users::None;
-    }
-    exit.values(&mut |v| users[v.0 as usize] = Users::RunningOnes);
+/// The fates of `insts`, which `exit` follows. Fills in who uses their values; `uses` has room for all values.
+pub(super) fn fates(insts: &[Inst], exit: &Exit, uses: &mut [Uses]) -> Vec<Fate> {
+    let end = insts.len();
+    exit.values(&mut |v| uses[v.0 as usize] = Uses { last: end, any: true, running: true });
     let mut fates = vec![Fate::Runs; insts.len()];
     let mut next = NextWrites::UNKNOWN;
-    let mut next_fault = insts.len();
+    let mut next_fault = end;
     for (n, inst) in insts.iter().enumerate().rev() {
         let fx = inst.op.effects();
         if fx.contains(Effects::may_fault) {
@@ -45,22 +46,22 @@ pub(super) fn fates(insts: &[Inst], exit: &Exit, users: &mut [Users]) -> Vec<Fat
             Some(until) if next_fault > until => Fate::Goes,
             Some(until) => Fate::Late { until },
             None if !fx.is_removable() => Fate::Runs,
-            None => match users[inst.value.0 as usize] {
-                Users::None => Fate::Goes,
-                Users::LateOnes if fx == Effects::empty() => Fate::Late { until: insts.len() },
+            None => match uses[inst.value.0 as usize] {
+                Uses { any: false, .. } => Fate::Goes,
+                Uses { last, running: false, .. } if fx == Effects::empty() => Fate::Late { until: last },
                 // Later the state may be another.
-                Users::LateOnes | Users::RunningOnes => Fate::Runs,
+                _ => Fate::Runs,
             },
         };
         fates[n] = fate;
-        let user = match fate {
-            Fate::Runs => Users::RunningOnes,
-            Fate::Late { .. } => Users::LateOnes,
+        let last = match fate {
+            Fate::Runs => n,
+            Fate::Late { until } => until,
             Fate::Goes => continue,
         };
         inst.op.values(&mut |v| {
-            let users = &mut users[v.0 as usize];
-            *users = user.max(*users);
+            let uses = &mut uses[v.0 as usize];
+            *uses = Uses { last: last.max(uses.last), any: true, running: fate == Fate::Runs || uses.running };
         });
     }
     fates
@@ -135,7 +136,7 @@ mod tests {
         );
         let region = parse::region(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let block = &region.blocks[0];
-        let fates = fates(&block.insts, &block.exit, &mut vec![Users::None; region.value_count as usize]);
+        let fates = fates(&block.insts, &block.exit, &mut vec![Uses::default(); region.value_count as usize]);
         let letter = |fate: &Fate| match fate {
             Fate::Runs => 'r',
             Fate::Late { .. } => 'l',

@@ -20,6 +20,7 @@ mod flat;
 mod fp;
 mod host_float;
 mod image;
+mod in_place;
 mod int;
 mod late;
 mod memory;
@@ -52,7 +53,7 @@ pub use flat::FlatMemory;
 pub use memory::{Memory, MemoryFault, MemoryFaultKind};
 pub use prepared::Prepared;
 use prepared::PreparedBlock;
-use values::{OpenTable, Operands, Table};
+use values::{Operands, Table, Values};
 
 pub use system::{FixedSystem, SystemModel};
 pub use x87::X87Code;
@@ -68,7 +69,7 @@ use crate::exit::{Exit, SyscallKind, Target, Trap};
 use crate::guest::{CpuState, GuestAddr};
 use crate::key::{CpuMode, X87Arithmetic};
 use crate::ops::{Effects, Op};
-use crate::region::{BlockId, Region, Value};
+use crate::region::{BlockId, Inst, Region, Value};
 use crate::softfloat::Exceptions;
 
 /// A value of any type: 256 bits, low word first.
@@ -210,10 +211,12 @@ impl Evaluator {
         let mut block = region.block(start);
         let (mode, x87, pc) = (region.mode, region.x87, block.pc);
         let mut machine = Machine { cpu, memory, system, mode, x87, pc };
+        self.values.open().take_registers(machine.cpu);
         let (flow, rip) = loop {
             let next = match self.run_block(block, &mut machine) {
                 Ok(next) => next,
                 Err((place, fault)) => {
+                    self.complete_state(block, place, &mut machine);
                     let at = block.instruction_at(place);
                     break (Flow::Fault { at, fault }, at);
                 }
@@ -231,8 +234,36 @@ impl Evaluator {
                 Next::Trap { trap, at, next } => break (Flow::Trap { trap, at, next }, at),
             }
         };
+        self.values.open().give_registers(machine.cpu);
         machine.cpu.rip = rip.0;
         flow
+    }
+
+    /// Brings the guest's registers up to date after the op at `place` of `block` faulted.
+    #[cold]
+    #[inline(never)]
+    fn complete_state<M: Memory + ?Sized>(
+        &mut self,
+        block: &PreparedBlock,
+        place: usize,
+        machine: &mut Machine<'_, M>,
+    ) {
+        let may_fault = |inst: &Inst| inst.op.effects().contains(Effects::may_fault);
+        debug_assert!(block.insts.get(place).is_none_or(may_fault), "{:?}", block.insts[place]);
+        let mut values = self.values.open();
+        values.give_registers(machine.cpu);
+        for inst in block.late_at(place) {
+            let (mut op, mut args) = (inst.op, Vec::new());
+            op.map_values(&mut |v| {
+                args.push(values[v]);
+                Value(args.len() as u32 - 1)
+            });
+            match eval_op(&op, &args, machine) {
+                Ok(result) => values[inst.value] = result,
+                Err(fault) => unreachable!("neither sums nor writes of registers fault: {fault:?}"),
+            }
+        }
+        values.take_registers(machine.cpu);
     }
 
     /// Runs one block; where it faults, the place among its ops comes with it.
@@ -246,9 +277,7 @@ impl Evaluator {
         let mut left = block.insts.iter();
         while let Some(inst) = left.next() {
             if let Err(fault) = dispatch::step(&inst.op, inst.value, &mut values, machine) {
-                let place = block.insts.len() - left.len() - 1;
-                complete_state(block, place, &mut values, machine);
-                return Err((place, fault));
+                return Err((block.insts.len() - left.len() - 1, fault));
             }
         }
         let int = |v: Value| values[v].low();
@@ -269,29 +298,6 @@ impl Evaluator {
             Exit::Syscall { kind, at, next } => Next::Syscall { kind, at, next },
             Exit::Trap { trap, at, next } => Next::Trap { trap, at, next },
         })
-    }
-}
-
-/// Brings the guest's registers up to date after the op at `place` of `block` faulted.
-#[cold]
-#[inline(never)]
-fn complete_state<M: Memory + ?Sized>(
-    block: &PreparedBlock,
-    place: usize,
-    values: &mut OpenTable<'_>,
-    machine: &mut Machine<'_, M>,
-) {
-    debug_assert!(block.insts[place].op.effects().contains(Effects::may_fault), "{:?}", block.insts[place]);
-    for inst in block.late_at(place) {
-        let (mut op, mut args) = (inst.op, Vec::new());
-        op.map_values(&mut |v| {
-            args.push(values[v]);
-            Value(args.len() as u32 - 1)
-        });
-        match eval_op(&op, &args, machine) {
-            Ok(result) => values[inst.value] = result,
-            Err(fault) => unreachable!("neither sums nor writes of registers fault: {fault:?}"),
-        }
     }
 }
 

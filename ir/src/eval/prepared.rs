@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::late::{Fate, Users, fates};
-use super::values;
+use super::in_place::{Name, name_in_place};
+use super::late::{Fate, Uses, fates};
 use crate::exit::Exit;
 use crate::guest::GuestAddr;
 use crate::key::{CpuMode, X87Arithmetic};
@@ -11,7 +11,7 @@ use crate::ops::{Effects, Op};
 use crate::region::{Block, BlockId, Inst, MAX_VALUES, Region, Value};
 
 /// A region as the evaluator runs it: a table beside the ops tells which instruction each belongs to, small constants are values that are always
-/// there, and ops that only faults need stand apart.
+/// there, ops that only faults need stand apart, and operands and results name general registers in place.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) mode: CpuMode,
@@ -26,8 +26,9 @@ impl Prepared {
     /// Where it has more than [`MAX_VALUES`] values.
     pub fn new(region: &Region) -> Prepared {
         assert!(region.value_count <= MAX_VALUES, "a region has at most {MAX_VALUES} values");
-        let mut users = vec![Users::None; region.value_count as usize];
-        let blocks = region.blocks.iter().map(|block| PreparedBlock::new(block, &mut users)).collect();
+        let mut uses = vec![Uses::default(); region.value_count as usize];
+        let mut names = vec![Name::default(); region.value_count as usize];
+        let blocks = region.blocks.iter().map(|block| PreparedBlock::new(block, &mut uses, &mut names)).collect();
         Prepared { mode: region.key.mode, x87: region.key.x87, blocks }
     }
 
@@ -53,22 +54,16 @@ pub(super) struct PreparedBlock {
 }
 
 impl PreparedBlock {
-    fn new(block: &Block, users: &mut [Users]) -> PreparedBlock {
+    fn new(block: &Block, uses: &mut [Uses], names: &mut [Name]) -> PreparedBlock {
         let mut insts: Vec<Inst> = Vec::with_capacity(block.insts.len());
         let mut starts = Vec::new();
         let mut late = Vec::new();
-        let mut constants: Vec<(Value, Value)> = Vec::new();
-        let fates = fates(&block.insts, &block.exit, users);
+        let mut fates = fates(&block.insts, &block.exit, uses);
+        name_in_place(&block.insts, &mut fates, uses, names);
         // Places of the block's ops among `insts`, or of what follows them.
         let mut places = Vec::with_capacity(block.insts.len());
         for (n, inst) in block.insts.iter().enumerate() {
             places.push(insts.len() as u32);
-            if let Op::Iconst { w, value } = inst.op {
-                if let Some(slot) = values::constant(value.0 & w.mask()) {
-                    constants.push((inst.value, slot));
-                    continue;
-                }
-            }
             if let Op::Insn { pc, .. } = inst.op {
                 starts.push((insts.len() as u32, pc));
                 let rest = block.insts[n + 1..].iter().take_while(|i| !i.op.effects().contains(Effects::boundary));
@@ -84,8 +79,11 @@ impl PreparedBlock {
         }
         places.push(insts.len() as u32);
         let mut exit = block.exit;
-        let slot = &mut |v: Value| constants.iter().find(|(from, _)| *from == v).map_or(v, |(_, to)| *to);
-        insts.iter_mut().for_each(|inst| inst.op.map_values(slot));
+        let slot = &mut |v: Value| names[v.0 as usize].slot.unwrap_or(v);
+        for inst in &mut insts {
+            inst.op.map_values(slot);
+            inst.value = slot(inst.value);
+        }
         exit.map_values(slot);
         let mut at_places = |(n, until, mut inst): (usize, usize, Inst)| {
             inst.op.map_values(slot);
@@ -110,6 +108,7 @@ impl PreparedBlock {
 
 #[cfg(test)]
 mod tests {
+    use super::super::values;
     use super::*;
     use crate::operand::Width;
     use crate::text::parse;
@@ -124,10 +123,10 @@ mod tests {
         let prepared = Prepared::new(&region);
         let block = prepared.block(BlockId(0));
         let ops: Vec<&str> = block.insts.iter().map(|i| i.op.name()).collect();
-        assert_eq!(ops, ["get_gpr", "set_gpr", "insn", "x87_get_status", "set_gpr", "iconst", "add"]);
-        assert_eq!(block.insts[6].op, Op::Add { w: Width::W64, a: values::constant(0xff).unwrap(), b: Value(10) });
+        assert_eq!(ops, ["set_gpr", "insn", "x87_get_status", "set_gpr", "iconst", "add"]);
+        assert_eq!(block.insts[5].op, Op::Add { w: Width::W64, a: values::constant(0xff).unwrap(), b: Value(10) });
         assert_eq!((values::constant(0x100), values::constant(u64::MAX)), (None, None));
         let at = |place| block.instruction_at(place).0;
-        assert_eq!([0, 1, 2, 3, 4, 5, 7].map(at), [0x1000, 0x1002, 0x1003, 0x1003, 0x1003, 0x1004, 0x1004]);
+        assert_eq!([0, 1, 2, 3, 4, 6].map(at), [0x1002, 0x1003, 0x1003, 0x1003, 0x1004, 0x1004]);
     }
 }

@@ -13,19 +13,23 @@ pub(super) const PENDING: u16 = 1 << 7;
 /// Bits of `mxcsr` that exist; the others are reserved.
 pub(super) const MXCSR_MASK: u32 = 0xffff;
 
-/// Writes the low `w` bits of `reg` as x86 does: W8 and W16 keep the others, W32 clears them.
-#[inline(always)]
+/// Writes the low `w` bits of `reg`: see [`set_register`].
 pub(super) fn set_gpr(cpu: &mut CpuState, reg: Gpr, w: Width, v: u64) {
-    let place = &mut cpu.gpr[reg.index()];
+    set_register(&mut cpu.gpr[reg.index()], w, v);
+}
+
+/// Writes the low `w` bits of a general register as x86 does: W8 and W16 keep the others, W32 clears them.
+#[inline(always)]
+pub(super) fn set_register(place: &mut u64, w: Width, v: u64) {
     *place = match w {
         Width::W8 | Width::W16 => *place & !w.mask() | v & w.mask(),
         Width::W32 | Width::W64 => v & w.mask(),
     };
 }
 
-/// Writes bits 8 to 15 of `reg`.
-pub(super) fn set_gpr_high(cpu: &mut CpuState, reg: Gpr, v: u64) {
-    let place = &mut cpu.gpr[reg.index()];
+/// Writes bits 8 to 15 of a general register.
+#[inline(always)]
+pub(super) fn set_register_high(place: &mut u64, v: u64) {
     *place = *place & !0xff00 | (v & 0xff) << 8;
 }
 
@@ -188,7 +192,7 @@ mod tests {
         cpu.gpr[0] = 0x1122_3344_5566_7788;
         set_gpr(&mut cpu, Gpr::Rax, Width::W8, 0xfff);
         assert_eq!(cpu.gpr[0], 0x1122_3344_5566_77ff);
-        set_gpr_high(&mut cpu, Gpr::Rax, 0xab);
+        set_register_high(&mut cpu.gpr[0], 0xab);
         assert_eq!(cpu.gpr[0], 0x1122_3344_5566_abff);
         set_gpr(&mut cpu, Gpr::Rax, Width::W16, 0x1_0000);
         assert_eq!(cpu.gpr[0], 0x1122_3344_5566_0000);
