@@ -91,7 +91,8 @@ fn x87_stack_is_in_registers_where_it_holds_doubles() {
     let region = prepared(&back_end, hokku_frontend::translate(&code, key, &Default::default()), false);
     let compiled = back_end.compile_as(&region, Tier::Second);
     assert_eq!(compiled.block_callouts, 0);
-    assert!(compiled.host_instructions <= 20, "{} instructions", compiled.host_instructions);
+    // One of them is on the way out of the loop.
+    assert!(compiled.host_instructions <= 21, "{} instructions", compiled.host_instructions);
     let exact = Region { key: BlockKey { x87: X87Arithmetic::Exact, ..region.key }, ..region };
     // Exact code has the functions beside it, and calls out only where values are not ordinary.
     let compiled = back_end.compile_as(&exact, Tier::Second);
