@@ -166,6 +166,15 @@ impl Lowering<'_> {
         self.write_homes(&run.pending);
     }
 
+    /// The same for an op that needs room, and may have said already how wide its elements are.
+    pub(crate) fn end_run_for_room(&mut self) {
+        let sew = self.wide.sew;
+        self.end_run();
+        if let Some(sew) = sew {
+            self.set_sew(sew);
+        }
+    }
+
     /// Guest registers become what was `pending`.
     fn write_homes(&mut self, pending: &[(u8, Vreg)]) {
         for (n, r) in pending {

@@ -231,6 +231,7 @@ impl Lowering<'_> {
     }
 
     fn sum_of_differences(&mut self, dst: Value, Operands { a, b }: Operands) {
+        let d = self.vector_result(dst);
         self.set_sew(Sew::E8);
         self.vv(VMAXU, 1, a, b);
         self.vv(VMINU, 2, a, b);
@@ -242,7 +243,6 @@ impl Lowering<'_> {
         self.vi(VSRL, 1, 1, 8);
         self.vv(VADD, 1, 1, 2);
         self.set_sew(Sew::E64);
-        let d = self.vector_result(dst);
         let ones = self.scratch(0x0001_0001_0001_0001);
         self.vx(VMUL, 1, 1, ones);
         let n = self.scratch(48);
@@ -257,6 +257,7 @@ impl Lowering<'_> {
         };
         let is_unsigned = matches!(kind, B::PackuswB | B::PackusDw);
         let (mut low, mut high) = (a, b);
+        let d = self.vector_result(dst);
         if is_unsigned {
             self.set_sew(wide);
             self.vx(VMAX, 1, a, ZERO);
@@ -271,7 +272,6 @@ impl Lowering<'_> {
         self.vi(instruction, 3, low, 0);
         self.vi(instruction, 4, high, 0);
         self.set_sew(narrow);
-        let d = self.vector_result(dst);
         self.vi(VSLIDEUP, 3, 4, half as i32);
         self.move_vector(d, 3);
     }
@@ -376,10 +376,10 @@ impl Lowering<'_> {
     fn packed_shift(&mut self, dst: Value, kind: VecShift, a: Value, n: Value) -> bool {
         let Some((instruction, sew)) = Self::shift_of(kind) else { return false };
         let (va, vn) = (self.vector(a), self.vector(n));
+        let d = self.vector_result(dst);
         self.set_sew(Sew::E64);
         self.asm.word(vmv_x_s(SCRATCH, vn));
         self.set_sew(sew);
-        let d = self.vector_result(dst);
         let width = sew.bits() as i32;
         self.asm.i(SLTIU, RA, SCRATCH, width);
         if instruction == VSRA {

@@ -242,7 +242,7 @@ impl Lowering<'_> {
     /// A free one, locked. What it held is known no more.
     pub(crate) fn float_temp(&mut self) -> Reg {
         if FLOATS.iter().all(|f| (self.wide.locked_floats | self.wide.run.registers) & 1 << f != 0) {
-            self.end_run();
+            self.end_run_for_room();
         }
         let locked = self.wide.locked_floats | self.wide.run.registers;
         let unlocked = |_: &Self| FLOATS.into_iter().filter(|f| locked & 1 << f == 0).collect::<Regs>();

@@ -206,7 +206,7 @@ impl Lowering<'_> {
     /// Ends the run if it leaves no vector register for another value.
     pub(crate) fn make_room_for_vector(&mut self) {
         if VECTORS.iter().all(|v| (self.wide.locked_vectors | self.wide.run.vectors) & 1 << v != 0) {
-            self.end_run();
+            self.end_run_for_room();
         }
     }
 

@@ -31,3 +31,32 @@ fn quiet_nans_are_compared_quietly() {
         assert_eq!(guest.run().log(), [0x1f80]);
     });
 }
+
+/// Looks at what several operations on floats have computed, which come where there is room for no more, leave alone how wide the elements of
+/// the next operation are.
+#[test]
+fn sums_of_integers_behind_many_floats_carry() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov rax, QWORD 0x3f80_0000_c000_0000 // 1, -2
+            ; movq xmm1, rax
+            ; mov eax, 0xc000_0000_u32 as i32
+            ; movd xmm7, eax
+            ; xorps xmm0, xmm0
+            ; xorps xmm3, xmm3
+            ; hsubps xmm7, xmm1
+            ; vpackuswb xmm6, xmm7, xmm3
+            ; vhsubps xmm0, xmm7, xmm0
+            ; vpaddq xmm7, xmm0, xmm1
+            ; movq rdi, xmm7
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0xffc0_0001_8000_0000]);
+    });
+}
