@@ -1,5 +1,5 @@
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hokku_ir::eval::Memory;
 use hokku_ir::{CpuMode, GuestAddr};
@@ -8,8 +8,11 @@ use super::*;
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
+/// In a place of its own: other tests, in the same process, do not map what this one gives back.
 fn somewhere(memory: &GuestMemory, len: u64, prot: Prot) -> GuestAddr {
-    let place = Placement::Lowest { low: GuestAddr(0x2_0000_0000), high: HIGHEST_64, align: PAGE_SIZE };
+    static NEXT: AtomicU64 = AtomicU64::new(0x10_0000_0000);
+    let low = GuestAddr(NEXT.fetch_add(0x1000_0000, Ordering::Relaxed));
+    let place = Placement::Lowest { low, high: HIGHEST_64, align: PAGE_SIZE };
     memory.map_anonymous(place, len, prot, false).expect("mapping")
 }
 
