@@ -177,6 +177,8 @@ impl Lowering<'_> {
 
     /// The op of a flags value, evaluated now: its image in a temporary.
     pub(crate) fn evaluate_to_temp(&mut self, op: Op) -> Reg {
+        // Its members put the x87 stack back as it was when they were written.
+        self.end_run();
         self.pass_operands(&op);
         let lazy = LazyState::default();
         self.call(numbered(op), lazy);

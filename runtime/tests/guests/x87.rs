@@ -74,6 +74,38 @@ fn the_status_word_behind_a_control_word_has_the_latest_c1() {
     });
 }
 
+/// A square root of a denormal number that is evaluated after all, when flags have been evaluated, does not undo the pop before it.
+#[test]
+fn a_float_that_is_evaluated_late_leaves_the_stack_alone() {
+    let code = assemble32(|a| {
+        guest32!(a
+            ; fld1
+            ; fld1
+            ; mov eax, 1
+            ; movd xmm5, eax
+            ; mov esi, 3
+            ; fucomp st1
+            ; sqrtss xmm5, xmm5
+            ; imul esi
+            ; setno cl
+            ; movzx edi, cl
+            ; mov eax, call::LOG
+            ; int 99
+            ; fnstsw ax
+            ; movzx edi, ax
+            ; mov eax, call::LOG
+            ; int 99
+            ; xor eax, eax
+            ; int 99
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Protected32, &code, OnFault::Leave);
+        // Equal, one value left.
+        assert_eq!(guest.run().log(), [1, 0x7800]);
+    });
+}
+
 #[test]
 fn what_a_personality_puts_into_the_unit_is_there() {
     let code = assemble32(|a| {
