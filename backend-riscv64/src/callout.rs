@@ -336,15 +336,6 @@ impl Lowering<'_> {
         self.call_stub();
         let (offset, lazy) = (self.asm.here(), slow.lazy.with_x87_settled());
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy });
-        let fx = slow.op.effects();
-        let sees_state = fx.contains(Effects::reads_state) || fx.contains(Effects::writes_state);
-        if sees_state || hokku_ir::lowering::sees_flags(&slow.op) {
-            // The runtime has cleared upper halves, where the other way here has signs.
-            for g in Gpr::ALL.iter().filter(|g| slow.lazy.narrow & 1 << g.index() != 0) {
-                let home = self.values.home(*g);
-                self.asm.i(ADDIW, home, home, 0);
-            }
-        }
         self.take_pending_back(pending);
         if let Some(stack) = &slow.stack_after {
             self.come_back_from_evaluation(stack);
