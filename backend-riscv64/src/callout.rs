@@ -35,6 +35,8 @@ pub(crate) struct OutOfLine {
     result: Option<(Reg, Option<Width>)>,
     /// [`OLDER`] is to be what the op leaves of the flags.
     pub(crate) reads_flags: bool,
+    /// Homes, by guest registers' numbers, whose upper halves the runtime clears: they get their signs back, which the code goes on with.
+    pub(crate) signs: u16,
     /// Where a result goes that is no integer, and its type.
     wide_result: Option<(Place, Type)>,
     /// Instead of all that, a vector is moved at an address that is no multiple of its size; one to be stored only if it lies in one page.
@@ -234,6 +236,7 @@ impl Lowering<'_> {
             lazy,
             result: None,
             reads_flags: false,
+            signs: 0,
             wide_result: None,
         }
     }
@@ -336,6 +339,9 @@ impl Lowering<'_> {
         self.call_stub();
         let (offset, lazy) = (self.asm.here(), slow.lazy.with_x87_settled());
         self.out.callouts.push(Callout { offset, op: slow.op, pc: slow.pc, lazy });
+        for g in Gpr::ALL.iter().filter(|g| slow.signs & 1 << g.index() != 0) {
+            self.asm.i(ADDIW, home(*g), home(*g), 0);
+        }
         self.take_pending_back(pending);
         if let Some(stack) = &slow.stack_after {
             self.come_back_from_evaluation(stack);

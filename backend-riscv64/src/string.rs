@@ -82,6 +82,7 @@ impl Lowering<'_> {
         let lazy = self.lazy();
         let mut slow = self.out_of_line_in(op, Vec::new(), lazy);
         slow.reads_flags = true;
+        slow.signs = self.narrow;
         let done = self.asm.label();
         self.asm.i(LWU, SCRATCH, STATE, SYSTEM_FLAGS);
         self.asm.i(ANDI, SCRATCH, SCRATCH, (eflags::DF | eflags::TF) as i32);

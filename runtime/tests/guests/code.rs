@@ -381,6 +381,42 @@ fn code_written_through_another_mapping_is_the_code_that_runs() {
     });
 }
 
+/// A string instruction that goes backwards, which hosts may evaluate, between a comparison and the jump on it.
+#[test]
+fn comparisons_are_signed_behind_backward_strings() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov edi, DATA.0 as i32 + 64
+            ; mov DWORD [rdi + 4], 5
+            ; mov DWORD [rdi + 8], 3
+            ; call >compare
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+            ; compare:
+            ; std
+            ; mov eax, [rdi + 8]
+            ; mov edx, [rdi + 12]
+            ; sub edx, [rdi + 4]
+            ; cmp eax, edx
+            ; mov ecx, 1
+            ; rep stosb
+            ; mov edi, 1
+            ; jl >less
+            ; mov edi, 2
+            ; less:
+            ; add edi, edx
+            ; cld
+            ; ret
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0xffff_fffd]);
+    });
+}
+
 #[test]
 fn atomic_operations_and_wide_stores_reach_memory() {
     let code = assemble64(|a| {
