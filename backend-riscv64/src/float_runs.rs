@@ -116,8 +116,10 @@ impl Lowering<'_> {
         if let Some(looks) = &mut self.wide.run.looks {
             looks.add(&op, operands, from, &untold, result);
         }
+        // The root of a negative denormal number is invalid, and tells of nothing else.
+        let tells = operands.len() == 1 && !matches!(op, Op::FpSqrt { .. });
         for f in operands {
-            self.wide.told |= u32::from(operands.len() == 1 && is_new(self, f)) << f;
+            self.wide.told |= u32::from(tells && is_new(self, f)) << f;
             self.wide.run.registers |= 1 << f;
         }
         if let Some((d, ty)) = result {

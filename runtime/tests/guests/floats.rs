@@ -60,3 +60,31 @@ fn sums_of_integers_behind_many_floats_carry() {
         assert_eq!(guest.run().log(), [0xffc0_0001_8000_0000]);
     });
 }
+
+/// The root of a negative denormal number is invalid and nothing else; what comes behind tells that the number is denormal.
+#[test]
+fn denormals_are_told_of_behind_their_invalid_roots() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov rax, QWORD 0x8000_0000_b77f_ffff_u64 as i64
+            ; movq xmm4, rax
+            ; mov rax, QWORD 0x7e30_0000_0000_0000
+            ; movq xmm3, rax
+            ; sqrtsd xmm5, xmm4
+            ; movq [rsp - 8], xmm5
+            ; mulsd xmm3, xmm4
+            ; movq [rsp - 16], xmm3
+            ; sub rsp, 24
+            ; stmxcsr [rsp]
+            ; mov edi, [rsp]
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0x1f83]);
+    });
+}
