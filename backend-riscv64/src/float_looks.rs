@@ -200,7 +200,7 @@ impl Lowering<'_> {
         self.asm.word(float_of_int(true, f, SCRATCH));
     }
 
-    /// How many ops of a run there may be from the one at hand on.
+    /// How many ops on scalars and vectors, or on both doubles of pairs, of a run there may be from the one at hand on.
     fn ops_of_run(&self) -> usize {
         let rest = &self.block.insts[self.at as usize..];
         let dead = &self.plan.dead[self.at as usize..];
@@ -208,7 +208,8 @@ impl Lowering<'_> {
         let joins = |op: &Op| crate::float_runs::joins_run(op, has_vectors);
         let ends = |op: &Op| !joins(op) && !self.is_retried(op) && crate::float_runs::acts(op);
         let alive = rest.iter().zip(dead).filter(|(_, dead)| !**dead).map(|(inst, _)| &inst.op);
-        alive.take_while(|op| !ends(op)).filter(|op| joins(op) && !matches!(op, Op::IntToFp { .. })).count()
+        let members = alive.take_while(|op| !ends(op)).filter(|op| joins(op) && !matches!(op, Op::IntToFp { .. }));
+        members.map(|op| 1 + usize::from(!has_vectors && crate::pairs::is_member(op))).sum()
     }
 
     /// [`SCRATCH`] is zero unless the evaluator is needed for what `looks` are to look at.

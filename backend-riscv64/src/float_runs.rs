@@ -75,14 +75,15 @@ pub(crate) fn acts(op: &Op) -> bool {
 /// Whether `op` becomes part of a run, or leaves it alone.
 pub(crate) fn joins_run(op: &Op, has_vectors: bool) -> bool {
     use hokku_ir::FpOp::{Add, Div, Mul, Sub};
-    matches!(
+    let is_scalar = matches!(
         op,
         Op::FpArith { op: Add | Sub | Mul | Div, .. }
             | Op::FpSqrt { .. }
             | Op::FpConvert { .. }
             | Op::FpCompareFlags { .. }
             | Op::IntToFp { .. }
-    ) || (has_vectors && crate::vector_runs::is_packed_member(op))
+    );
+    is_scalar || if has_vectors { crate::vector_runs::is_packed_member(op) } else { crate::pairs::is_member(op) }
 }
 
 impl Lowering<'_> {
@@ -106,6 +107,15 @@ impl Lowering<'_> {
     pub(crate) fn join_run(&mut self, op: Op, operands: &[Reg], from: Type, result: Option<(Reg, Type)>) {
         let mut member = self.out_of_line_in(op, Vec::new(), LazyState::default());
         member.takes(operands.iter().map(|f| Place::Float(*f)), from);
+        if let Some((d, ty)) = result {
+            member.gives(Place::Float(d), ty);
+        }
+        self.join_lane(&op, operands, from, result);
+        self.wide.run.members.push(member);
+    }
+
+    /// A scalar `op`, or the part of `op` that works on one lane, joins the run.
+    pub(crate) fn join_lane(&mut self, op: &Op, operands: &[Reg], from: Type, result: Option<(Reg, Type)>) {
         let is_new = |l: &Self, f: &Reg| l.wide.run.results & 1 << f == 0;
         let new: Vec<Reg> = operands.iter().copied().filter(|f| is_new(self, f)).collect();
         let mut untold = self.untold(&new);
@@ -114,7 +124,7 @@ impl Lowering<'_> {
         }
         untold.extend(operands.iter().filter(|f| !is_new(self, f)));
         if let Some(looks) = &mut self.wide.run.looks {
-            looks.add(&op, operands, from, &untold, result);
+            looks.add(op, operands, from, &untold, result);
         }
         // The root of a negative denormal number is invalid, and tells of nothing else.
         let tells = operands.len() == 1 && !matches!(op, Op::FpSqrt { .. });
@@ -123,12 +133,10 @@ impl Lowering<'_> {
             self.wide.run.registers |= 1 << f;
         }
         if let Some((d, ty)) = result {
-            member.gives(Place::Float(d), ty);
             self.wide.run.looked_at.push((d, ty == Type::F64));
             self.wide.run.results |= 1 << d;
             self.wide.run.registers |= 1 << d;
         }
-        self.wide.run.members.push(member);
     }
 
     /// Looks at the operands of the last member of the run, a comparison that gives `t`, and at the rest of the run.

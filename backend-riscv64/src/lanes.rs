@@ -7,6 +7,7 @@ use crate::Features;
 use crate::assign::*;
 use crate::encode::*;
 use crate::lower::Lowering;
+use crate::vector_moves::int_of_float;
 
 /// A lane: offset in the state of its vector, and its number.
 pub(crate) type Lane = (i32, u32);
@@ -77,33 +78,40 @@ pub(crate) fn at((offset, lane): Lane, w: Width) -> i32 {
 impl Lowering<'_> {
     /// Lowers `op` on V128 lanes for a host without vectors.
     pub(crate) fn lanes(&mut self, dst: Value, op: Op) {
-        let is_done = match op {
-            Op::VecBinary { op: kind, a, b, .. } if kind.is_float() => self.float_lanes(dst, op, kind, a, b),
-            Op::VecUnary { op: VecUn::SqrtPs, a, .. } => self.lanes_of_roots(dst, op, false, a),
-            Op::VecUnary { op: VecUn::SqrtPd, a, .. } => self.lanes_of_roots(dst, op, true, a),
-            Op::VecCompare { lane, predicate, a, b, .. } => self.compared_lanes(dst, op, lane, predicate, a, b),
-            Op::VecBinary { op: kind, a, b, .. } => self.binary_lanes(dst, kind, a, b),
-            Op::VecUnary { op: VecUn::CvtDq2Ps, a, .. } => self.lanes_of_ints(dst, a, Width::W32),
-            Op::VecUnary { op: VecUn::CvtDq2Pd, a, .. } => self.lanes_of_ints(dst, a, Width::W64),
-            Op::VecShiftImm { op: kind, a, n, .. } => self.shifted_lanes(dst, kind, a, n),
-            Op::VecShuffleImm { op: kind, a, b, imm, .. } => self.shuffled_lanes(dst, kind, a, b, imm),
-            Op::VecMask { op: kind, a, .. } => self.mask_of_lanes(dst, kind, a),
-            Op::VecExtract { w, a, lane, .. } => {
-                let from = self.offset_of(a);
-                let d = self.result(dst);
-                self.load_lane(d, (from, lane.0.into()), w, false);
-                self.done(dst, UpperBits::ZERO);
-                true
-            }
-            Op::VecInsert { w, a, lane, v, .. } => {
-                let (from, r) = (self.offset_of(a), self.reg(v));
-                let to = self.wide_result(dst, Type::V128);
-                self.copy_words(to, from, 2);
-                self.store_lane(r, (to, lane.0.into()), w);
-                true
-            }
-            _ => false,
-        };
+        let is_done = self.pair_arith(dst, op)
+            || match op {
+                Op::VecBinary { op: kind, a, b, .. } if kind.is_float() => self.float_lanes(dst, op, kind, a, b),
+                Op::VecUnary { op: VecUn::SqrtPs, a, .. } => self.lanes_of_roots(dst, op, a),
+                Op::VecCompare { lane, predicate, a, b, .. } => self.compared_lanes(dst, op, lane, predicate, a, b),
+                Op::VecBinary { op: kind, a, b, .. } => self.binary_lanes(dst, kind, a, b),
+                Op::VecUnary { op: VecUn::CvtDq2Ps, a, .. } => self.lanes_of_ints(dst, a, Width::W32),
+                Op::VecUnary { op: VecUn::CvtDq2Pd, a, .. } => self.lanes_of_ints(dst, a, Width::W64),
+                Op::VecShiftImm { op: kind, a, n, .. } => self.shifted_lanes(dst, kind, a, n),
+                Op::VecShuffleImm { op: kind, a, b, imm, .. } => self.shuffled_lanes(dst, kind, a, b, imm),
+                Op::VecMask { op: kind, a, .. } => self.mask_of_lanes(dst, kind, a),
+                Op::VecExtract { w: Width::W64, a, lane, .. } => {
+                    let (low, high) = self.pair(a);
+                    let d = self.result(dst);
+                    self.asm.word(int_of_float(false, d, if lane.0 == 0 { low } else { high }));
+                    self.done(dst, UpperBits::BOTH);
+                    true
+                }
+                Op::VecExtract { w, a, lane, .. } => {
+                    let from = self.offset_of(a);
+                    let d = self.result(dst);
+                    self.load_lane(d, (from, lane.0.into()), w, false);
+                    self.done(dst, UpperBits::ZERO);
+                    true
+                }
+                Op::VecInsert { w, a, lane, v, .. } => {
+                    let (from, r) = (self.offset_of(a), self.reg(v));
+                    let to = self.wide_result(dst, Type::V128);
+                    self.copy_words(to, from, 2);
+                    self.store_lane(r, (to, lane.0.into()), w);
+                    true
+                }
+                _ => false,
+            };
         if !is_done {
             self.callout(dst, op);
         }
@@ -190,6 +198,21 @@ impl Lowering<'_> {
 
     fn binary_lanes(&mut self, dst: Value, kind: VecBin, a: Value, b: Value) -> bool {
         use VecBin as B;
+        match kind {
+            B::PunpcklQdq | B::MovLhps => {
+                self.pair_of_halves(dst, (a, false), (b, false));
+                return true;
+            }
+            B::PunpckhQdq => {
+                self.pair_of_halves(dst, (a, true), (b, true));
+                return true;
+            }
+            B::MovHlps => {
+                self.pair_of_halves(dst, (b, true), (a, true));
+                return true;
+            }
+            _ => {}
+        }
         let (oa, ob) = (self.offset_of(a), self.offset_of(b));
         let both = |w: Width, first: u32| -> Vec<Lane> {
             (first..first + count(w) / 2).flat_map(|n| [(oa, n), (ob, n)]).collect()
@@ -204,9 +227,6 @@ impl Lowering<'_> {
             B::PunpckhWd => self.permute(dst, Width::W16, &both(Width::W16, 4)),
             B::PunpcklDq => self.permute(dst, Width::W32, &both(Width::W32, 0)),
             B::PunpckhDq => self.permute(dst, Width::W32, &both(Width::W32, 2)),
-            B::PunpcklQdq | B::MovLhps => self.permute(dst, Width::W64, &[(oa, 0), (ob, 0)]),
-            B::PunpckhQdq => self.permute(dst, Width::W64, &[(oa, 1), (ob, 1)]),
-            B::MovHlps => self.permute(dst, Width::W64, &[(ob, 1), (oa, 1)]),
             B::PmuludQ | B::PmuldQ => {
                 let to = self.lanes_result(dst);
                 let (x, y) = (self.temp(), self.temp());
@@ -262,7 +282,7 @@ impl Lowering<'_> {
 
     /// A vector of the lanes `from`.
     fn permute(&mut self, dst: Value, w: Width, from: &[Lane]) {
-        if matches!(w, Width::W32 | Width::W64) {
+        if w == Width::W32 {
             // All are read before the first is written.
             let to = self.memory_result(dst);
             let temps: Vec<Reg> = from.iter().map(|_| self.temp()).collect();
@@ -284,15 +304,28 @@ impl Lowering<'_> {
 
     fn shuffled_lanes(&mut self, dst: Value, kind: VecShuffle, a: Value, b: Value, imm: Num) -> bool {
         use VecShuffle as S;
-        let (oa, ob) = (self.offset_of(a), self.offset_of(b));
         let imm = u32::from(imm.0);
         let field = |n: u32| imm >> (2 * n) & 3;
+        let from_either = |n: u32| if imm >> n & 1 != 0 { b } else { a };
+        let halves = match kind {
+            S::ShufPd => Some([(a, imm & 1 != 0), (b, imm & 2 != 0)]),
+            S::BlendPd => Some([(from_either(0), false), (from_either(1), true)]),
+            // Lanes that are moved two by two.
+            S::PshufD if [0, 2].iter().all(|n| field(*n) & 1 == 0 && field(n + 1) == field(*n) + 1) => {
+                Some([0, 2].map(|n| (b, field(n) != 0)))
+            }
+            _ => None,
+        };
+        if let Some([low, high]) = halves {
+            self.pair_of_halves(dst, low, high);
+            return true;
+        }
+        let (oa, ob) = (self.offset_of(a), self.offset_of(b));
         match kind {
             S::PshufD => self.permute(dst, Width::W32, &[0, 1, 2, 3].map(|n| (ob, field(n)))),
             S::ShufPs => {
                 self.permute(dst, Width::W32, &[0, 1, 2, 3].map(|n| (if n < 2 { oa } else { ob }, field(n))));
             }
-            S::ShufPd => self.permute(dst, Width::W64, &[(oa, imm & 1), (ob, imm >> 1 & 1)]),
             S::PshufLw => {
                 let lanes: Vec<Lane> = (0..8).map(|n| (ob, if n < 4 { field(n) } else { n })).collect();
                 self.permute(dst, Width::W16, &lanes);
@@ -304,7 +337,6 @@ impl Lowering<'_> {
             S::BlendPs => {
                 self.permute(dst, Width::W32, &[0, 1, 2, 3].map(|n| (if imm >> n & 1 != 0 { ob } else { oa }, n)))
             }
-            S::BlendPd => self.permute(dst, Width::W64, &[0, 1].map(|n| (if imm >> n & 1 != 0 { ob } else { oa }, n))),
             S::PblendW => {
                 let lanes: Vec<Lane> = (0..8).map(|n| (if imm >> n & 1 != 0 { ob } else { oa }, n)).collect();
                 self.permute(dst, Width::W16, &lanes);

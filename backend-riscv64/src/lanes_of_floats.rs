@@ -1,4 +1,5 @@
-//! Operations on packed floats, for hosts without vectors: lane by lane, in registers that are scratch within an op.
+//! Operations on packed floats, for hosts without vectors: lane by lane, in registers that are scratch within an op. Arithmetic on doubles stands in
+//! [`crate::pairs`].
 
 use hokku_ir::{Num, Op, Type, Value, VecBin, Width};
 
@@ -8,6 +9,7 @@ use crate::encode::*;
 use crate::float::{Compared, DENORMAL, DENORMAL_OR_NAN, DYNAMIC, copy_float, fclass, fp};
 use crate::lanes::{at, count};
 use crate::lower::Lowering;
+use crate::places::Place;
 
 /// The registers of operands' lanes, and of the first lane of a result: that and the next three.
 const LEFT: Reg = 0;
@@ -50,13 +52,22 @@ impl Lowering<'_> {
 
     pub(crate) fn lanes_of_ints(&mut self, dst: Value, a: Value, w: Width) -> bool {
         let from = self.offset_of(a);
-        let to = self.wide_result(dst, Type::V128);
         let x = self.temp();
-        let is_double = w == Width::W64;
+        if w == Width::W64 {
+            let (low, high) = self.pair_temp();
+            for (lane, f) in [low, high].into_iter().enumerate() {
+                self.load_lane(x, (from, lane as u32), Width::W32, true);
+                self.asm.word(fp(0x68, true, DYNAMIC, f, x, 0));
+                self.wide.told |= 1 << f;
+            }
+            self.wide.put(dst, Place::Pair(low, high));
+            return true;
+        }
+        let to = self.wide_result(dst, Type::V128);
         for lane in 0..count(w) {
             self.load_lane(x, (from, lane), Width::W32, true);
-            self.asm.word(fp(0x68, is_double, DYNAMIC, 0, x, 0));
-            self.asm.s(if is_double { FSD } else { FSW }, 0, STATE, at((to, lane), w));
+            self.asm.word(fp(0x68, false, DYNAMIC, 0, x, 0));
+            self.asm.s(FSW, 0, STATE, at((to, lane), w));
         }
         true
     }
@@ -65,13 +76,9 @@ impl Lowering<'_> {
         use VecBin as B;
         let (is_double, funct7) = match kind {
             B::AddPs => (false, Some(0)),
-            B::AddPd => (true, Some(0)),
             B::SubPs => (false, Some(4)),
-            B::SubPd => (true, Some(4)),
             B::MulPs => (false, Some(8)),
-            B::MulPd => (true, Some(8)),
             B::DivPs => (false, Some(12)),
-            B::DivPd => (true, Some(12)),
             B::MinPs | B::MaxPs => (false, None),
             B::MinPd | B::MaxPd => (true, None),
             _ => return false,
@@ -105,18 +112,18 @@ impl Lowering<'_> {
         true
     }
 
-    pub(crate) fn lanes_of_roots(&mut self, dst: Value, op: Op, is_double: bool, a: Value) -> bool {
+    pub(crate) fn lanes_of_roots(&mut self, dst: Value, op: Op, a: Value) -> bool {
         let from = self.offset_of(a);
         let slow = self.out_of_line_wide(op);
         let to = self.lanes_result(dst);
         let t = self.temp();
-        for lane in 0..count(width(is_double)) {
+        for lane in 0..count(Width::W32) {
             let d = RESULT + lane as Reg;
-            self.load_float(LEFT, is_double, from, lane);
-            self.asm.word(fp(0x2c, is_double, DYNAMIC, d, LEFT, 0));
-            self.gather_classes(t, lane == 0, is_double, &[LEFT, d]);
+            self.load_float(LEFT, false, from, lane);
+            self.asm.word(fp(0x2c, false, DYNAMIC, d, LEFT, 0));
+            self.gather_classes(t, lane == 0, false, &[LEFT, d]);
         }
-        self.lanes_done(dst, slow, is_double, to, t, DENORMAL_OR_NAN);
+        self.lanes_done(dst, slow, false, to, t, DENORMAL_OR_NAN);
         true
     }
 

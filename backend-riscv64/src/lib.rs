@@ -11,8 +11,8 @@
 //! | `stack` | the stack pointer, which may be late |
 //! | `state` `arith` `shift` `mul_div` `bits` `flags` `conditions` `memory` `string` `atomic` `float` `vector_moves` | lowering, by kind of op |
 //! | `packed` `packed_float` `shuffles` | the same with vector instructions |
-//! | `lanes` `lanes_in_words` `lanes_of_floats` | the same without them |
-//! | `places` `vector_places` `wide_operands` | where vectors and scalars are |
+//! | `lanes` `lanes_in_words` `lanes_of_floats` `pairs` | the same without them |
+//! | `places` `vector_places` `wide_operands` `guest_vectors` | where vectors and scalars are |
 //! | `float_runs`, `vector_runs`, `float_looks` | scalars and vectors whose results are looked at together, and how |
 //! | `mxcsr_looks` | what `mxcsr` asks for, looked at where blocks start |
 //! | `loops` | what stays true in loops, looked at once |
@@ -38,6 +38,7 @@ mod flags;
 mod float;
 mod float_looks;
 mod float_runs;
+mod guest_vectors;
 mod lanes;
 mod lanes_in_words;
 mod lanes_of_floats;
@@ -49,6 +50,7 @@ mod mxcsr_looks;
 mod notes;
 mod packed;
 mod packed_float;
+mod pairs;
 mod places;
 mod shift;
 mod shuffles;

@@ -12,6 +12,7 @@ use crate::encode::*;
 use crate::exits::Cold;
 use crate::float::{DYNAMIC, fp};
 use crate::lower::Lowering;
+use crate::places::{high, lane_offset};
 use crate::vector_encode::*;
 
 /// More blocks than that are no loop whose code is worth having twice.
@@ -37,7 +38,7 @@ pub(crate) struct Loop {
     aligned: Vec<(BlockId, Addr, HomeAddr)>,
     /// Guest registers whose elements, of this width, are no denormals and not tiny.
     pub(crate) sound: Vec<(u8, Sew)>,
-    /// Guest registers whose low lanes are in these floating-point registers, and not tiny; whether they are singles.
+    /// Lanes of guest registers (see [`crate::places::CACHED`]) that are in these floating-point registers, and not tiny; whether they are singles.
     pub(crate) lanes: Vec<(u8, Reg, bool)>,
 }
 
@@ -172,20 +173,19 @@ impl Loop {
                 if let Op::GetVec { reg, ty: Type::F64 | Type::F32, .. } = inst.op
                     && !is_written(reg.0)
                 {
-                    let is_single = matches!(inst.op, Op::GetVec { ty: Type::F32, .. });
-                    match l.lanes.iter().find(|lane| lane.0 == reg.0) {
-                        Some(lane) if lane.2 != is_single => mixed.push(reg.0),
-                        None if l.lanes.len() < LANES => {
-                            l.lanes.push((reg.0, FLOATS[FLOATS.len() - 1 - l.lanes.len()], is_single));
-                        }
-                        _ => {}
-                    }
+                    l.keep_lane(reg.0, matches!(inst.op, Op::GetVec { ty: Type::F32, .. }), &mut mixed);
                 }
-                let Some((operands, sew)) = packed_operands(&inst.op).filter(|_| has_vectors) else { continue };
+                let is_member = has_vectors || crate::pairs::is_member(&inst.op);
+                let Some((operands, sew)) = packed_operands(&inst.op).filter(|_| is_member) else { continue };
                 for v in operands {
                     if let Some((_, Op::GetVec { reg, ty: Type::V128 })) = ops.of(v)
                         && !is_written(reg.0)
                     {
+                        if !has_vectors {
+                            l.keep_lane(reg.0, false, &mut mixed);
+                            l.keep_lane(high(reg.0), false, &mut mixed);
+                            continue;
+                        }
                         match l.sound.iter().find(|s| s.0 == reg.0) {
                             Some(s) if s.1 != sew => mixed.push(reg.0),
                             Some(_) => {}
@@ -199,6 +199,17 @@ impl Loop {
         l.sound.retain(|s| !mixed.contains(&s.0));
         let has_floats = blocks.iter().any(|b| b.insts.iter().any(|i| i.op.effects().contains(Effects::float)));
         (has_floats || !l.aligned.is_empty()).then_some(l)
+    }
+
+    /// Keeps lane `n` if there is room. Those that are `mixed` are not what they were kept as.
+    fn keep_lane(&mut self, n: u8, is_single: bool, mixed: &mut Vec<u8>) {
+        match self.lanes.iter().find(|lane| lane.0 == n) {
+            Some(lane) if lane.2 != is_single => mixed.push(n),
+            None if self.lanes.len() < LANES => {
+                self.lanes.push((n, FLOATS[FLOATS.len() - 1 - self.lanes.len()], is_single));
+            }
+            _ => {}
+        }
     }
 
     /// `at` taken apart, and in terms of guest registers, if the loop adds to those what leaves its alignment alone.
@@ -359,7 +370,7 @@ impl Lowering<'_> {
                 self.set_sew(crate::places::element(*is_single));
                 self.asm.word(vfmv_f_s(*f, HOME_VECTOR + n));
             } else {
-                self.asm.i(if *is_single { FLW } else { FLD }, *f, STATE, vector_offset(*n, 0));
+                self.asm.i(if *is_single { FLW } else { FLD }, *f, STATE, lane_offset(*n));
             }
         }
     }
@@ -401,7 +412,7 @@ mod tests {
     use super::*;
     use hokku_ir::text::parse;
 
-    fn found(step: i64) -> Vec<Loop> {
+    fn found(step: i64, has_vectors: bool) -> Vec<Loop> {
         let text = format!(
             "region 0x1000 long64
 range 0x1000 32
@@ -430,12 +441,12 @@ block b1 0x100d
 "
         );
         let region = parse::region(&text).expect("the region can be read");
-        loops(&region, Tier::Second, true)
+        loops(&region, Tier::Second, has_vectors)
     }
 
     #[test]
     fn what_a_loop_leaves_alone_is_found() {
-        let all = found(2);
+        let all = found(2, true);
         assert_eq!(all.len(), 1);
         let at = HomeAddr { base: Some(Gpr::Rcx), index: Some(Gpr::Rax), scale: 3, disp: 0 };
         assert_eq!(all[0].aligned.iter().map(|a| a.2).collect::<Vec<_>>(), [at]);
@@ -445,6 +456,13 @@ block b1 0x100d
 
     #[test]
     fn addresses_that_lose_their_alignment_are_looked_at_each_time() {
-        assert!(found(1)[0].aligned.is_empty());
+        assert!(found(1, true)[0].aligned.is_empty());
+    }
+
+    #[test]
+    fn both_doubles_of_vectors_are_kept_where_there_are_no_vector_registers() {
+        let all = found(2, false);
+        assert!(all[0].sound.is_empty());
+        assert_eq!(all[0].lanes, [(1, 26, false), (high(1), 25, false), (2, 24, false)]);
     }
 }

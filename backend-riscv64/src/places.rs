@@ -5,7 +5,7 @@
 //! block's end. Ways out of line write it where it belongs.
 
 use hokku_ir::lowering::SLOTS;
-use hokku_ir::{Addr, Inst, Op, Type, Upper, Value};
+use hokku_ir::{Addr, Op, Type, Upper, Value};
 
 use crate::Features;
 use crate::assign::*;
@@ -28,18 +28,40 @@ pub(crate) enum Place {
     Slots(u8),
     /// In a floating-point register: F32, F64 and V64.
     Float(Reg),
+    /// Its low and its high double in floating-point registers: V128 on hosts without vectors.
+    Pair(Reg, Reg),
     /// In a vector register: V128 on hosts with vectors.
     Vector(Vreg),
 }
 
-/// The low lane of a guest register, in a floating-point register.
+impl Place {
+    /// Whether that is floating-point register `f`, or it is one of two.
+    pub(crate) fn is_in(self, f: Reg) -> bool {
+        matches!(self, Place::Float(a) if a == f) || matches!(self, Place::Pair(a, b) if a == f || b == f)
+    }
+}
+
+/// Lanes of guest registers that may be in floating-point registers: the low ones, then, on hosts without vectors, the high doubles of the low 128 bits.
+pub(crate) const CACHED: u8 = 32;
+
+/// The number of the high double of guest register `n` among the lanes.
+pub(crate) fn high(n: u8) -> u8 {
+    16 + n
+}
+
+/// Offset in the state of lane `n`.
+pub(crate) fn lane_offset(n: u8) -> i32 {
+    vector_offset(n % 16, i32::from(n / 16))
+}
+
+/// A lane of a guest register, in a floating-point register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cached {
-    reg: Reg,
+    pub(crate) reg: Reg,
     /// Whether it is a single.
-    is_single: bool,
-    /// What is still to be written to the guest register: the lane, and with `Zero128`, zeros above it.
-    dirty: Option<Upper>,
+    pub(crate) is_single: bool,
+    /// What is still to be written to the guest register: the lane, and with `Zero128`, zeros above it; the high double is not in a register then.
+    pub(crate) dirty: Option<Upper>,
 }
 
 impl Cached {
@@ -49,7 +71,7 @@ impl Cached {
     }
 }
 
-/// A dirty lane, for code out of line: number of the guest register, and what is in it.
+/// A dirty lane, for code out of line: its number, and what is in it.
 pub(crate) type Dirty = (u8, Cached);
 
 /// What is known of the places at hand.
@@ -58,10 +80,10 @@ pub(crate) struct Places {
     /// By value number.
     of: Vec<Place>,
     slots: u64,
-    pub(crate) cached: [Option<Cached>; 16],
+    pub(crate) cached: [Option<Cached>; CACHED as usize],
     /// Values that are in floating-point registers, vector registers, guest registers, slots.
     pub(crate) held: Vec<Value>,
-    locked_floats: u32,
+    pub(crate) locked_floats: u32,
     pub(crate) locked_vectors: u32,
     /// Floating-point registers that hold no denormals or whose denormals the exceptions tell of already, by their bits. An operand of two is not
     /// told of: beside a NaN it is not looked at.
@@ -81,7 +103,7 @@ impl Places {
         Places {
             of: vec![Place::Nowhere; count as usize],
             slots: 0,
-            cached: [None; 16],
+            cached: [None; CACHED as usize],
             held: Vec::new(),
             locked_floats: 0,
             locked_vectors: 0,
@@ -99,7 +121,7 @@ impl Places {
         *self = Places { of, ..Places::new(0) };
     }
 
-    /// The low lane of guest register `n` is in `f`, and not tiny.
+    /// Lane `n` is in `f`, and not tiny.
     pub(crate) fn keep_lane(&mut self, n: u8, f: Reg, is_single: bool) {
         self.cached[usize::from(n)] = Some(Cached { reg: f, is_single, dirty: None });
         self.told |= 1 << f;
@@ -121,6 +143,17 @@ impl Places {
 
     pub(crate) fn holds(&self, place: Place) -> bool {
         self.held.iter().any(|v| self.of[v.0 as usize] == place)
+    }
+
+    /// Whether a value, or part of one, is in `f`.
+    fn holds_float(&self, f: Reg) -> bool {
+        self.held.iter().any(|v| self.of[v.0 as usize].is_in(f))
+    }
+
+    /// What is in guest register `n` is known no more, and what was to be written there is written no more.
+    pub(crate) fn forget_vector(&mut self, n: u8) {
+        self.cached[usize::from(n)] = None;
+        self.cached[usize::from(high(n))] = None;
     }
 }
 
@@ -190,7 +223,7 @@ impl Lowering<'_> {
     /// Offset in the state for the V128 `dst`: that of the guest register which it goes to, if nothing else is still to be read there.
     pub(crate) fn memory_result(&mut self, dst: Value) -> i32 {
         if let Some(n) = self.goes_to(dst) {
-            self.wide.cached[n as usize] = None;
+            self.wide.forget_vector(n);
             self.wide.put(dst, Place::State(n));
             return vector_offset(n, 0);
         }
@@ -218,6 +251,7 @@ impl Lowering<'_> {
                 vector_offset(n, 0)
             }
             Place::Slots(slot) => recipe_slot_offset(slot),
+            Place::Pair(low, high) => self.write_pair(v, low, high),
             place => panic!("{v} is read in memory but is {place:?}"),
         }
     }
@@ -246,7 +280,7 @@ impl Lowering<'_> {
         }
         let locked = self.wide.locked_floats | self.wide.run.registers;
         let unlocked = |_: &Self| FLOATS.into_iter().filter(|f| locked & 1 << f == 0).collect::<Regs>();
-        let has_value = |l: &Self, f: Reg| l.wide.holds(Place::Float(f));
+        let has_value = |l: &Self, f: Reg| l.wide.holds_float(f);
         let cached = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f);
         let dirty = |l: &Self, f: Reg| l.wide.cached.iter().flatten().any(|c| c.reg == f && c.dirty.is_some());
         let all = unlocked(self);
@@ -256,17 +290,21 @@ impl Lowering<'_> {
             .or_else(|| pick(&|f| !has_value(self, f)))
             .or_else(|| pick(&|_| true));
         let f = found.unwrap_or_else(|| panic!("an op needs more floating-point registers than there are"));
-        for n in 0..16 {
+        for n in 0..CACHED {
             if self.wide.cached[n as usize].is_some_and(|c| c.reg == f) {
-                self.write_back(n);
+                self.write_lane_back(n);
                 self.wide.cached[n as usize] = None;
             }
         }
         for v in self.wide.held.clone() {
-            if self.place(v) == Place::Float(f) {
+            let place = self.place(v);
+            if place.is_in(f) {
+                if let Place::Pair(low, high) = place {
+                    self.see_pair(low, high);
+                }
                 let ty = self.ty(v);
                 let slot = self.wide_slots(ty);
-                self.asm.s(if ty == Type::F32 { FSW } else { FSD }, f, STATE, recipe_slot_offset(slot));
+                self.store_source(place, ty, recipe_slot_offset(slot));
                 self.wide.put(v, Place::Slots(slot));
             }
         }
@@ -328,12 +366,12 @@ impl Lowering<'_> {
     }
 
     /// The low lane of guest register `n` in a register.
-    fn cached_float(&mut self, n: u8, is_single: bool) -> Reg {
+    pub(crate) fn cached_float(&mut self, n: u8, is_single: bool) -> Reg {
         if let Some(c) = self.wide.cached[n as usize] {
             if c.is_single == is_single {
                 return c.reg;
             }
-            self.write_back(n);
+            self.write_lane_back(n);
         }
         self.see_home(n);
         let f = self.float_temp();
@@ -361,6 +399,12 @@ impl Lowering<'_> {
 
     /// Writes what is dirty of guest register `n`.
     pub(crate) fn write_back(&mut self, n: u8) {
+        self.write_lane_back(n);
+        self.write_lane_back(high(n));
+    }
+
+    /// Writes lane `n` if it is dirty.
+    pub(crate) fn write_lane_back(&mut self, n: u8) {
         if self.wide.cached[n as usize].is_some_and(|c| c.dirty.is_some() && self.wide.run.results & 1 << c.reg != 0) {
             self.end_run();
         }
@@ -369,7 +413,7 @@ impl Lowering<'_> {
         {
             let was = *c;
             c.dirty = None;
-            self.free_home(n);
+            self.free_home(n % 16);
             self.write_lane((n, was));
         }
     }
@@ -383,6 +427,9 @@ impl Lowering<'_> {
 
     /// Writes `dirty`.
     pub(crate) fn write_lane(&mut self, (n, c): Dirty) {
+        if n >= 16 {
+            return self.asm.s(FSD, c.reg, STATE, lane_offset(n));
+        }
         let clears = c.dirty != Some(Upper::Keep);
         if self.has_vectors() {
             self.set_sew(element(c.is_single));
@@ -398,191 +445,6 @@ impl Lowering<'_> {
         if clears {
             self.asm.s(SD, ZERO, STATE, at + 8);
         }
-    }
-
-    // ---- Guest registers
-
-    pub(crate) fn get_vec(&mut self, dst: Value, n: u8) {
-        if let Some(r) = self.pending_vector(n) {
-            if self.ty(dst) == Type::V128 {
-                return self.wide.put(dst, Place::Vector(r));
-            }
-            self.end_run();
-        }
-        if self.ty(dst) == Type::V256 && self.has_vectors() {
-            self.see_home(n);
-            self.write_back(n);
-            let to = self.wide_result(dst, Type::V256);
-            let sew = self.any_sew();
-            let at = self.state_address(to);
-            self.asm.word(vse(sew, HOME_VECTOR + n, at));
-            return self.copy_words(to + 16, vector_offset(n, 2), 2);
-        }
-        self.wide.put(dst, Place::State(n));
-    }
-
-    /// Moves values away from guest register `n`, which is about to be written.
-    fn leave_vector(&mut self, n: u8) {
-        for v in self.wide.held.clone() {
-            if self.place(v) != Place::State(n) || self.plan.info(v).last < self.at {
-                continue;
-            }
-            let ty = self.ty(v);
-            if is_scalar(ty) {
-                let f = self.unseen_float(v);
-                self.wide.put(v, Place::Float(f));
-            } else if self.has_vectors() && ty == Type::V128 {
-                self.see_home(n);
-                self.write_back(n);
-                let t = self.vector_temp();
-                self.asm.word(vmv1r(t, HOME_VECTOR + n));
-                self.wide.put(v, Place::Vector(t));
-            } else {
-                self.write_back(n);
-                let slot = self.wide_slots(ty);
-                self.copy_words(recipe_slot_offset(slot), vector_offset(n, 0), words(ty));
-                self.wide.put(v, Place::Slots(slot));
-            }
-        }
-    }
-
-    /// Values in guest registers that an op may write go elsewhere; nothing is known of those any more.
-    pub(crate) fn leave_vectors(&mut self) {
-        self.write_back_all();
-        for n in 0..16 {
-            self.leave_vector(n);
-        }
-        self.wide.cached = [None; 16];
-    }
-
-    pub(crate) fn set_vec(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
-        if self.place(v) != Place::State(n) || upper != Upper::Keep {
-            self.leave_vector(n);
-        }
-        if upper == Upper::Zero256 {
-            self.zero_words(vector_offset(n, 0), 2.max(words(ty))..4);
-        }
-        if is_scalar(ty) {
-            self.free_home(n);
-            self.set_lane(n, ty, upper, v);
-        } else if ty == Type::V128 {
-            self.set_vector(n, v);
-        } else {
-            self.set_double(n, v);
-        }
-    }
-
-    fn set_lane(&mut self, n: u8, ty: Type, upper: Upper, v: Value) {
-        let reg = self.unseen_float(v);
-        let is_single = ty == Type::F32;
-        let mut dirty = if upper == Upper::Keep { Upper::Keep } else { Upper::Zero128 };
-        if let Some(Cached { is_single: was_single, dirty: Some(was), .. }) = self.wide.cached[n as usize]
-            && dirty == Upper::Keep
-        {
-            if is_single && !was_single {
-                self.write_back(n);
-            } else if was == Upper::Zero128 {
-                dirty = was;
-            }
-        }
-        if self.place(v) == Place::State(n) && dirty == Upper::Keep {
-            return;
-        }
-        self.wide.cached[n as usize] = Some(Cached { reg, is_single, dirty: Some(dirty) });
-    }
-
-    fn set_vector(&mut self, n: u8, v: Value) {
-        let from = self.place(v);
-        if from == Place::State(n) {
-            return;
-        }
-        if self.has_vectors() && from == Place::Vector(HOME_VECTOR + n) {
-            return self.wide.put(v, Place::State(n));
-        }
-        if self.leave_pending(n, v) {
-            return;
-        }
-        if self.has_vectors() {
-            if let Place::State(m) = from
-                && self.set_vector_by_lane(n, m)
-            {
-                return;
-            }
-            let r = self.vector(v);
-            if r != HOME_VECTOR + n {
-                self.asm.word(vmv1r(HOME_VECTOR + n, r));
-            }
-            self.wide.cached[n as usize] = None;
-            if let Place::State(m) = from {
-                self.wide.cached[n as usize] = self.wide.cached[m as usize];
-            }
-            if !matches!(from, Place::State(_)) {
-                self.free_slots(v);
-                self.wide.put(v, Place::State(n));
-            }
-            return;
-        }
-        match from {
-            Place::State(m) => {
-                // What is dirty there is so here.
-                let lane = self.wide.cached[m as usize].filter(|c| !c.is_single);
-                let lane = lane.or_else(|| {
-                    // It comes through a register, where it may be read again.
-                    self.cached_float(m, false);
-                    self.wide.cached[m as usize]
-                });
-                let is_clear = lane.is_some_and(|c| c.dirty == Some(Upper::Zero128));
-                let first = i32::from(lane.is_some());
-                if !is_clear {
-                    let (to, from) = (vector_offset(n, first), vector_offset(m, first));
-                    self.copy_words(to, from, 2 - first as u8);
-                }
-                let dirty = lane.and_then(|c| c.dirty).unwrap_or(Upper::Keep);
-                self.wide.cached[n as usize] = lane.map(|c| Cached { dirty: Some(dirty), ..c });
-            }
-            _ => {
-                let from = self.offset_of(v);
-                self.copy_words(vector_offset(n, 0), from, 2);
-                self.wide.cached[n as usize] = None;
-                self.free_slots(v);
-                self.wide.put(v, Place::State(n));
-            }
-        }
-    }
-
-    /// Copies guest register `m` to `n`, on a host with vectors, where its low lane is in a floating-point register, or is about to be: what is dirty
-    /// there is so here. Says whether it has done so.
-    fn set_vector_by_lane(&mut self, n: u8, m: u8) -> bool {
-        self.see_home(m);
-        let is_read = |i: &Inst| matches!(i.op, Op::GetVec { reg, ty: Type::F64, .. } if reg.0 == n || reg.0 == m);
-        if self.wide.cached[m as usize].is_none() && self.block.insts[self.at as usize..].iter().any(is_read) {
-            self.cached_float(m, false);
-        }
-        let Some(lane) = self.wide.cached[m as usize].filter(|c| !c.is_single) else { return false };
-        if lane.dirty != Some(Upper::Zero128) {
-            self.any_sew();
-            self.asm.word(vmv1r(HOME_VECTOR + n, HOME_VECTOR + m));
-        }
-        self.wide.cached[n as usize] = Some(lane);
-        true
-    }
-
-    /// All 256 bits of guest register `n`.
-    fn set_double(&mut self, n: u8, v: Value) {
-        if self.place(v) == Place::State(n) {
-            return;
-        }
-        let from = self.offset_of(v);
-        self.wide.cached[n as usize] = None;
-        self.free_home(n);
-        let to = vector_offset(n, 0);
-        if self.has_vectors() {
-            let sew = self.any_sew();
-            let at = self.state_address(from);
-            self.asm.word(vle(sew, HOME_VECTOR + n, at));
-            return self.copy_words(to + 16, from + 16, 2);
-        }
-        self.copy_words(to, from, 4);
     }
 }
 

@@ -50,25 +50,24 @@ impl Lowering<'_> {
         }
         let checks = is_aligned(&op, ty) && !self.is_known_aligned(ty, at);
         if ty == Type::V128 {
-            let retry = self.retry_of(op);
-            let slow = retry.clone().or_else(|| checks.then(|| self.out_of_line_wide(op)));
             let (base, offset) = self.sum(at);
             let (base, offset) = self.within_reach(base, offset, ty);
-            let to = self.memory_result(dst);
-            let (low, high) = (self.temp(), self.temp());
+            self.make_room_for_pairs(&[]);
+            // What was in these is written before it is known what a fault finds to be written: the first is loaded when the second may fault.
+            let (low, high) = self.pair_temp();
+            let retry = self.retry_of(op);
+            let slow = retry.clone().or_else(|| checks.then(|| self.out_of_line_wide(op)));
             if let Some(slow) = slow.as_ref().filter(|_| checks) {
                 self.unless_aligned(slow, base, offset, ty);
                 self.know_aligned(at);
             }
-            // Both are read before one is written: it may be in the guest's register.
-            for (n, t) in [low, high].into_iter().enumerate() {
+            for (n, f) in [low, high].into_iter().enumerate() {
                 self.may_fault_or_retry(lazy, retry.as_ref());
-                self.asm.i(LD, t, base, offset + 8 * n as i32);
+                self.asm.i(FLD, f, base, offset + 8 * n as i32);
             }
-            self.asm.s(SD, low, STATE, to);
-            self.asm.s(SD, high, STATE, to + 8);
+            let place = Place::Pair(low, high);
+            self.wide.put(dst, place);
             if let Some(slow) = slow {
-                let place = self.place(dst);
                 self.out_of_line_ends_at(slow, place, ty);
             }
             return;
@@ -240,6 +239,11 @@ impl Lowering<'_> {
                     self.asm.word(vmv_x_s(RA, if n == 0 { r } else { 1 }));
                 }
                 Place::State(g) => self.asm.i(LD, RA, STATE, vector_offset(g, n)),
+                Place::Pair(low, high) => {
+                    self.may_fault(lazy);
+                    self.asm.s(FSD, if n == 0 { low } else { high }, base, offset + 8 * n);
+                    continue;
+                }
                 Place::Slots(slot) => self.asm.i(LD, RA, STATE, recipe_slot_offset(slot) + 8 * n),
                 place => panic!("a vector is in {place:?}"),
             }
@@ -262,19 +266,27 @@ impl Lowering<'_> {
         if ty == Type::V128 && self.has_vectors() {
             return self.store_vector(op, at, v, lazy);
         }
+        let halves = if ty == Type::V128 { self.pair(v) } else { (0, 0) };
         let (base, offset) = self.sum(at);
         let (base, offset) = self.within_reach(base, offset, ty);
         let slow = (!self.is_known_aligned(ty, at)).then(|| self.out_of_line_wide(op));
-        let from = self.wide_source(v);
-        let in_state = self.offset_of(v);
-        let t = self.temp();
+        let from = if ty == Type::V128 { Place::Pair(halves.0, halves.1) } else { self.wide_source(v) };
         if let Some(slow) = &slow {
             self.unless_aligned(slow, base, offset, ty);
         }
-        for n in 0..i32::from(words(ty)) {
-            self.asm.i(LD, t, STATE, in_state + 8 * n);
-            self.may_fault(lazy);
-            self.asm.s(SD, t, base, offset + 8 * n);
+        if ty == Type::V128 {
+            for (n, f) in [halves.0, halves.1].into_iter().enumerate() {
+                self.may_fault(lazy);
+                self.asm.s(FSD, f, base, offset + 8 * n as i32);
+            }
+        } else {
+            let in_state = self.offset_of(v);
+            let t = self.temp();
+            for n in 0..i32::from(words(ty)) {
+                self.asm.i(LD, t, STATE, in_state + 8 * n);
+                self.may_fault(lazy);
+                self.asm.s(SD, t, base, offset + 8 * n);
+            }
         }
         let Some(slow) = slow else { return };
         if is_aligned(&op, ty) {
@@ -344,6 +356,10 @@ impl Lowering<'_> {
             let r = self.vector_result(dst);
             return self.asm.word(vmv_v_i(r, if bit { -1 } else { 0 }));
         }
+        if ty == Type::V128 && !bit {
+            let f = self.float_zero();
+            return self.wide.put(dst, Place::Pair(f, f));
+        }
         let to = self.wide_result(dst, ty);
         let r = if bit { self.constant(-1) } else { ZERO };
         for n in 0..i32::from(words(ty)) {
@@ -359,6 +375,11 @@ impl Lowering<'_> {
             let r = self.vector_result(dst);
             return self.asm.word(vx(VFSLIDE1UP, r, ZERO_VECTOR, f));
         }
+        if ty == Type::V128 && from != Type::F32 {
+            let low = self.unseen_float(v);
+            let high = self.float_zero();
+            return self.wide.put(dst, Place::Pair(low, high));
+        }
         let source = self.wide_source(v);
         let to = self.wide_result(dst, ty);
         self.store_source(source, from, to);
@@ -367,6 +388,9 @@ impl Lowering<'_> {
 
     /// `a` with its low lane replaced.
     pub(crate) fn vec_merge_low(&mut self, dst: Value, ty: Type, a: Value, low: Value) {
+        if ty != Type::F32 && !self.has_vectors() {
+            return self.pair_with_low(dst, low, a);
+        }
         let f = self.float(low);
         if self.has_vectors() {
             let from = self.vector(a);
@@ -396,19 +420,20 @@ impl Lowering<'_> {
             }
             return self.asm.word(vfmv_f_s(f, r));
         }
-        let from = self.offset_of(a) + high_offset;
         if ty == Type::V128 {
-            let f = self.float_result(dst);
-            return self.asm.i(FLD, f, STATE, from);
+            return self.half_of_pair(dst, a, high);
         }
+        let from = self.offset_of(a) + high_offset;
         if self.has_vectors() {
             let sew = self.any_sew();
             let r = self.vector_result(dst);
             let at = self.state_address(from);
             return self.asm.word(vle(sew, r, at));
         }
-        let to = self.wide_result(dst, Type::V128);
-        self.copy_words(to, from, half);
+        let (low, high) = self.pair_temp();
+        self.asm.i(FLD, low, STATE, from);
+        self.asm.i(FLD, high, STATE, from + 8);
+        self.wide.put(dst, Place::Pair(low, high));
     }
 
     pub(crate) fn vec_join(&mut self, dst: Value, ty: Type, low: Value, high: Value) {
@@ -418,6 +443,9 @@ impl Lowering<'_> {
             let r = self.vector_result(dst);
             self.asm.word(vfmv_s_f(1, high));
             return self.asm.word(vx(VFSLIDE1UP, r, 1, low));
+        }
+        if ty == Type::V128 {
+            return self.pair_of_scalars(dst, low, high);
         }
         let (from, half) = (if ty == Type::V256 { Type::V128 } else { Type::V64 }, i32::from(words(ty)) / 2);
         let (low, high) = (self.wide_source(low), self.wide_source(high));

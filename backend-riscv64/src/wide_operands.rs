@@ -32,6 +32,11 @@ impl Lowering<'_> {
                 }
                 Place::Vector(r)
             }
+            Place::Pair(low, high) => {
+                self.see_pair(low, high);
+                self.wide.locked_floats |= 1 << low | 1 << high;
+                Place::Pair(low, high)
+            }
             place => place,
         }
     }
@@ -48,6 +53,10 @@ impl Lowering<'_> {
                 let sew = self.any_sew();
                 let at = self.state_address(to);
                 return self.asm.word(vse(sew, r, at));
+            }
+            Place::Pair(low, high) => {
+                self.asm.s(FSD, low, STATE, to);
+                return self.asm.s(FSD, high, STATE, to + 8);
             }
             Place::State(n) => vector_offset(n, 0),
             Place::Slots(slot) => recipe_slot_offset(slot),
@@ -80,6 +89,10 @@ impl Lowering<'_> {
                 let sew = self.any_sew();
                 let at = self.state_address(CALLOUT_RESULT);
                 self.asm.word(vle(sew, r, at));
+            }
+            Place::Pair(low, high) => {
+                self.asm.i(FLD, low, STATE, CALLOUT_RESULT);
+                self.asm.i(FLD, high, STATE, CALLOUT_RESULT + 8);
             }
             Place::Slots(slot) => {
                 for word in 0..i32::from(words(ty)) {
