@@ -210,6 +210,13 @@ impl Lowering<'_> {
         self.out.callouts.push(Callout { offset: self.asm.here(), op: Op::GetFlags {}, pc: self.pc, lazy });
     }
 
+    /// The same in code out of line of a place where the x87 stack is `stack`, which it leaves as it is.
+    pub(crate) fn settle_flags_beside(&mut self, stack: Option<&X87Stack>) {
+        stack.into_iter().for_each(|stack| self.leave_for_evaluation(stack));
+        self.settle_flags(LazyState::default());
+        stack.into_iter().for_each(|stack| self.come_back_from_evaluation(stack));
+    }
+
     /// `op`, whose operands are integers and in registers that stay as they are until the branch, to be evaluated out of line.
     pub(crate) fn out_of_line(&mut self, op: Op, operands: &[Value]) -> OutOfLine {
         let lazy = self.lazy();

@@ -1,7 +1,7 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line code of unlinked ones.
 
 use hokku_ir::backend::{FarJump, FaultSite, HotExit, LazyState, Link, Stop, StopKind, StubId, Tier};
-use hokku_ir::lowering::{FlagsNode, X87Slow};
+use hokku_ir::lowering::{FlagsNode, X87Slow, X87Stack};
 use hokku_ir::{BlockId, CpuMode, Exit, FlagSet, GuestAddr, Target, Value};
 
 use crate::asm::Label;
@@ -31,11 +31,13 @@ pub(crate) enum Cold {
     /// A return to another place than the latest call's.
     Mismatch { label: Label, at: GuestAddr },
     /// The guest's flags are brought to the state.
-    Settle { label: Label, back: Label },
+    Settle { label: Label, back: Label, stack: Option<X87Stack> },
     /// CF of flags that are noted is kept beside the note to come.
-    KeepCarry { label: Label, back: Label },
+    KeepCarry { label: Label, back: Label, stack: Option<X87Stack> },
     /// A way that notes the flags on its way to a block's entry.
-    Note { label: Label, note: Note, entry: Label },
+    Note { label: Label, note: Note, entry: Label, stack: Option<X87Stack> },
+    /// A way to a block's entry on which the x87 stack, which is `from`, becomes what the block finds.
+    Carry { label: Label, from: Box<X87Stack>, to: Box<X87Stack>, entry: Label },
     /// A way to a block's entry that clears the upper halves of some homes.
     Clear { label: Label, gprs: u16, entry: Label },
     /// Block `id` with ops on floats evaluated.
@@ -57,6 +59,11 @@ pub(crate) enum Cold {
 impl Lowering<'_> {
     /// Lowers the exit of the current block; `next` is the block whose code comes right behind.
     pub(crate) fn exit(&mut self, exit: &Exit, next: Option<BlockId>) {
+        self.leave_block(exit, next);
+        self.x87 = None;
+    }
+
+    fn leave_block(&mut self, exit: &Exit, next: Option<BlockId>) {
         match *exit {
             Exit::Jump { to } => {
                 self.leave_flags(&[to]);
@@ -83,6 +90,11 @@ impl Lowering<'_> {
                 self.leave_flags(&[to]);
                 self.widen_all();
                 let guest = self.shared_constant(ret.0 as i64);
+                if let Target::Block(b) = to
+                    && self.leads_past_check(b)
+                {
+                    self.load_carried(b);
+                }
                 self.push_return(guest);
                 match to {
                     Target::Block(b) => {
@@ -193,6 +205,7 @@ impl Lowering<'_> {
         let (test, jumped, on) = if turned { (test.opposite(), otherwise, taken) } else { (test, taken, otherwise) };
         let clears = self.clears(jumped, on);
         let test = self.settled(test, clears.before);
+        self.carry_before(test, jumped);
         // Who sees the flags notes them.
         match (seen.contains(&jumped), seen.contains(&on)) {
             (false, false) => {
@@ -246,13 +259,15 @@ impl Lowering<'_> {
                 let label = match note {
                     Some(note) if note.instructions() > 1 => {
                         let entry = self.way_to(b);
+                        let entry = self.carrying_way(b, entry);
                         let (label, entry) = (self.asm.label(), self.clearing_way(gprs, entry));
-                        self.cold.push(Cold::Note { label, note, entry });
+                        self.cold.push(Cold::Note { label, note, entry, stack: self.x87.clone() });
                         label
                     }
                     note => {
                         self.write_note(note);
                         let entry = if self.is_back_edge(b) { self.back_edge(b) } else { self.way_to(b) };
+                        let entry = self.carrying_way(b, entry);
                         self.clearing_way(gprs, entry)
                     }
                 };
@@ -263,6 +278,9 @@ impl Lowering<'_> {
                 self.branch_unless(test, over);
                 self.write_note(note);
                 self.clear_upper_halves(gprs);
+                let stack = self.x87.clone();
+                self.carry_to(to);
+                self.x87 = stack;
                 self.link(pc, false);
                 self.asm.bind(over);
             }
@@ -271,6 +289,7 @@ impl Lowering<'_> {
 
     /// A direct jump; nothing where the target comes right behind.
     fn jump(&mut self, to: Target, next: Option<BlockId>) {
+        self.carry_to(to);
         match to {
             Target::Guest(pc) => self.link(pc, false),
             Target::Block(b) if next == Some(b) && self.leads_past_check(b) => {}
@@ -486,18 +505,25 @@ impl Lowering<'_> {
                     self.tell_transfer(at);
                     self.jump_to_stub(JUMPED, StubId::ReturnMiss);
                 }
-                Cold::Settle { label, back } => {
+                Cold::Settle { label, back, stack } => {
                     self.asm.bind(label);
                     // All of them may be in the state already.
                     self.asm.i(ADDI, SCRATCH, FLAGS, -1);
                     self.asm.branch(Branch::Eq, SCRATCH, ZERO, back);
-                    self.settle_flags(LazyState::default());
+                    self.settle_flags_beside(stack.as_ref());
                     self.asm.jump(ZERO, back);
                 }
-                Cold::KeepCarry { label, back } => self.keep_carry(label, back),
-                Cold::Note { label, note, entry } => {
+                Cold::KeepCarry { label, back, stack } => self.keep_carry(label, back, stack.as_ref()),
+                Cold::Note { label, note, entry, stack } => {
                     self.asm.bind(label);
+                    self.x87 = stack;
                     self.write_note(Some(note));
+                    self.x87 = None;
+                    self.asm.jump(ZERO, entry);
+                }
+                Cold::Carry { label, from, to, entry } => {
+                    self.asm.bind(label);
+                    self.write_carry(&from, &to);
                     self.asm.jump(ZERO, entry);
                 }
                 Cold::Clear { label, gprs, entry } => {

@@ -66,6 +66,7 @@ mod vector_places;
 mod vector_runs;
 mod wide_operands;
 mod x87;
+mod x87_carry;
 mod x87_double;
 mod x87_exact;
 

@@ -62,6 +62,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) retries: Vec<(usize, Label)>,
     /// The shapes of the x87 stack that blocks are written for, where code computes in doubles.
     pub(crate) shapes: Option<Vec<X87Shape>>,
+    /// How blocks find the x87 stack, where some of it stays in registers between them.
+    pub(crate) carries: Option<Vec<X87Stack>>,
     /// The x87 stack at hand, if it is known.
     pub(crate) x87: Option<X87Stack>,
     /// Its shape behind the block's ops.
@@ -139,6 +141,7 @@ fn compile_once<'a>(
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
     let inner_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let mode = region.key.mode;
+    let shapes = hokku_ir::lowering::x87_shapes(region);
     let mut l = Lowering {
         asm,
         mode,
@@ -156,7 +159,8 @@ fn compile_once<'a>(
         has_looked_at_mxcsr: false,
         looks_at_exceptions,
         retries: Vec::new(),
-        shapes: hokku_ir::lowering::x87_shapes(region),
+        carries: crate::x87_carry::carries(region, tier, shapes.as_deref()),
+        shapes,
         x87: None,
         shape_after: None,
         at: 0,
@@ -205,10 +209,13 @@ impl<'a> Lowering<'a> {
     fn lower_block(&mut self, id: BlockId, next: Option<BlockId>) {
         self.start_block(id, false);
         let count = self.asm.count;
+        // Whoever comes by the entry has all of the stack in the state.
+        let stack = self.x87.take();
         let entry = (id.0 == 0).then(|| self.region_entry(id));
         if id.0 == 0 {
             self.check_shape(id);
         }
+        self.x87 = stack;
         if entry.is_some() && self.narrow != 0 {
             // The entry is a place of its own: whoever is there has all of its registers in order.
             self.asm.i(ADDI, ZERO, ZERO, 0);
@@ -217,7 +224,8 @@ impl<'a> Lowering<'a> {
         self.asm.bind(label);
         if !self.is_entered_in_place(id) && self.read_in[id.0 as usize].is_empty() {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
-            self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
+            let x87 = self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc));
+            self.may_fault(LazyState { narrow: self.narrow, x87, ..LazyState::default() });
         }
         // Jumps within the region come by another way than the entry.
         self.wide.sew = None;
@@ -277,8 +285,7 @@ impl<'a> Lowering<'a> {
         self.wide.start_block();
         self.evaluates_floats = evaluates_floats;
         self.has_looked_at_mxcsr = false;
-        let shape = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]);
-        self.x87 = shape.filter(|_| !evaluates_floats).map(|shape| X87Stack::new(shape, self.region.key.x87));
+        self.x87 = if evaluates_floats { None } else { self.stack_at(id) };
         self.shape_after = None;
         self.done.clear();
         self.done.resize(block.insts.len(), false);

@@ -1,8 +1,8 @@
 //! Notes of what the guest's flags are, for code beyond a block: in [`FLAGS`], and operands in slots.
 
-use hokku_ir::backend::{FlagSite, LazyState};
+use hokku_ir::backend::FlagSite;
 use hokku_ir::lowering::{
-    CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, count_is_known, sees_flags,
+    CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, X87Stack, count_is_known, sees_flags,
 };
 use hokku_ir::{Block, CpuMode, Effects, FlagSet, Inst, Op, Target, Value};
 
@@ -138,7 +138,7 @@ impl Lowering<'_> {
                 self.asm.i(ANDI, SCRATCH, FLAGS, CARRY_STAYS);
                 self.asm.branch(Branch::Eq, SCRATCH, ZERO, label);
                 self.asm.bind(back);
-                self.cold.push(Cold::KeepCarry { label, back });
+                self.cold.push(Cold::KeepCarry { label, back, stack: self.x87.clone() });
             }
             Base::Site => {
                 let (label, back) = (self.asm.label(), self.asm.label());
@@ -146,7 +146,7 @@ impl Lowering<'_> {
                 self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32 | CARRY_STAYS);
                 self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
                 self.asm.bind(back);
-                self.cold.push(Cold::Settle { label, back });
+                self.cold.push(Cold::Settle { label, back, stack: self.x87.clone() });
                 self.asm.s(SD, FLAGS, STATE, recipe_slot_offset(OLDER_SITE_SLOT));
             }
         }
@@ -175,7 +175,7 @@ impl Lowering<'_> {
     }
 
     /// `label`: a note that takes CF comes behind one of another kind. Goes on at `back`, where [`FLAGS`] tells where CF is.
-    pub(crate) fn keep_carry(&mut self, label: Label, back: Label) {
+    pub(crate) fn keep_carry(&mut self, label: Label, back: Label, stack: Option<&X87Stack>) {
         self.asm.bind(label);
         let chained = self.asm.label();
         self.asm.i(ANDI, SCRATCH, FLAGS, CHAINED as i32);
@@ -185,7 +185,7 @@ impl Lowering<'_> {
         self.asm.jump(ZERO, back);
         self.asm.bind(chained);
         // Flags that are in the state leave 1 in the register.
-        self.settle_flags(LazyState::default());
+        self.settle_flags_beside(stack);
         self.asm.jump(ZERO, back);
     }
 

@@ -315,7 +315,7 @@ impl Lowering<'_> {
     }
 
     /// Whether no way leads from block `id` back to the one at hand, which is in a loop.
-    fn leaves_loop(&self, id: BlockId) -> bool {
+    pub(crate) fn leaves_loop(&self, id: BlockId) -> bool {
         let at = self.block_id.0 as usize;
         let leads_here = |from: usize| {
             let mut seen = vec![false; self.region.blocks.len()];

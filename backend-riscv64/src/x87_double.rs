@@ -18,7 +18,7 @@ use crate::lower::Lowering;
 /// The host register for slot 0.
 pub(crate) const FIRST: Reg = 10;
 /// Scratch within an op's code.
-const FLOAT_SCRATCH: Reg = 28;
+pub(crate) const FLOAT_SCRATCH: Reg = 28;
 /// Rounding modes of instructions.
 const NEAREST: u32 = 0;
 const TO_ZERO: u32 = 1;
@@ -32,12 +32,12 @@ const ROUNDING: i32 = 0xc;
 const CONDITIONS: i64 = 0x4000_0145;
 
 /// The host register for `slot`.
-fn float_of(slot: X87Slot) -> Reg {
+pub(crate) fn float_of(slot: X87Slot) -> Reg {
     FIRST + slot
 }
 
 /// Offset of physical register `n`.
-fn place_offset(n: u8) -> i32 {
+pub(crate) fn place_offset(n: u8) -> i32 {
     X87_REGS + 16 * i32::from(n)
 }
 
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         self.x87.as_mut().unwrap_or_else(|| panic!("the x87 stack is not known here"))
     }
 
-    /// Goes to the other version of block `id` unless the stack has the shape that this one is written for.
+    /// Goes to the other version of block `id` unless the stack has the shape that this one is written for. Reads what is to be in registers then.
     pub(crate) fn check_shape(&mut self, id: BlockId) {
         let Some(shape) = self.shapes.as_ref().map(|shapes| shapes[id.0 as usize]) else { return };
         let is_double = self.computes_in_doubles();
@@ -58,6 +58,7 @@ impl Lowering<'_> {
             self.asm.i(XORI, SCRATCH, SCRATCH, shape.0.into());
         }
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, label);
+        self.load_carried(id);
     }
 
     /// Where a jump to block `id` from the block at hand leads: past the check where the stack is as it must be.
@@ -90,7 +91,7 @@ impl Lowering<'_> {
     }
 
     /// Writes what the state does not have of `stack`. Changes [`SCRATCH`] and x1.
-    fn write_stack(&mut self, stack: &X87Stack) {
+    pub(crate) fn write_stack(&mut self, stack: &X87Stack) {
         if stack.late().is_some() {
             return x87_write_exact(&mut self.asm, stack, [SCRATCH, RA], ZERO);
         }
@@ -102,7 +103,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn write_shape(&mut self, shape: X87Shape, is_nearest: bool) {
+    pub(crate) fn write_shape(&mut self, shape: X87Shape, is_nearest: bool) {
         let mut r = ZERO;
         if shape.0 != 0 {
             self.asm.li(SCRATCH, shape.0.into());
@@ -127,10 +128,16 @@ impl Lowering<'_> {
         }
     }
 
-    /// The block's ops are written: nothing is in registers any more.
+    /// The block's ops are written: nothing is in registers any more, but where its exit carries it on.
     pub(crate) fn end_stack(&mut self) {
-        self.write_stack_back();
-        self.shape_after = self.x87.take().filter(|stack| stack.is_nearest).map(|stack| stack.shape);
+        let stays = self.carries_on();
+        if !stays {
+            self.write_stack_back();
+        }
+        self.shape_after = self.x87.as_ref().filter(|stack| stack.is_nearest).map(|stack| stack.shape);
+        if !stays {
+            self.x87 = None;
+        }
     }
 
     /// Evaluates `op`.

@@ -19,6 +19,7 @@
 //! | `recipe` | how the guest's flags are computed after the fact |
 //! | `x87` | x87 ops as calls of routines |
 //! | `x87_stack` | the x87 stack of code that knows its shape |
+//! | `x87_carry` | what of it stays in registers from block to block |
 //! | `x87_exact`, `x87_exact_state` | exact x87 ops as code; the state around it |
 //! | `x87_asm` | the instructions of hosts that it needs |
 //! | `x87_code`, `x87_quotient` | the functions that it calls |
@@ -34,6 +35,7 @@ mod values_tests;
 mod wide_values;
 mod x87;
 mod x87_asm;
+mod x87_carry;
 mod x87_code;
 #[cfg(test)]
 mod x87_code_tests;
@@ -53,6 +55,7 @@ pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
 pub use x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
+pub use x87_carry::{X87Way, x87_carries};
 pub use x87_code::{X87_FUNCTIONS, x87_function};
 pub use x87_exact::{X87Lowering, X87Place, X87Slow, x87_exact};
 pub use x87_exact_state::{X87Zero, x87_come_back, x87_status, x87_write_exact, x87_zero};

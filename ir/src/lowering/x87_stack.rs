@@ -198,7 +198,7 @@ pub fn x87_shapes(region: &Region) -> Option<Vec<X87Shape>> {
 }
 
 /// Blocks of the region where jumps of `exit` lead, calls left out.
-fn successors(exit: &Exit) -> impl Iterator<Item = usize> + use<> {
+pub(super) fn successors(exit: &Exit) -> impl Iterator<Item = usize> + use<> {
     let of = |to: Target| match to {
         Target::Block(b) => Some(b.0 as usize),
         Target::Guest(_) => None,
@@ -250,6 +250,17 @@ impl X87Stack {
     pub fn new(shape: X87Shape, arithmetic: X87Arithmetic) -> X87Stack {
         let exact = (arithmetic == X87Arithmetic::Exact).then(X87Late::default);
         X87Stack { shape, written: Some(shape), is_nearest: true, held: [None; 8], exact }
+    }
+
+    /// Where values are doubles, and those that `held` names are in host registers: whether the state does not have them. Nor may it have the shape, if that `is_late`.
+    pub(super) fn entering(shape: X87Shape, held: [Option<(X87Slot, bool)>; 8], is_late: bool) -> X87Stack {
+        let held = held.map(|h| h.map(|(slot, is_dirty)| Held { slot, is_dirty }));
+        X87Stack { held, written: (!is_late).then_some(shape), ..X87Stack::new(shape, X87Arithmetic::Double) }
+    }
+
+    /// The host register that holds physical register `n`, and whether the state does not have it.
+    pub(super) fn place(&self, n: u8) -> Option<(X87Slot, bool)> {
+        self.held[usize::from(n)].map(|h| (h.slot, h.is_dirty))
     }
 
     /// Of code that computes exactly: what is late beside the shape.
