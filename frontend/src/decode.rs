@@ -59,46 +59,77 @@ impl Decoded {
 /// Longest legal instruction.
 const MAX_LEN: usize = 15;
 
-/// Decodes instructions anywhere, fetching code by the window.
-pub(crate) struct Reader<'a> {
-    code: &'a dyn CodeSource,
-    mode: CpuMode,
-    window: [u8; 128],
+/// Guest code as it was fetched.
+pub(crate) struct Window {
+    bytes: [u8; 128],
     start: u64,
     len: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(code: &'a dyn CodeSource, mode: CpuMode) -> Self {
-        Reader { code, mode, window: [0; 128], start: 0, len: 0 }
+impl Window {
+    /// One without code.
+    pub(crate) fn new() -> Self {
+        Window { bytes: [0; 128], start: 0, len: 0 }
     }
 
-    /// The instruction at `at`.
-    pub(crate) fn decode(&mut self, at: GuestAddr) -> Decoded {
-        let in_window = at.0.checked_sub(self.start).filter(|n| n.saturating_add(MAX_LEN as u64) <= self.len as u64);
-        let offset = match in_window {
-            Some(n) => n as usize,
-            None => {
-                self.len = self.code.fetch(at, &mut self.window).min(self.window.len());
-                self.start = at.0;
-                0
-            }
-        };
-        let more = &self.window[offset..self.len.min(offset + 2 * MAX_LEN)];
-        let bytes = &more[..more.len().min(MAX_LEN)];
-        let (bitness, ip) = match self.mode {
-            CpuMode::Protected32 => (32, at.0 & u64::from(u32::MAX)),
-            CpuMode::Long64 => (64, at.0),
-        };
-        let mut decoder = Decoder::with_ip(bitness, bytes, ip, DecoderOptions::NONE);
-        let raw = decoder.decode();
-        match decoder.last_error() {
-            DecoderError::None => Decoded::Instruction(raw),
-            DecoderError::NoMoreBytes if bytes.len() < MAX_LEN => Decoded::Unreadable(bytes.len() as u8),
-            _ if raw.len() == MAX_LEN && is_too_long(bitness, more) => Decoded::TooLong,
-            _ => Decoded::Invalid((raw.len() as u8).max(1)),
-        }
+    /// Where in the window `at` is, if all of the longest instruction is there.
+    fn whole(&self, at: GuestAddr) -> Option<usize> {
+        let n = at.0.checked_sub(self.start)?;
+        (n.saturating_add(MAX_LEN as u64) <= self.len as u64).then_some(n as usize)
     }
+
+    /// A reader of the instructions from `at` on, which are fetched from `code` where they are not there.
+    pub(crate) fn read(&mut self, code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Reader<'_> {
+        if self.whole(at).is_none() {
+            self.len = code.fetch(at, &mut self.bytes).min(self.bytes.len());
+            self.start = at.0;
+        }
+        let (bitness, mask) = match mode {
+            CpuMode::Protected32 => (32, u64::from(u32::MAX)),
+            CpuMode::Long64 => (64, u64::MAX),
+        };
+        let decoder = Decoder::new(bitness, &self.bytes[..self.len], DecoderOptions::NONE);
+        Reader { window: self, decoder, mask, first: at }
+    }
+}
+
+/// Decodes instructions of a window: to make a decoder takes longer than to decode an instruction.
+pub(crate) struct Reader<'a> {
+    window: &'a Window,
+    decoder: Decoder<'a>,
+    /// Bits of an instruction pointer.
+    mask: u64,
+    /// For which the window was made: it is there as far as there is code.
+    first: GuestAddr,
+}
+
+impl Reader<'_> {
+    /// The instruction at `at`; `None` where that takes another window.
+    pub(crate) fn decode(&mut self, at: GuestAddr) -> Option<Decoded> {
+        let offset = match self.window.whole(at) {
+            Some(n) => n,
+            None if at == self.first => (at.0 - self.window.start) as usize,
+            None => return None,
+        };
+        let rest = &self.window.bytes[offset..self.window.len];
+        // `rest` begins there, so this place is one of the decoder's.
+        let Ok(()) = self.decoder.set_position(offset) else { return Some(Decoded::Unreadable(0)) };
+        self.decoder.set_ip(at.0 & self.mask);
+        let raw = self.decoder.decode();
+        Some(match self.decoder.last_error() {
+            DecoderError::None => Decoded::Instruction(raw),
+            DecoderError::NoMoreBytes if rest.len() < MAX_LEN => Decoded::Unreadable(rest.len() as u8),
+            _ if raw.len() == MAX_LEN && is_too_long(self.decoder.bitness(), &rest[..rest.len().min(2 * MAX_LEN)]) => {
+                Decoded::TooLong
+            }
+            _ => Decoded::Invalid((raw.len() as u8).max(1)),
+        })
+    }
+}
+
+/// The instruction at `at` alone.
+pub(crate) fn decode_one(code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Decoded {
+    Window::new().read(code, mode, at).decode(at).unwrap_or(Decoded::Unreadable(0))
 }
 
 /// Whether `bytes`, which the decoder refuses after 15 of them, are an instruction of more, and not an invalid one that processors recognise by

@@ -1,16 +1,16 @@
 //! Region discovery: translates instructions along direct jumps and finds where blocks start.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, MAX_VALUES, Num, Target, Trap};
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
-use crate::decode::{CodeSource, Decoded, Reader};
+use crate::decode::{CodeSource, Decoded, Window};
 use crate::dispatch::{self, Known};
 use crate::emit::{Emitter, Step};
 use crate::insn::Insn;
+use crate::places::Places;
 
 /// How large a region may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +59,12 @@ pub(crate) struct Piece {
     pub(crate) step: Step,
     /// The address after it.
     pub(crate) next: GuestAddr,
+    /// Whether a block starts with it: for whoever cuts what was found into blocks.
+    pub(crate) starts_block: bool,
 }
 
-/// What discovery finds.
+/// What discovery finds. Its memory serves one region after the other.
+#[derive(Default)]
 pub(crate) struct Found {
     /// Ops of all instructions, in the order of discovery.
     pub(crate) insts: Vec<Inst>,
@@ -70,58 +73,92 @@ pub(crate) struct Found {
     /// Instructions in the order of discovery.
     pub(crate) pieces: Vec<Piece>,
     /// Place in `pieces` of the instruction at an address.
-    pub(crate) places: BTreeMap<GuestAddr, u32>,
-    /// Addresses where blocks start; those without a piece were beyond the limits.
-    pub(crate) leaders: BTreeSet<GuestAddr>,
+    pub(crate) places: Places,
+    /// Addresses where blocks start, in order; those without a piece were beyond the limits.
+    pub(crate) leaders: Vec<GuestAddr>,
+    /// Those of them that are still to be translated.
+    queue: VecDeque<GuestAddr>,
 }
 
 /// Values at which a region ends: few enough that passes may add to those that the last instruction brings before the evaluator's table is full.
 const MOST_VALUES: u32 = MAX_VALUES / 2;
 
-/// Translates the instructions of the region at `key.pc`, nearest first.
-pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Found {
+/// Translates the instructions of the region at `key.pc`, nearest first; `found` becomes what is found.
+pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits, found: &mut Found) {
     let limits = if key.single_step { &Limits::single_step() } else { limits };
-    let mut reader = Reader::new(code, key.mode);
-    let mut emitter = Emitter::new(key);
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut places = BTreeMap::new();
-    let mut leaders = BTreeSet::from([key.pc]);
-    let mut queue = VecDeque::from([key.pc]);
-    while let Some(leader) = queue.pop_front() {
-        let mut at = leader;
-        loop {
-            let full = pieces.len() >= limits.max_instructions.max(1) || emitter.value_count() >= MOST_VALUES;
-            if full && !places.contains_key(&at) {
-                break;
-            }
-            let Entry::Vacant(place) = places.entry(at) else {
-                leaders.insert(at);
-                break;
-            };
-            place.insert(pieces.len() as u32);
-            let piece = if code.has_breakpoint(at) {
-                breakpoint(&mut emitter, at)
-            } else {
-                translate_at(&mut reader, &mut emitter, key, at)
-            };
-            let (step, next) = (piece.step, piece.next);
-            pieces.push(piece);
-            let Step::End(exit) = step else {
-                at = next;
-                continue;
-            };
-            for target in follow(&exit).into_iter().flatten() {
-                let near = target.0.abs_diff(key.pc.0) <= limits.max_distance;
-                let room = near && leaders.len() < limits.max_blocks;
-                if room && !leaders.contains(&target) && !code.is_translated(target) {
-                    leaders.insert(target);
-                    queue.push_back(target);
-                }
-            }
-            break;
+    found.pieces.clear();
+    found.places.clear(limits.max_instructions);
+    found.leaders.clear();
+    found.leaders.push(key.pc);
+    found.queue.clear();
+    found.queue.push_back(key.pc);
+    let mut emitter = Emitter::new(key, std::mem::take(&mut found.insts));
+    let mut window = Window::new();
+    while let Some(leader) = found.queue.pop_front() {
+        let mut from = Some(leader);
+        while let Some(at) = from {
+            from = run(code, key, limits, &mut window, &mut emitter, found, at);
         }
     }
-    Found { value_count: emitter.value_count(), insts: emitter.take(), pieces, places, leaders }
+    found.value_count = emitter.value_count();
+    found.insts = emitter.take();
+}
+
+/// Translates instructions from `at` on, to the end of their block or to what is known; gives the address of the next one where that takes another
+/// window.
+fn run(
+    code: &dyn CodeSource,
+    key: BlockKey,
+    limits: &Limits,
+    window: &mut Window,
+    emitter: &mut Emitter,
+    found: &mut Found,
+    mut at: GuestAddr,
+) -> Option<GuestAddr> {
+    let (mut window, mut reader) = (Some(window), None);
+    loop {
+        if found.places.find(at).is_some() {
+            found.add_leader(at);
+            return None;
+        }
+        if found.pieces.len() >= limits.max_instructions.max(1) || emitter.value_count() >= MOST_VALUES {
+            return None;
+        }
+        let piece = if code.has_breakpoint(at) {
+            breakpoint(emitter, at)
+        } else {
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                none => none.insert(window.take()?.read(code, key.mode, at)),
+            };
+            let Some(decoded) = reader.decode(at) else { return Some(at) };
+            translate_at(decoded, emitter, key, at)
+        };
+        let (step, next) = (piece.step, piece.next);
+        found.places.insert(at, found.pieces.len() as u32);
+        found.pieces.push(piece);
+        let Step::End(exit) = step else {
+            at = next;
+            continue;
+        };
+        for target in follow(&exit).into_iter().flatten() {
+            let near = target.0.abs_diff(key.pc.0) <= limits.max_distance;
+            let room = near && found.leaders.len() < limits.max_blocks;
+            if room && found.leaders.binary_search(&target).is_err() && !code.is_translated(target) {
+                found.add_leader(target);
+                found.queue.push_back(target);
+            }
+        }
+        return None;
+    }
+}
+
+impl Found {
+    fn add_leader(&mut self, at: GuestAddr) {
+        if let Err(place) = self.leaders.binary_search(&at) {
+            self.leaders.insert(place, at);
+        }
+    }
 }
 
 /// The guest addresses where a region goes on after `exit`, the likelier to be laid out next first.
@@ -147,7 +184,7 @@ fn breakpoint(e: &mut Emitter, at: GuestAddr) -> Piece {
     let start = e.insts().len();
     e.insn(at, Num(1));
     let step = Step::End(Exit::Trap { trap: Trap::Debug, at, next: at });
-    Piece { at, insts: start..e.insts().len(), len: 1, step, next: at }
+    Piece { at, insts: start..e.insts().len(), len: 1, step, next: at, starts_block: false }
 }
 
 /// `MOV SS`, `POP SS`: no debug exception until the instruction after them is done (SDM vol. 3A, 6.8.3).
@@ -155,9 +192,8 @@ fn loads_stack_segment(insn: &Insn) -> bool {
     matches!(insn.mnemonic(), Mnemonic::Mov | Mnemonic::Pop) && insn.raw.op0_register() == Register::SS
 }
 
-/// Decodes and translates the instruction at `at`.
-fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: GuestAddr) -> Piece {
-    let decoded = reader.decode(at);
+/// Translates what was decoded at `at`.
+fn translate_at(decoded: Decoded, e: &mut Emitter, key: BlockKey, at: GuestAddr) -> Piece {
     let (start, len) = (e.insts().len(), decoded.len());
     e.insn(at, Num(len));
     let trap = |trap: Trap, next: GuestAddr| (Step::End(Exit::Trap { trap, at, next }), next);
@@ -187,7 +223,7 @@ fn translate_at(reader: &mut Reader<'_>, e: &mut Emitter, key: BlockKey, at: Gue
             }
         }
     };
-    Piece { at, insts: start..e.insts().len(), len, step, next }
+    Piece { at, insts: start..e.insts().len(), len, step, next, starts_block: false }
 }
 
 /// Whether the instruction writes memory through the code segment, which 32-bit code must not: code segments are never writable.

@@ -19,6 +19,7 @@ mod families;
 mod faults;
 mod features;
 mod insn;
+mod places;
 mod translate;
 
 pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, known_as, markdown};

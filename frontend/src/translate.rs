@@ -1,11 +1,11 @@
 //! Regions: what discovery found, cut into blocks.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 
 use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Region, Target, Trap};
 
 use crate::decode::CodeSource;
-use crate::discover::{Found, Limits, discover};
+use crate::discover::{Found, Limits, Piece, discover};
 use crate::emit::Step;
 
 /// Translates the guest code at `key.pc` and what it reaches by direct jumps within `limits`.
@@ -14,27 +14,53 @@ use crate::emit::Step;
 /// where the bytes are no instruction, with [`Trap::InvalidOpcode`]; where the instruction has no translator, with
 /// [`Trap::Untranslated`]. With `key.single_step` the region is one instruction, which ends with [`Trap::Debug`] unless it transfers control.
 pub fn translate(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Region {
-    let found = discover(code, key, limits);
-    let entry = std::iter::once(key.pc);
-    let others = found.leaders.iter().copied().filter(|at| *at != key.pc && found.places.contains_key(at));
-    let starts: Vec<GuestAddr> = entry.chain(others).collect();
-    let ids: BTreeMap<GuestAddr, BlockId> = starts.iter().copied().zip((0..).map(BlockId)).collect();
-    let blocks = starts.iter().map(|at| block(&found, &ids, *at)).collect();
-    Region { key, blocks, value_count: found.value_count, ranges: ranges(&found) }
+    let mut found = ROOM.take();
+    discover(code, key, limits, &mut found);
+    let mut starts = Starts(Vec::with_capacity(found.leaders.len()));
+    starts.0.push(key.pc);
+    for at in &found.leaders {
+        if let Some(place) = found.places.find(*at) {
+            found.pieces[place as usize].starts_block = true;
+            if *at != key.pc {
+                starts.0.push(*at);
+            }
+        }
+    }
+    let blocks = starts.0.iter().map(|at| block(&found, &starts, *at)).collect();
+    let region = Region { key, blocks, value_count: found.value_count, ranges: ranges(&found.pieces) };
+    ROOM.set(found);
+    region
+}
+
+thread_local! {
+    /// Memory that one translation leaves to the next.
+    static ROOM: RefCell<Found> = RefCell::default();
+}
+
+/// Where blocks start, by number: the region's entry, then the others in order.
+struct Starts(Vec<GuestAddr>);
+
+impl Starts {
+    /// The block at `at`.
+    fn block(&self, at: GuestAddr) -> Option<BlockId> {
+        let (entry, others) = self.0.split_first()?;
+        let number = if at == *entry { 0 } else { others.binary_search(&at).ok()? + 1 };
+        Some(BlockId(number as u32))
+    }
 }
 
 /// The block at `start`: instructions up to the next block's start or the end of what was found. Each instruction is in one block only,
 /// because wherever two ways meet a block starts; so values stay unique.
-fn block(found: &Found, ids: &BTreeMap<GuestAddr, BlockId>, start: GuestAddr) -> Block {
+fn block(found: &Found, starts: &Starts, start: GuestAddr) -> Block {
     let mut insts = Vec::new();
     // Instructions found one after the other have their ops side by side: copied in one go.
     let mut run = 0..0;
     let mut at = start;
     let exit = loop {
-        let Some(place) = found.places.get(&at).filter(|_| at == start || !ids.contains_key(&at)) else {
+        let place = found.places.find(at).map(|place| place as usize);
+        let Some(mut place) = place.filter(|place| at == start || !found.pieces[*place].starts_block) else {
             break Exit::Jump { to: Target::Guest(at) };
         };
-        let mut place = *place as usize;
         let mut piece = &found.pieces[place];
         loop {
             if run.end == piece.insts.start {
@@ -45,7 +71,7 @@ fn block(found: &Found, ids: &BTreeMap<GuestAddr, BlockId>, start: GuestAddr) ->
             }
             // The next instruction was mostly found right after this one.
             match found.pieces.get(place + 1) {
-                Some(next) if piece.step == Step::Next && next.at == piece.next && !ids.contains_key(&next.at) => {
+                Some(next) if matches!(piece.step, Step::Next) && next.at == piece.next && !next.starts_block => {
                     place += 1;
                     piece = next;
                 }
@@ -58,15 +84,15 @@ fn block(found: &Found, ids: &BTreeMap<GuestAddr, BlockId>, start: GuestAddr) ->
         }
     };
     insts.extend_from_slice(&found.insts[run]);
-    Block { pc: start, insts, exit: resolved(exit, ids) }
+    Block { pc: start, insts, exit: resolved(exit, starts) }
 }
 
 /// `exit` with blocks of the region for the guest addresses that have one.
-fn resolved(mut exit: Exit, ids: &BTreeMap<GuestAddr, BlockId>) -> Exit {
+fn resolved(mut exit: Exit, starts: &Starts) -> Exit {
     let resolve = |t: &mut Target| {
         if let Target::Guest(at) = t {
-            if let Some(id) = ids.get(at) {
-                *t = Target::Block(*id);
+            if let Some(id) = starts.block(*at) {
+                *t = Target::Block(id);
             }
         }
     };
@@ -78,9 +104,9 @@ fn resolved(mut exit: Exit, ids: &BTreeMap<GuestAddr, BlockId>) -> Exit {
         }
         Exit::Call { to, ret, ret_block } => {
             resolve(to);
-            *ret_block = ids.get(ret).copied();
+            *ret_block = starts.block(*ret);
         }
-        Exit::IndirectCall { ret, ret_block, .. } => *ret_block = ids.get(ret).copied(),
+        Exit::IndirectCall { ret, ret_block, .. } => *ret_block = starts.block(*ret),
         Exit::Indirect { .. }
         | Exit::Dispatch { .. }
         | Exit::Return { .. }
@@ -91,18 +117,24 @@ fn resolved(mut exit: Exit, ids: &BTreeMap<GuestAddr, BlockId>) -> Exit {
 }
 
 /// The guest bytes of what was found, in contiguous runs. The first unreadable byte belongs to them: code that appears there changes the region.
-fn ranges(found: &Found) -> Vec<(GuestAddr, u32)> {
+fn ranges(pieces: &[Piece]) -> Vec<(GuestAddr, u32)> {
     let mut ranges: Vec<(GuestAddr, u32)> = Vec::new();
-    for (at, place) in &found.places {
-        let piece = &found.pieces[*place as usize];
+    // Most instructions were found right after the one before them.
+    for piece in pieces {
         let unreadable = matches!(piece.step, Step::End(Exit::Trap { trap: Trap::Fetch, .. }));
         let len = u32::from(piece.len) + u32::from(unreadable);
         match ranges.last_mut() {
-            Some((start, run)) if at.0 - start.0 <= u64::from(*run) => {
-                *run = (*run).max((at.0 - start.0) as u32 + len);
-            }
-            _ => ranges.push((*at, len)),
+            Some((start, run)) if start.0.checked_add(u64::from(*run)) == Some(piece.at.0) => *run += len,
+            _ => ranges.push((piece.at, len)),
         }
     }
+    ranges.sort_unstable();
+    ranges.dedup_by(|(at, len), (start, run)| {
+        let touches = at.0 - start.0 <= u64::from(*run);
+        if touches {
+            *run = (*run).max((at.0 - start.0) as u32 + *len);
+        }
+        touches
+    });
     ranges
 }

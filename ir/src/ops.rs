@@ -513,6 +513,12 @@ impl Builder {
         Builder::default()
     }
 
+    /// The same, which collects in the memory of `room`.
+    pub fn with_room(mut room: Vec<Inst>) -> Self {
+        room.clear();
+        Builder { insts: room, next: 0 }
+    }
+
     /// Appends `op`; the result is its value (without meaning for ops that give none).
     pub fn push(&mut self, op: Op) -> Value {
         let value = Value(self.next);
