@@ -84,9 +84,25 @@ pub(crate) struct Asm {
     pub(crate) stack_delta: i32,
 }
 
+impl Default for Asm {
+    fn default() -> Self {
+        Asm::new()
+    }
+}
+
 impl Asm {
     pub(crate) fn new() -> Self {
         Asm { buf: VecAssembler::new(0), count: 0, guest_accesses: Vec::new(), stack_delta: 0 }
+    }
+
+    /// The code, of which all labels are bound; what comes next starts anew, in the same memory.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        (self.count, self.stack_delta) = (0, 0);
+        self.guest_accesses.clear();
+        match self.buf.drain() {
+            Ok(code) => code.collect(),
+            Err(e) => panic!("a label of the back end's own is out of reach: {e}"),
+        }
     }
 
     pub(crate) fn offset(&self) -> u32 {

@@ -1,14 +1,17 @@
 //! Which values and which guest flags are needed, and where.
 
 use hokku_ir::passes::flag_reads;
-use hokku_ir::{Block, Effects, Exit, FlagSet, Op, Target, Type, Upper, Value};
+use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Op, Target, Type, Upper, Value};
 
 use crate::Optimisations;
 use crate::plan::{InstInfo, NONE, Plan, ValueInfo};
 
 /// Effects of ops that others must not be moved across.
-const WRITES: [Effects; 5] =
-    [Effects::writes_state, Effects::writes_mem, Effects::boundary, Effects::x87, Effects::volatile];
+const WRITES: Effects = Effects::writes_state
+    .union(Effects::writes_mem)
+    .union(Effects::boundary)
+    .union(Effects::x87)
+    .union(Effects::volatile);
 
 impl Plan {
     /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start.
@@ -25,7 +28,8 @@ impl Plan {
             let fx = inst.op.effects();
             self.insts.push(InstInfo {
                 faults: fx.contains(Effects::may_fault),
-                writes: WRITES.iter().any(|e| fx.contains(*e)),
+                writes: fx.intersects(WRITES),
+                effects: fx,
                 ..InstInfo::new(n as u32)
             });
         }
@@ -36,8 +40,19 @@ impl Plan {
         });
         for (n, inst) in block.insts.iter().enumerate().rev() {
             self.insts[n].live = live;
+            let fx = self.insts[n].effects;
+            match inst.op {
+                // Most ops are of these kinds.
+                Op::Insn { .. } => continue,
+                Op::SetGpr { v, .. } => {
+                    let root = self.root(v);
+                    let info = self.info(root);
+                    (info.uses, info.set) = (info.uses + 1, n as u32);
+                    continue;
+                }
+                _ => {}
+            }
             let result = self.values[inst.value.0 as usize];
-            let fx = inst.op.effects();
             let dead = match inst.op {
                 Op::Truncate { .. } => true,
                 Op::VecMergeLow { .. } if result.root != inst.value => true,
@@ -61,7 +76,7 @@ impl Plan {
                     self.info(root).uses += 1;
                 }
             });
-            if let Op::SetGpr { v, .. } | Op::SetGprHigh { v, .. } = inst.op {
+            if let Op::SetGprHigh { v, .. } = inst.op {
                 let root = self.root(v);
                 self.info(root).set = n as u32;
             }
@@ -157,10 +172,10 @@ impl Plan {
     }
 }
 
-/// Guest flags that are read after `exit`.
-pub(crate) fn live_after(exit: &Exit, live_in: &[FlagSet]) -> FlagSet {
+/// Guest flags that are read after `exit`; `live_in` tells those that a block reads.
+pub(crate) fn live_after(exit: &Exit, live_in: impl Fn(BlockId) -> FlagSet) -> FlagSet {
     let at = |to: &Target| match to {
-        Target::Block(b) => live_in[b.0 as usize],
+        Target::Block(b) => live_in(*b),
         Target::Guest(_) => FlagSet::STATUS,
     };
     match exit {

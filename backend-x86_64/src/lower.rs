@@ -80,6 +80,10 @@ pub(crate) struct Lowering<'a> {
 /// Memory that one compilation leaves to the next on the same thread.
 #[derive(Default)]
 struct Room {
+    asm: Asm,
+    out: Compiled,
+    placed: Vec<bool>,
+    block_labels: Vec<DynamicLabel>,
     vals: Vec<Val>,
     alias: Vec<Value>,
     aliases: [Vec<Value>; 16],
@@ -94,16 +98,18 @@ thread_local! {
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimisations, tier: Tier) -> Compiled {
-    let mut asm = Asm::new();
-    let block_labels = region.blocks.iter().map(|_| asm.label()).collect();
     let values = region.value_count as usize;
     let mut room = ROOM.take();
+    room.block_labels.clear();
+    room.block_labels.extend(region.blocks.iter().map(|_| room.asm.label()));
+    room.placed.clear();
+    room.placed.resize(region.blocks.len(), false);
     room.vals.clear();
     room.vals.resize(values, Val { loc: Loc::Nowhere, uses: 0, ty: Type::Void });
     room.alias.clear();
     room.alias.extend((0..values as u32).map(Value));
     let mut l = Lowering {
-        asm,
+        asm: room.asm,
         mode: region.key.mode,
         features,
         optimisations,
@@ -139,10 +145,10 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         waiting_conditions: Vec::new(),
         done: Vec::new(),
         wants_rcx: None,
-        block_labels,
-        placed: vec![false; region.blocks.len()],
+        block_labels: room.block_labels,
+        placed: room.placed,
         cold: room.cold,
-        out: Compiled::default(),
+        out: room.out,
     };
     let order = region.code_order();
     for (n, id) in order.iter().enumerate() {
@@ -151,11 +157,34 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
     l.out.host_instructions = l.asm.count;
     l.out.block_callouts = l.out.callouts.len() as u32;
     l.write_cold();
-    let Lowering { asm, mut out, vals, alias, aliases, vec_aliases, cold, plan, .. } = l;
-    ROOM.set(Room { vals, alias, aliases, vec_aliases, cold, plan: plan.into_room() });
-    out.faults.sort_by_key(|f| f.offset);
-    out.code = asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the back end's own is out of reach: {e}"));
-    out
+    l.out.faults.sort_by_key(|f| f.offset);
+    let code = l.asm.take();
+    // The lists that grew here stay; copies of them take no more memory than they need.
+    let compiled = Compiled { code, ..l.out.clone() };
+    clear(&mut l.out);
+    let Lowering { asm, out, placed, block_labels, vals, alias, aliases, vec_aliases, cold, plan, .. } = l;
+    let plan = plan.into_room();
+    ROOM.set(Room { asm, out, placed, block_labels, vals, alias, aliases, vec_aliases, cold, plan });
+    compiled
+}
+
+fn clear(out: &mut Compiled) {
+    let Compiled { code, blocks, links, back_edges, hot_exits, counters, stops, faults, .. } = out;
+    code.clear();
+    blocks.clear();
+    links.clear();
+    back_edges.clear();
+    hot_exits.clear();
+    counters.clear();
+    stops.clear();
+    faults.clear();
+    let Compiled { callouts, return_pads, relocations, recipes, flag_sites, .. } = out;
+    callouts.clear();
+    return_pads.clear();
+    relocations.clear();
+    recipes.clear();
+    flag_sites.clear();
+    (out.host_instructions, out.block_callouts) = (0, 0);
 }
 
 impl<'a> Lowering<'a> {
@@ -251,6 +280,17 @@ impl<'a> Lowering<'a> {
     }
 
     fn end_inst(&mut self) {
+        if !self.asm.guest_accesses.is_empty() {
+            self.note_faults();
+        }
+        if !self.borrowed.is_empty() {
+            self.give_back();
+        }
+        self.end_op();
+    }
+
+    /// Enters what the instruction accessed as places that may fault.
+    fn note_faults(&mut self) {
         let pc = self.pc;
         let mut accesses = std::mem::take(&mut self.asm.guest_accesses);
         for (offset, stack_delta) in accesses.drain(..) {
@@ -270,8 +310,6 @@ impl<'a> Lowering<'a> {
             });
         }
         self.asm.guest_accesses = accesses;
-        self.give_back();
-        self.end_op();
     }
 
     /// Keeps the flags value `f` for later uses; as the guest's flags it is overwritten by the next instruction itself.

@@ -102,6 +102,8 @@ pub(crate) struct InstInfo {
     pub(crate) faults: bool,
     /// Guest state is written here.
     pub(crate) writes: bool,
+    /// What the op does.
+    pub(crate) effects: Effects,
     /// No guest state may be written here: a later instruction stands for a load before and a store after this place.
     pub(crate) pinned: bool,
 }
@@ -119,6 +121,7 @@ impl InstInfo {
             locked_bit: NONE,
             faults: false,
             writes: false,
+            effects: Effects::empty(),
             pinned: false,
         }
     }
@@ -130,6 +133,19 @@ pub(crate) struct Room {
     values: Vec<ValueInfo>,
     insts: Vec<InstInfo>,
     counted: Vec<InstInfo>,
+    starts: Vec<usize>,
+    live_out: Vec<FlagSet>,
+    live_in: Vec<LiveIn>,
+}
+
+/// What is known of a block while flags liveness is computed.
+#[derive(Clone, Copy)]
+struct LiveIn {
+    flags: FlagSet,
+    /// It has not been computed yet.
+    fresh: bool,
+    /// It is read before it is computed: only changes of such blocks make another round necessary.
+    read_early: bool,
 }
 
 /// The decisions for one block at a time; the arrays are kept from block to block.
@@ -146,6 +162,8 @@ pub(crate) struct Plan {
     starts: Vec<usize>,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
+    /// Memory of that computation.
+    live_in: Vec<LiveIn>,
 }
 
 impl Plan {
@@ -153,45 +171,40 @@ impl Plan {
     ///
     /// `room` is memory of an earlier plan.
     pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
-        let mut plan = Plan {
-            features,
-            optimisations,
-            values: room.values,
-            insts: room.insts,
-            counted: room.counted,
-            starts: Vec::with_capacity(region.blocks.len()),
-            live_out: vec![FlagSet::empty(); region.blocks.len()],
-        };
-        plan.values.clear();
-        plan.values.resize(region.value_count as usize, ValueInfo::new(Value(0), NONE));
+        let Room { values, insts, counted, starts, live_out, mut live_in } = room;
+        let mut plan = Plan { features, optimisations, values, insts, counted, starts, live_out, live_in: Vec::new() };
+        // What is there of an earlier plan is replaced where an op defines a value.
+        plan.values.resize(plan.values.len().max(region.value_count as usize), ValueInfo::new(Value(0), NONE));
+        plan.starts.clear();
         let mut ops = 0;
         for block in &region.blocks {
             plan.starts.push(ops);
             ops += block.insts.len();
         }
         plan.counted.resize(plan.counted.len().max(ops), InstInfo::new(NONE));
-        let mut fresh = vec![true; region.blocks.len()];
-        let mut live_in = vec![FlagSet::empty(); region.blocks.len()];
-        // Blocks that are read before they are computed: only their changes make another round necessary.
-        let mut read_early = vec![false; region.blocks.len()];
+        plan.live_out.clear();
+        plan.live_out.resize(region.blocks.len(), FlagSet::empty());
+        live_in.clear();
+        live_in.resize(region.blocks.len(), LiveIn { flags: FlagSet::empty(), fresh: true, read_early: false });
         for (n, block) in region.blocks.iter().enumerate() {
-            block.exit.successors(&mut |to| read_early[to.0 as usize] |= to.0 as usize <= n);
+            block.exit.successors(&mut |to| live_in[to.0 as usize].read_early |= to.0 as usize <= n);
         }
         loop {
             let mut changed = false;
             for (n, block) in region.blocks.iter().enumerate().rev() {
-                let out = live_after(&block.exit, &live_in);
-                if !std::mem::take(&mut fresh[n]) && plan.live_out[n] == out {
+                let out = live_after(&block.exit, |to| live_in[to.0 as usize].flags);
+                if !std::mem::take(&mut live_in[n].fresh) && plan.live_out[n] == out {
                     continue;
                 }
                 plan.live_out[n] = out;
                 let live = plan.count(block, out);
                 let start = plan.starts[n];
                 plan.counted[start..start + plan.insts.len()].copy_from_slice(&plan.insts);
-                changed |= read_early[n] && live != live_in[n];
-                live_in[n] = live;
+                changed |= live_in[n].read_early && live != live_in[n].flags;
+                live_in[n].flags = live;
             }
             if !changed {
+                plan.live_in = live_in;
                 return plan;
             }
         }
@@ -199,7 +212,8 @@ impl Plan {
 
     /// Gives its memory back.
     pub(crate) fn into_room(self) -> Room {
-        Room { values: self.values, insts: self.insts, counted: self.counted }
+        let Plan { values, insts, counted, starts, live_out, live_in, .. } = self;
+        Room { values, insts, counted, starts, live_out, live_in }
     }
 
     /// Plans block number `n`.
@@ -343,6 +357,13 @@ impl Plan {
         let inst = &block.insts[at];
         if self.insts[at].dead {
             return;
+        }
+        match inst.op {
+            // Most ops are of these kinds: they stay where they are.
+            Op::Insn { .. } | Op::GetFlags {} => return,
+            Op::GetGpr { .. } | Op::Iconst { .. } if self.values[inst.value.0 as usize].vec_set == NONE => return,
+            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => return self.note_use(v, at as u32, at as u32),
+            _ => {}
         }
         let value = self.values[inst.value.0 as usize];
         let store = if value.first == NONE { NONE } else { value.first };

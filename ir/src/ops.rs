@@ -403,6 +403,7 @@ macro_rules! define_op {
             }
 
             /// What the op does beside giving its result.
+            #[inline]
             pub fn effects(&self) -> Effects {
                 match self { $(Op::$Op { .. } => Effects::empty()$(.union(Effects::$fx))*,)* }.resolve(self)
             }
@@ -477,6 +478,10 @@ impl Effects {
     #[must_use]
     pub const fn union(self, other: Effects) -> Effects {
         Effects(self.0 | other.0)
+    }
+    /// Whether any of `other` is in the set.
+    pub const fn intersects(self, other: Effects) -> bool {
+        self.0 & other.0 != 0
     }
     /// Whether all of `other` is in the set.
     pub const fn contains(self, other: Effects) -> bool {

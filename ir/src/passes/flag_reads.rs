@@ -9,6 +9,22 @@ use crate::region::Value;
 /// caller, who knows it.
 pub fn flag_reads(op: &Op, result: FlagSet, kept: FlagSet, need: &mut dyn FnMut(Value, FlagSet)) {
     match *op {
+        // Most ops that there are in code are of these kinds, which have no flags among their operands.
+        Op::Insn { .. }
+        | Op::GetGpr { .. }
+        | Op::SetGpr { .. }
+        | Op::Iconst { .. }
+        | Op::Load { .. }
+        | Op::Store { .. }
+        | Op::Lea { .. }
+        | Op::Add { .. }
+        | Op::AddFlags { .. }
+        | Op::Sub { .. }
+        | Op::SubFlags { .. }
+        | Op::And { .. }
+        | Op::Or { .. }
+        | Op::Xor { .. }
+        | Op::LogicFlags { .. } => {}
         Op::Condition { cc, f } => need(f, cc.reads()),
         Op::Adc { f, .. }
         | Op::AdcFlags { f, .. }
