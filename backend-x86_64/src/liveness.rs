@@ -24,12 +24,17 @@ impl Plan {
                 Op::VecMergeLow { ty, a, low } => self.merging_scalar(block, n, ty, a, low).unwrap_or(inst.value),
                 _ => inst.value,
             };
-            *self.info(inst.value) = ValueInfo::new(root, n as u32);
+            *self.info(inst.value) = ValueInfo::new(root, n as u32, inst.op.result_type());
             let fx = inst.op.effects();
+            let args = self.args.len();
+            let reads_flags = self.collect_args(&inst.op);
             self.insts.push(InstInfo {
                 faults: fx.contains(Effects::may_fault),
                 writes: fx.intersects(WRITES),
                 effects: fx,
+                args: args as u32,
+                arg_count: (self.args.len() - args) as u8,
+                reads_flags,
                 ..InstInfo::new(n as u32)
             });
         }
@@ -57,7 +62,7 @@ impl Plan {
                 Op::Truncate { .. } => true,
                 Op::VecMergeLow { .. } if result.root != inst.value => true,
                 Op::SetFlags { set, .. } => !live.intersects(set),
-                _ => result.uses == 0 && fx.is_removable() && inst.op.result_type() != Type::Void,
+                _ => result.uses == 0 && fx.is_removable() && result.ty != Type::Void,
             };
             if dead {
                 let i = &mut self.insts[n];
@@ -70,12 +75,19 @@ impl Plan {
                 Op::AtomicRmw { v, .. } if self.insts[n].locked_bit != NONE => Some(v),
                 _ => None,
             };
-            inst.op.values(&mut |v| {
-                if Some(v) != mask {
-                    let root = self.root(v);
-                    self.info(root).uses += 1;
+            if mask.is_some() {
+                inst.op.values(&mut |v| {
+                    if Some(v) != mask {
+                        let root = self.root(v);
+                        self.info(root).uses += 1;
+                    }
+                });
+            } else {
+                let InstInfo { args, arg_count, .. } = self.insts[n];
+                for k in (args..).take(arg_count.into()) {
+                    self.values[self.args[k as usize].0 as usize].uses += 1;
                 }
-            });
+            }
             if let Op::SetGprHigh { v, .. } = inst.op {
                 let root = self.root(v);
                 self.info(root).set = n as u32;
@@ -90,9 +102,27 @@ impl Plan {
                 let root = self.root(v);
                 self.info(root).vec_set = n as u32;
             }
-            live = self.flags_before(block, &inst.op, result.need, live);
+            live = self.flags_before(block, &inst.op, self.insts[n].reads_flags, result.need, live);
         }
         live
+    }
+
+    /// Appends the roots of the operands of `op` to `args`; says whether there are flags among them.
+    fn collect_args(&mut self, op: &Op) -> bool {
+        let Plan { args, values, .. } = self;
+        let mut flags = false;
+        let mut one = |v: Value| {
+            let info = &values[v.0 as usize];
+            args.push(info.root);
+            flags |= info.ty == Type::Flags;
+        };
+        match *op {
+            // Most ops are of these kinds.
+            Op::Insn { .. } | Op::GetGpr { .. } | Op::GetFlags {} | Op::Iconst { .. } => {}
+            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => one(v),
+            _ => op.values(&mut one),
+        }
+        flags
     }
 
     /// The scalar `low` where its own VEX instruction gives the vector that op `n` makes of it and `a`, and that goes to one register. Notes that.
@@ -141,11 +171,30 @@ impl Plan {
         Some(low)
     }
 
-    /// Guest flags live before `op` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.
-    pub(crate) fn flags_before(&mut self, block: &Block, op: &Op, result: FlagSet, live: FlagSet) -> FlagSet {
+    /// Guest flags live before `op`, which has flags among its operands if it `reads_flags`, when `live` are after it and `result` are read of its own
+    /// value; notes what it reads of flags values.
+    fn flags_before(&mut self, block: &Block, op: &Op, reads_flags: bool, result: FlagSet, live: FlagSet) -> FlagSet {
+        match *op {
+            Op::SetFlags { set, v } => {
+                self.info(v).need |= set & live;
+                return live - set;
+            }
+            Op::GetFlags {} => return live | result,
+            _ if reads_flags => {
+                let kept = self.kept_flags(block, op, result);
+                flag_reads(op, result, kept, &mut |v, set| self.info(v).need |= set);
+            }
+            _ => {}
+        }
+        let sees_all = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
+        if sees_all || op.effects().contains(Effects::may_fault) { FlagSet::STATUS } else { live }
+    }
+
+    /// Those flags of `result` that `op` may hand on from its older flags.
+    fn kept_flags(&self, block: &Block, op: &Op, result: FlagSet) -> FlagSet {
         // A constant count that is not zero leaves nothing of the old flags, or what a rotation does not change.
         let counts = |n: Value| self.constant(block, n).is_some_and(|n| n & 31 != 0);
-        let kept = match *op {
+        match *op {
             Op::ShlFlags { n, .. }
             | Op::ShrFlags { n, .. }
             | Op::SarFlags { n, .. }
@@ -157,18 +206,7 @@ impl Plan {
             }
             Op::RotlFlags { n, .. } | Op::RotrFlags { n, .. } if counts(n) => result - (FlagSet::CF | FlagSet::OF),
             _ => result,
-        };
-        let mut need = |v: Value, set: FlagSet| self.values[v.0 as usize].need |= set;
-        match *op {
-            Op::SetFlags { set, v } => {
-                need(v, set & live);
-                return live - set;
-            }
-            Op::GetFlags {} => return live | result,
-            _ => flag_reads(op, result, kept, &mut need),
         }
-        let sees_all = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
-        if sees_all || op.effects().contains(Effects::may_fault) { FlagSet::STATUS } else { live }
     }
 }
 

@@ -198,7 +198,7 @@ impl<'a> Lowering<'a> {
         for inst in &block.insts {
             let info = self.plan.values[inst.value.0 as usize];
             self.alias[inst.value.0 as usize] = info.root;
-            self.vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: info.uses, ty: inst.op.result_type() };
+            self.vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: info.uses, ty: info.ty };
         }
         self.vals.truncate(self.region.value_count as usize);
         self.alias.truncate(self.region.value_count as usize);

@@ -1,11 +1,6 @@
 //! Ops that one host instruction can do together: an operation and its flags; a load, an operation and a store.
 
-use hokku_ir::{Effects, Inst, Op, Type, Value, Width};
-
-/// Whether `op` computes flags and does nothing else.
-pub(crate) fn is_flags_op(op: &Op) -> bool {
-    op.result_type() == Type::Flags && op.effects() == Effects::empty()
-}
+use hokku_ir::{Inst, Op, Value, Width};
 
 /// Whether the host instruction for `op` may leave flags that are a flags op's.
 pub(crate) fn may_give_flags(op: &Op) -> bool {

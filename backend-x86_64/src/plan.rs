@@ -8,7 +8,7 @@
 use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
 use crate::liveness::live_after;
-use crate::pairs::{computes_flags_of, is_flags_op, may_give_flags, modify_operands};
+use crate::pairs::{computes_flags_of, may_give_flags, modify_operands};
 use crate::vector_values::{Form, folds};
 use crate::{Features, Optimisations};
 
@@ -41,11 +41,13 @@ pub(crate) struct ValueInfo {
     pub(crate) merged: Option<u8>,
     /// Status flags that are read of it.
     pub(crate) need: FlagSet,
+    /// Its type.
+    pub(crate) ty: Type,
 }
 
 impl ValueInfo {
-    /// A value that nothing uses yet, the low bits of `root`, defined at place `def` of its block.
-    pub(crate) fn new(root: Value, def: u32) -> ValueInfo {
+    /// A value of type `ty` that nothing uses yet, the low bits of `root`, defined at place `def` of its block.
+    pub(crate) fn new(root: Value, def: u32, ty: Type) -> ValueInfo {
         ValueInfo {
             root,
             def,
@@ -59,6 +61,7 @@ impl ValueInfo {
             vec_target: None,
             merged: None,
             need: FlagSet::empty(),
+            ty,
         }
     }
 }
@@ -104,6 +107,11 @@ pub(crate) struct InstInfo {
     pub(crate) writes: bool,
     /// What the op does.
     pub(crate) effects: Effects,
+    /// Where in [`Plan::args`] the roots of its operands start, and how many they are.
+    pub(crate) args: u32,
+    pub(crate) arg_count: u8,
+    /// Whether there are flags among them.
+    pub(crate) reads_flags: bool,
     /// No guest state may be written here: a later instruction stands for a load before and a store after this place.
     pub(crate) pinned: bool,
 }
@@ -122,6 +130,9 @@ impl InstInfo {
             faults: false,
             writes: false,
             effects: Effects::empty(),
+            args: 0,
+            arg_count: 0,
+            reads_flags: false,
             pinned: false,
         }
     }
@@ -132,6 +143,7 @@ impl InstInfo {
 pub(crate) struct Room {
     values: Vec<ValueInfo>,
     insts: Vec<InstInfo>,
+    args: Vec<Value>,
     counted: Vec<InstInfo>,
     starts: Vec<usize>,
     live_out: Vec<FlagSet>,
@@ -156,6 +168,8 @@ pub(crate) struct Plan {
     optimisations: Optimisations,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) insts: Vec<InstInfo>,
+    /// Roots of the operands of all ops, for which it takes long to ask the ops.
+    pub(crate) args: Vec<Value>,
     /// What is found out of the ops of all blocks before they are planned, block after block.
     counted: Vec<InstInfo>,
     /// By block: where its ops start in `counted`.
@@ -171,10 +185,13 @@ impl Plan {
     ///
     /// `room` is memory of an earlier plan.
     pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
-        let Room { values, insts, counted, starts, live_out, mut live_in } = room;
-        let mut plan = Plan { features, optimisations, values, insts, counted, starts, live_out, live_in: Vec::new() };
+        let Room { values, insts, args, counted, starts, live_out, mut live_in } = room;
+        let kept = Vec::new();
+        let mut plan = Plan { features, optimisations, values, insts, args, counted, starts, live_out, live_in: kept };
+        plan.args.clear();
         // What is there of an earlier plan is replaced where an op defines a value.
-        plan.values.resize(plan.values.len().max(region.value_count as usize), ValueInfo::new(Value(0), NONE));
+        plan.values
+            .resize(plan.values.len().max(region.value_count as usize), ValueInfo::new(Value(0), NONE, Type::Void));
         plan.starts.clear();
         let mut ops = 0;
         for block in &region.blocks {
@@ -212,8 +229,8 @@ impl Plan {
 
     /// Gives its memory back.
     pub(crate) fn into_room(self) -> Room {
-        let Plan { values, insts, counted, starts, live_out, live_in, .. } = self;
-        Room { values, insts, counted, starts, live_out, live_in }
+        let Plan { values, insts, args, counted, starts, live_out, live_in, .. } = self;
+        Room { values, insts, args, counted, starts, live_out, live_in }
     }
 
     /// Plans block number `n`.
@@ -222,7 +239,7 @@ impl Plan {
         self.insts.extend_from_slice(&self.counted[self.starts[n]..][..block.insts.len()]);
         self.pair(block);
         let end = block.insts.len() as u32;
-        block.exit.values(&mut |v| self.note_use(v, end, end));
+        block.exit.values(&mut |v| self.note_use(self.root(v), end, end));
         for at in (0..block.insts.len()).rev() {
             self.place(block, at);
         }
@@ -305,14 +322,10 @@ impl Plan {
     }
 
     /// Number of operands of op `n` and the op of its flags that are `v`.
-    fn uses_in_pair(&self, block: &Block, n: usize, v: Value) -> u32 {
-        let mut uses = 0;
-        for k in [n as u32, self.insts[n].flags] {
-            if k != NONE {
-                block.insts[k as usize].op.values(&mut |u| uses += u32::from(self.root(u) == v));
-            }
-        }
-        uses
+    fn uses_in_pair(&self, n: usize, v: Value) -> u32 {
+        let uses = |n: usize| self.args(n).iter().filter(|u| **u == v).count() as u32;
+        let flags = self.insts[n].flags;
+        uses(n) + if flags != NONE { uses(flags as usize) } else { 0 }
     }
 
     /// Whether op number `n` makes of the value loaded from `at` what one instruction with a memory destination can make.
@@ -333,7 +346,7 @@ impl Plan {
             && matches!(block.insts[info.def as usize].op, Op::Load { ty, at: from, .. } if ty == w.ty() && from == *at);
         loads
             && width == w
-            && info.uses == self.uses_in_pair(block, n, operand)
+            && info.uses == self.uses_in_pair(n, operand)
             && other.is_none_or(|o| self.root(o) != operand)
     }
 
@@ -346,8 +359,19 @@ impl Plan {
         }
     }
 
-    fn note_use(&mut self, v: Value, at: u32, user: u32) {
-        let root = self.root(v);
+    /// Roots of the operands of op `n` of the block.
+    pub(crate) fn args(&self, n: usize) -> &[Value] {
+        let InstInfo { args, arg_count, .. } = self.insts[n];
+        &self.args[args as usize..][..arg_count.into()]
+    }
+
+    /// Places in `args` of those roots.
+    fn arg_places(&self, n: usize) -> std::ops::Range<usize> {
+        let InstInfo { args, arg_count, .. } = self.insts[n];
+        args as usize..args as usize + usize::from(arg_count)
+    }
+
+    fn note_use(&mut self, root: Value, at: u32, user: u32) {
         let info = self.info(root);
         (info.first, info.last, info.user) = (info.first.min(at), info.last.max(at), info.user.min(user));
     }
@@ -362,7 +386,9 @@ impl Plan {
             // Most ops are of these kinds: they stay where they are.
             Op::Insn { .. } | Op::GetFlags {} => return,
             Op::GetGpr { .. } | Op::Iconst { .. } if self.values[inst.value.0 as usize].vec_set == NONE => return,
-            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => return self.note_use(v, at as u32, at as u32),
+            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => {
+                return self.note_use(self.root(v), at as u32, at as u32);
+            }
             _ => {}
         }
         let value = self.values[inst.value.0 as usize];
@@ -371,7 +397,8 @@ impl Plan {
         let deferred = match inst.op {
             _ if value.uses == 0 => false,
             _ if modified && self.modify_is_possible(block, at, store) => true,
-            ref op if is_flags_op(op) || matches!(op, Op::Condition { .. }) => true,
+            _ if value.ty == Type::Flags && self.insts[at].effects == Effects::empty() => true,
+            Op::Condition { .. } => true,
             Op::Compare { .. } => value.uses == 1,
             Op::And { .. } => value.uses == 1 && self.insts[at].flags != NONE,
             Op::VecZeroExtend { from, v, .. } => self.is_part_of_operand(block, &value, from, v),
@@ -395,18 +422,14 @@ impl Plan {
             self.insts[at].flags = NONE;
         }
         self.join_flags(block, at, emit);
-        inst.op.values(&mut |v| self.note_use(v, emit, at as u32));
+        for k in self.arg_places(at) {
+            self.note_use(self.args[k], emit, at as u32);
+        }
         let k = self.insts[at].flags;
         if k != NONE {
-            let mut operands = [None; hokku_ir::eval::MAX_ARGS];
-            let mut places = operands.iter_mut();
-            block.insts[k as usize].op.values(&mut |v| {
-                if let Some(place) = places.next() {
-                    *place = Some(self.root(v));
-                }
-            });
-            for v in operands.into_iter().flatten() {
-                if self.values[v.0 as usize].uses == self.uses_in_pair(block, at, v) {
+            for k in self.arg_places(k as usize) {
+                let v = self.args[k];
+                if self.values[v.0 as usize].uses == self.uses_in_pair(at, v) {
                     self.info(v).last = emit;
                 }
             }
@@ -457,7 +480,7 @@ impl Plan {
             2 if (value.user as usize) < self.insts.len() => {
                 let mut uses = 0;
                 block.insts[value.user as usize].op.values(&mut |v| uses += u32::from(v == value.root));
-                uses == 1 && self.uses_in_pair(block, value.user as usize, value.root) == 2
+                uses == 1 && self.uses_in_pair(value.user as usize, value.root) == 2
             }
             _ => false,
         };
@@ -520,7 +543,7 @@ impl Plan {
             Op::SetGprHigh { reg, .. } => (Place::High(reg), Width::W8),
             _ => return,
         };
-        if inst.op.result_type().width() != Some(w)
+        if info.ty.width() != Some(w)
             || matches!(inst.op, Op::GetGpr { .. } | Op::GetGprHigh { .. } | Op::Iconst { .. })
         {
             return;

@@ -8,7 +8,7 @@ use hokku_ir::{Gpr, Type, Value, Width};
 use crate::assign::{R13, RCX, home, slot_offset};
 use crate::encode::{HIGH, Mem, Rm};
 use crate::lower::Lowering;
-use crate::plan::Place;
+use crate::plan::{InstInfo, Place};
 
 /// A guest register's host register that is used as a temporary meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +101,10 @@ impl Lowering<'_> {
 
     /// Consumes the operands of op number `n` of the block.
     pub(crate) fn consume_inst(&mut self, n: u32) {
-        let block = self.block;
-        block.insts[n as usize].op.values(&mut |v| self.consume(v));
+        let InstInfo { args, arg_count, .. } = self.plan.insts[n as usize];
+        for k in (args..).take(arg_count.into()) {
+            self.consume(self.plan.args[k as usize]);
+        }
     }
 
     fn release(&mut self, root: Value) {
