@@ -118,7 +118,13 @@ impl Asm {
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.buf.extend(bytes);
+        match *bytes {
+            [] => {}
+            [a] => self.buf.push(a),
+            [a, b] => self.buf.extend(&[a, b]),
+            [a, b, c, d] => self.buf.extend(&[a, b, c, d]),
+            _ => self.buf.extend(bytes),
+        }
     }
 
     /// An instruction without operands, as its bytes.

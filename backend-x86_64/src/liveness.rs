@@ -102,7 +102,7 @@ impl Plan {
                 let root = self.root(v);
                 self.info(root).vec_set = n as u32;
             }
-            live = self.flags_before(block, &inst.op, self.insts[n].reads_flags, result.need, live);
+            live = self.flags_before(block, n, result.need, live);
         }
         live
     }
@@ -171,9 +171,10 @@ impl Plan {
         Some(low)
     }
 
-    /// Guest flags live before `op`, which has flags among its operands if it `reads_flags`, when `live` are after it and `result` are read of its own
-    /// value; notes what it reads of flags values.
-    fn flags_before(&mut self, block: &Block, op: &Op, reads_flags: bool, result: FlagSet, live: FlagSet) -> FlagSet {
+    /// Guest flags live before op `n` when `live` are after it and `result` are read of its own value; notes what it reads of flags values.
+    fn flags_before(&mut self, block: &Block, n: usize, result: FlagSet, live: FlagSet) -> FlagSet {
+        let op = &block.insts[n].op;
+        let InstInfo { reads_flags, effects, .. } = self.insts[n];
         match *op {
             Op::SetFlags { set, v } => {
                 self.info(v).need |= set & live;
@@ -187,7 +188,7 @@ impl Plan {
             _ => {}
         }
         let sees_all = matches!(op, Op::String { .. } | Op::CompareExchangePair { .. });
-        if sees_all || op.effects().contains(Effects::may_fault) { FlagSet::STATUS } else { live }
+        if sees_all || effects.contains(Effects::may_fault) { FlagSet::STATUS } else { live }
     }
 
     /// Those flags of `result` that `op` may hand on from its older flags.

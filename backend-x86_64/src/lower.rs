@@ -10,7 +10,7 @@ use hokku_ir::*;
 use crate::assign::temporaries;
 use crate::control::Cold;
 use crate::encode::Asm;
-use crate::plan::{self, Plan};
+use crate::plan::{self, InstInfo, Plan};
 use crate::values::{Borrowed, Loc, Val};
 use crate::{Features, Optimisations};
 
@@ -49,8 +49,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) freed_slots: Vec<(u8, u8)>,
     pub(crate) borrowed: Vec<Borrowed>,
     /// By guest register: values that share its place.
-    pub(crate) aliases: [Vec<Value>; 16],
-    pub(crate) vec_aliases: [Vec<Value>; 16],
+    pub(crate) aliases: Box<[Vec<Value>; 16]>,
+    pub(crate) vec_aliases: Box<[Vec<Value>; 16]>,
     /// What the host's flags hold.
     pub(crate) eflags: Option<Value>,
     /// What the guest's flags are.
@@ -86,20 +86,20 @@ struct Room {
     block_labels: Vec<DynamicLabel>,
     vals: Vec<Val>,
     alias: Vec<Value>,
-    aliases: [Vec<Value>; 16],
-    vec_aliases: [Vec<Value>; 16],
+    aliases: Box<[Vec<Value>; 16]>,
+    vec_aliases: Box<[Vec<Value>; 16]>,
     cold: Vec<Cold>,
     plan: plan::Room,
 }
 
 thread_local! {
-    static ROOM: RefCell<Room> = RefCell::default();
+    static ROOM: RefCell<Option<Room>> = const { RefCell::new(None) };
 }
 
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimisations, tier: Tier) -> Compiled {
     let values = region.value_count as usize;
-    let mut room = ROOM.take();
+    let mut room = ROOM.take().unwrap_or_default();
     room.block_labels.clear();
     room.block_labels.extend(region.blocks.iter().map(|_| room.asm.label()));
     room.placed.clear();
@@ -164,7 +164,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
     clear(&mut l.out);
     let Lowering { asm, out, placed, block_labels, vals, alias, aliases, vec_aliases, cold, plan, .. } = l;
     let plan = plan.into_room();
-    ROOM.set(Room { asm, out, placed, block_labels, vals, alias, aliases, vec_aliases, cold, plan });
+    ROOM.set(Some(Room { asm, out, placed, block_labels, vals, alias, aliases, vec_aliases, cold, plan }));
     compiled
 }
 
@@ -196,7 +196,7 @@ impl<'a> Lowering<'a> {
         self.plan.block(block, self.block_number);
         self.placed[id.0 as usize] = true;
         for inst in &block.insts {
-            let info = self.plan.values[inst.value.0 as usize];
+            let info = &self.plan.values[inst.value.0 as usize];
             self.alias[inst.value.0 as usize] = info.root;
             self.vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: info.uses, ty: info.ty };
         }
@@ -234,16 +234,20 @@ impl<'a> Lowering<'a> {
             self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
         }
         // From here on rsp does not move any more.
-        let last_move = block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
+        let last_move = || block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
         let settled =
-            if matches!(block.exit, Exit::Branch { .. }) { last_move.map_or(0, |n| n + 1) } else { usize::MAX };
+            if matches!(block.exit, Exit::Branch { .. }) { last_move().map_or(0, |n| n + 1) } else { usize::MAX };
         for (n, inst) in block.insts.iter().enumerate() {
-            let info = self.plan.insts[n];
-            if info.dead || self.done.contains(&(n as u32)) {
+            if let Op::Insn { pc, .. } = inst.op {
+                (self.pc, self.at, self.cur) = (pc, n as u32, n as u32);
+                continue;
+            }
+            let &InstInfo { dead, deferred, flags, .. } = &self.plan.insts[n];
+            if dead || self.done.contains(&(n as u32)) {
                 continue;
             }
             (self.at, self.cur) = (n as u32, n as u32);
-            if info.deferred {
+            if deferred {
                 // A flags op whose instruction has been written already keeps its place.
                 let val = &mut self.vals[inst.value.0 as usize];
                 if val.loc == Loc::Nowhere {
@@ -254,13 +258,13 @@ impl<'a> Lowering<'a> {
                 }
                 continue;
             }
-            if n >= settled && (info.flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
+            if n >= settled && (flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
                 // Nothing comes between a comparison and the jump then.
                 self.flush_stack();
             }
-            if info.flags != crate::plan::NONE {
+            if flags != crate::plan::NONE {
                 // What the flags that come with this op's instruction depend on is read before it.
-                for (k, early) in block.insts.iter().enumerate().take(info.flags as usize).skip(n + 1) {
+                for (k, early) in block.insts.iter().enumerate().take(flags as usize).skip(n + 1) {
                     if matches!(early.op, Op::GetFlags {}) && !self.plan.insts[k].dead {
                         self.read_flags(early.value);
                         self.done.push(k as u32);
