@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `assign` | which guest state lives where |
-//! | `plan`, `pairs`, `liveness` | decisions about a block before its code is written |
+//! | `plan`, `pairs`, `targets`, `liveness` | decisions about a block before its code is written |
 //! | `values`, `temps`, `operands`, `address`, `flags`, `stack`, `vector_values` | where values are while it is written |
 //! | `lower` | a region, block by block |
 //! | `table` | the table from ops to the methods that lower them |
@@ -45,6 +45,7 @@ mod state;
 mod string;
 mod stubs;
 mod table;
+mod targets;
 mod temps;
 mod values;
 mod vector;
