@@ -14,7 +14,7 @@ use crate::access::Piece;
 use crate::asm::{Label, Size};
 use crate::assign::{FLOAT_IS_ODD, SCRATCH, STATE};
 use crate::control::Cold;
-use crate::known_flags::can_be_stopped;
+use crate::known::can_be_stopped;
 use crate::lower::Lowering;
 
 /// Whether code for `x87` on processors with `features` has the host compute as x86 does.

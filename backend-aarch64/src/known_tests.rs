@@ -4,7 +4,8 @@ use hokku_ir::backend::Tier;
 use hokku_ir::text::parse;
 use hokku_ir::{BlockId, Exit, Op, Region, Target, Type, Upper};
 
-use crate::known_flags::Known;
+use crate::known::copies;
+use crate::known_alignment::aligned_in;
 
 /// A loop that loads vectors and counts `rax` up by `step`.
 fn vector_loop(step: u64) -> Region {
@@ -41,22 +42,23 @@ fn taken(region: &Region, id: u32) -> Target {
 /// The first round is the original's, all others the copy's, which knows flags and alignment.
 #[test]
 fn a_loop_goes_on_in_its_copy() {
-    let known = Known::copies(&vector_loop(16), true);
+    let known = copies(&vector_loop(16), true);
     assert_eq!((known.originals, known.region.blocks.len()), (1, 2));
     assert_eq!(taken(&known.region, 0), Target::Block(BlockId(1)));
     assert_eq!(taken(&known.region, 1), Target::Block(BlockId(1)));
     let told = &known.region.blocks[1].insts[..known.told[1]];
     assert!(matches!(told.last().map(|i| i.op), Some(Op::SetFlags { .. })), "{told:?}");
-    assert_eq!((known.aligned[0].len(), known.aligned[1].len()), (0, 1));
+    let aligned = |n: usize| aligned_in(&known.region.blocks[n], &known.facts[n].alignment).len();
+    assert_eq!((aligned(0), aligned(1)), (0, 1));
     assert_eq!(known.stands, [false, true]);
 }
 
 /// An address that moves on by less than the alignment is looked at each time.
 #[test]
 fn alignment_is_not_known_after_a_smaller_step() {
-    let known = Known::copies(&vector_loop(8), true);
+    let known = copies(&vector_loop(8), true);
     assert_eq!(known.region.blocks.len(), 2);
-    assert!(known.aligned.iter().all(Vec::is_empty));
+    assert!(known.facts.iter().zip(&known.region.blocks).all(|(f, b)| aligned_in(b, &f.alignment).is_empty()));
 }
 
 /// A scalar is written with the zeros that are above it already, but not where something else may be.
@@ -82,7 +84,7 @@ block b1 0x1004
   jump b1
 "
         );
-        let known = Known::copies(&parse::region(&text).expect("the text is a region"), true);
+        let known = copies(&parse::region(&text).expect("the text is a region"), true);
         let written: Vec<Upper> = known.region.blocks[1..]
             .iter()
             .flat_map(|b| &b.insts)
@@ -117,8 +119,8 @@ block b0 0x1000
   set_vec #2, f64, keep, %5
   jump b0
 ";
-    let known = Known::copies(&parse::region(text).expect("the text is a region"), true);
-    assert_eq!(known.entry, Some((BlockId(1), 1 << 2)));
+    let known = copies(&parse::region(text).expect("the text is a region"), true);
+    assert_eq!((known.entry, known.facts[1].zeros), (Some(BlockId(1)), 1 << 2));
     assert_eq!(known.region.blocks[1].exit, Exit::Jump { to: Target::Block(BlockId(1)) });
 }
 
@@ -262,6 +264,6 @@ fn copies_are_bounded() {
     }
     let region = parse::region(&text).expect("the text is a region");
     let ops = |r: &Region| r.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
-    let known = Known::copies(&region, true);
+    let known = copies(&region, true);
     assert!(known.region.blocks.len() > count && ops(&known.region) <= 3 * ops(&region));
 }

@@ -14,7 +14,7 @@
 //! | `attempt`, `attempt_extent` | parts of blocks that look once whether the results of all their operations on floats stand; how far they reach |
 //! | `pending` | what guest vector registers get at the end of those |
 //! | `fpsr` | what FPSR is known to hold before an operation on floats |
-//! | `known_flags` | copies of blocks that are entered with known flags, or with what the next two know |
+//! | `known` | copies of blocks that are entered with known flags, or with what the next two know |
 //! | `known_alignment`, `known_zeros` | addresses that need not be looked at again; vector registers with zeros above their scalars |
 //! | `vector_values` | where vectors and floats are while code is written |
 //! | `table` | the table from ops to the methods that lower them |
@@ -53,8 +53,8 @@ mod float;
 mod fpsr;
 mod immediate;
 mod integer;
+mod known;
 mod known_alignment;
-mod known_flags;
 #[cfg(test)]
 mod known_tests;
 mod known_zeros;

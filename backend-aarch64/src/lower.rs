@@ -2,8 +2,8 @@
 
 use hokku_ir::backend::{BlockEntry, Callout, Compiled, FaultSite, LazyState, Relocation, StubId, Tier};
 use hokku_ir::lowering::{
-    FlagsNeed, FlagsNode, FlagsRecipe, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape, X87Slow,
-    X87Stack, drop_dead_sets_but, share_addresses,
+    FlagsNeed, FlagsNode, FlagsRecipe, Known, Loc, Moves, Plan, RecipeStep, Recipes, UpperBits, Values, X87Shape,
+    X87Slow, X87Stack, drop_dead_sets_but, share_addresses,
 };
 use hokku_ir::ops;
 use hokku_ir::{Addr, Block, BlockId, CpuMode, Effects, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Value, Width};
@@ -19,7 +19,8 @@ use crate::control::Cold;
 use crate::flag_uses::{Carried, FlagUses};
 use crate::flag_words::Routine;
 use crate::fpsr::KnownFpsr;
-use crate::known_flags::{Known, stop_at};
+use crate::known::{Facts, stop_at};
+use crate::known_alignment::aligned_in;
 use crate::simd::Same;
 use crate::vector_values::VectorValues;
 use crate::x87_exact::X87Site;
@@ -38,8 +39,8 @@ pub(crate) struct Lowering<'a> {
     originals: usize,
     /// By block: how many ops at its start say what the flags are.
     told: &'a [usize],
-    /// By block: addresses in it that are known to be aligned to so many bytes.
-    known_aligned: &'a [Vec<(Addr, u32)>],
+    /// By block: what is known where it is entered.
+    facts: &'a [Facts],
     /// The copy of the first block for those who enter the region with zeros above the lowest 64 bits of these vector registers.
     zeros_at_entry: Option<(BlockId, u16)>,
     /// The block at hand.
@@ -175,7 +176,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     let known = match tier {
         // Blocks with x87 registers in host registers have another version already.
         Tier::Second if crate::x87_double::shapes(region).is_none() => {
-            Known::copies(region, !is_alternate(features, region.key.x87))
+            crate::known::copies(region, !is_alternate(features, region.key.x87))
         }
         _ => Known::nothing(region),
     };
@@ -193,7 +194,7 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
 
 /// The same, with attempts that do not go to the places `barriers` in their blocks. `Err`: a block and place that one should not have gone to.
 fn compile_once(
-    known: &Known,
+    known: &Known<Facts>,
     features: Features,
     tier: Tier,
     barriers: &[Vec<u32>],
@@ -213,8 +214,8 @@ fn compile_once(
         region,
         originals: known.originals,
         told: &known.told,
-        known_aligned: &known.aligned,
-        zeros_at_entry: known.entry,
+        facts: &known.facts,
+        zeros_at_entry: known.entry.map(|id| (id, known.facts[id.0 as usize].zeros)),
         block: &region.blocks[0],
         at: 0,
         pc: region.key.pc,
@@ -312,7 +313,7 @@ impl<'a> Lowering<'a> {
         self.done.resize(self.block.insts.len(), false);
         self.values.start_block();
         self.vectors.start_block();
-        self.aligned.clone_from(&self.known_aligned[self.block_number]);
+        self.aligned = aligned_in(self.block, &self.facts[self.block_number].alignment);
         self.evaluates_floats = false;
         self.floats_are_usual = false;
         self.compared = None;

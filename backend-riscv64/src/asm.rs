@@ -2,6 +2,10 @@
 //!
 //! Positions are numbers of words until the end: then conditional branches that do not reach become two instructions, and positions offsets.
 
+use hokku_ir::Width;
+use hokku_ir::lowering::{Moves, UpperBits};
+
+use crate::assign::{STATE, recipe_slot_offset};
 use crate::encode::*;
 
 /// A place in the code that is known or will be.
@@ -258,6 +262,22 @@ impl Asm {
         bytes.resize(constants as usize, 0);
         bytes.extend(self.constants.iter().flat_map(|c| c.to_le_bytes()));
         Finished { code: bytes, offsets, constants }
+    }
+}
+
+impl Moves for Asm {
+    fn copy(&mut self, to: u8, from: u8) {
+        self.mv(to, from);
+    }
+    fn spill(&mut self, slot: u8, from: u8) {
+        self.s(SD, from, STATE, recipe_slot_offset(slot));
+    }
+    fn reload(&mut self, to: u8, slot: u8) {
+        self.i(LD, to, STATE, recipe_slot_offset(slot));
+    }
+    fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
+        self.i(if w == Width::W32 { ADDIW } else { ADDI }, to, from, by);
+        crate::arith::sum_upper(w)
     }
 }
 

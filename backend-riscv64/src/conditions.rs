@@ -69,10 +69,21 @@ impl Lowering<'_> {
         }
     }
 
-    /// A deferred condition as a value.
+    /// A deferred condition, or what flags are made of, as a value.
     pub(crate) fn deferred(&mut self, v: Value) -> Reg {
-        let test = self.test_of(self.op_of(v));
-        self.truth(test)
+        let (op, a, b) = match self.op_of(v) {
+            Op::Add { w, a, b } => (if w == Width::W32 { ADDW } else { ADD }, a, b),
+            Op::Sub { w, a, b } => (if w == Width::W32 { SUBW } else { SUB }, a, b),
+            Op::And { a, b, .. } => (AND, a, b),
+            condition => {
+                let test = self.test_of(condition);
+                return self.truth(test);
+            }
+        };
+        let (a, b) = (self.reg(a), self.reg(b));
+        let t = self.temp();
+        self.asm.r(op, t, a, b);
+        t
     }
 
     /// A register that is one where `test` holds, else zero.

@@ -389,7 +389,7 @@ impl Lowering<'_> {
         self.start_block(id, false);
         self.asm.bind(label);
         let l = self.loops[n].clone();
-        if id == l.header {
+        if id == l.header && !self.is_copy(id) {
             // Here threads can be called out.
             self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
         }

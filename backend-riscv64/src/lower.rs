@@ -3,7 +3,9 @@
 use hokku_ir::backend::{
     BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
 };
-use hokku_ir::lowering::{FlagsNeed, FlagsRecipe, Loc, Moves, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack};
+use hokku_ir::lowering::{
+    FlagsAlone, FlagsNeed, FlagsRecipe, Known, Loc, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack,
+};
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{
     Block, BlockId, CpuMode, Effects, Exit, FlagSet, Gpr, GuestAddr, Inst, Op, Region, Target, Value, Width,
@@ -18,22 +20,6 @@ use crate::exits::Cold;
 use crate::loops::Loop;
 use crate::places::Places;
 
-impl Moves for Asm {
-    fn copy(&mut self, to: u8, from: u8) {
-        self.mv(to, from);
-    }
-    fn spill(&mut self, slot: u8, from: u8) {
-        self.s(SD, from, STATE, recipe_slot_offset(slot));
-    }
-    fn reload(&mut self, to: u8, slot: u8) {
-        self.i(LD, to, STATE, recipe_slot_offset(slot));
-    }
-    fn add(&mut self, w: Width, to: u8, from: u8, by: i32) -> UpperBits {
-        self.i(if w == Width::W32 { ADDIW } else { ADDI }, to, from, by);
-        crate::arith::sum_upper(w)
-    }
-}
-
 /// A region while its code is written. Offsets in `out` are positions until the end.
 pub(crate) struct Lowering<'a> {
     pub(crate) asm: Asm,
@@ -47,6 +33,10 @@ pub(crate) struct Lowering<'a> {
     /// Values whose ops are evaluated.
     evaluated: &'a [Value],
     pub(crate) region: &'a Region,
+    /// Blocks from this number on are copies, which nobody enters from outside.
+    originals: usize,
+    /// By block: how many ops at its start say what the flags are.
+    pub(crate) told: &'a [usize],
     pub(crate) block: &'a Block,
     pub(crate) plan: Plan,
     pub(crate) values: Values,
@@ -105,6 +95,11 @@ pub(crate) struct Lowering<'a> {
     pub(crate) out: Compiled,
 }
 
+/// Whether `op`, which is used once, is one of those that say what the flags are, for who reads them alone.
+fn is_told(told: &[Inst], op: &Op) -> bool {
+    matches!(op, Op::Add { .. } | Op::Sub { .. } | Op::And { .. }) && told.iter().any(|i| i.op == *op)
+}
+
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
@@ -113,13 +108,21 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
     hokku_ir::lowering::reread_wide(&mut region);
     crate::string::read_flags_past_strings(&mut region);
     hokku_ir::lowering::share_addresses(&mut region, &|_, _| true);
+    let known = match tier {
+        // Blocks with x87 registers in host registers have other versions already.
+        Tier::Second if hokku_ir::lowering::x87_shapes(&region).is_none() => {
+            let sees = flags_live_in(&region, FaultsSee::ExactFlags, FlagSet::STATUS);
+            Known::copies(&region, &sees, &FlagsAlone, None)
+        }
+        _ => Known::nothing(&region),
+    };
     let mut evaluated = Vec::new();
-    if let Ok(compiled) = compile_once(&region, features, tier, true, &evaluated) {
+    if let Ok(compiled) = compile_once(&known, features, tier, true, &evaluated) {
         return compiled;
     }
     // Each round that finds too few registers adds an op that is evaluated, which takes almost none.
     loop {
-        match compile_once(&region, features, tier, false, &evaluated) {
+        match compile_once(&known, features, tier, false, &evaluated) {
             Ok(compiled) => return compiled,
             Err(op) if evaluated.contains(&op) => panic!("the code of {op} needs more registers than there are"),
             Err(op) => evaluated.push(op),
@@ -130,12 +133,13 @@ pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compil
 /// The same, which looks at exceptions or not, with the ops of the values `evaluated` by callouts and, if there are any, flags as bits too. `Err`: the code of that op needs more
 /// registers than there are.
 fn compile_once<'a>(
-    region: &'a Region,
+    known: &'a Known<()>,
     features: Features,
     tier: Tier,
     looks_at_exceptions: bool,
     evaluated: &'a [Value],
 ) -> Result<Compiled, Value> {
+    let region = &known.region;
     let mut asm = Asm::new();
     asm.counts_zeros = features.contains(Features::ZBB);
     let labels = region.blocks.iter().map(|_| asm.label()).collect();
@@ -151,6 +155,8 @@ fn compile_once<'a>(
         evaluated,
         short_of_registers: None,
         region,
+        originals: known.originals,
+        told: &known.told,
         block: &region.blocks[0],
         plan: Plan::new(region),
         values: Values::new(HOMES, temporaries(mode), region.value_count),
@@ -167,7 +173,7 @@ fn compile_once<'a>(
         pc: region.key.pc,
         narrow: 0,
         narrow_at_starts: match tier {
-            Tier::Second => crate::upper_halves::narrow_at_starts(region),
+            Tier::Second => crate::upper_halves::narrow_at_starts(region, &known.told),
             Tier::First { .. } => vec![0; region.blocks.len()],
         },
         late: 0,
@@ -190,14 +196,21 @@ fn compile_once<'a>(
         out: Compiled::default(),
     };
     let order = region.code_order();
+    let mut callouts = 0;
     for (n, id) in order.iter().enumerate() {
+        let (count, called) = (l.asm.count, l.out.callouts.len());
         l.lower_block(*id, order.get(n + 1).copied());
         if let Some(op) = l.short_of_registers {
             return Err(op);
         }
+        if known.stands[id.0 as usize] {
+            callouts += (l.out.callouts.len() - called) as u32;
+        } else {
+            l.asm.count = count;
+        }
     }
     l.out.host_instructions = l.asm.count;
-    l.out.block_callouts = l.out.callouts.len() as u32;
+    l.out.block_callouts = callouts;
     l.write_cold();
     if let Some(op) = l.short_of_registers {
         return Err(op);
@@ -222,6 +235,11 @@ impl<'a> Lowering<'a> {
         }
         let label = self.labels[id.0 as usize];
         self.asm.bind(label);
+        if self.is_copy(id) {
+            self.wide.sew = None;
+            self.check_floats(id);
+            return self.lower_ops(next);
+        }
         if !self.is_entered_in_place(id) && self.read_in[id.0 as usize].is_empty() {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
             let x87 = self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc));
@@ -237,6 +255,11 @@ impl<'a> Lowering<'a> {
         }
         self.check_floats(id);
         self.lower_ops(next);
+    }
+
+    /// Whether block `id` is entered from blocks of the region alone, which know the flags.
+    pub(crate) fn is_copy(&self, id: BlockId) -> bool {
+        id.0 as usize >= self.originals
     }
 
     /// Whether whoever enters block `id` from elsewhere finds it as blocks before it do.
@@ -279,7 +302,8 @@ impl<'a> Lowering<'a> {
         self.block_id = id;
         self.pc = block.pc;
         let live = self.flags_live_after(&block.exit);
-        self.plan.block(block, live, &crate::conditions::fuses);
+        let told = &block.insts[..self.told[id.0 as usize]];
+        self.plan.block(block, live, &|op, user| crate::conditions::fuses(op, user) || is_told(told, op));
         self.values.start_block();
         self.narrow = self.narrow_at_starts[id.0 as usize];
         self.wide.start_block();
@@ -432,8 +456,12 @@ impl<'a> Lowering<'a> {
         }
         let root = self.plan.root(v);
         if self.plan.info(root).deferred {
-            // Conditions: zero or one.
-            return UpperBits::BOTH;
+            return match self.op_of(root) {
+                Op::Condition { .. } | Op::Compare { .. } => UpperBits::BOTH,
+                // What the flags are made of.
+                Op::Add { .. } | Op::Sub { .. } if w == Width::W32 && root == v => UpperBits::SIGN,
+                _ => UpperBits::UNKNOWN,
+            };
         }
         if self.width(root) == w {
             return self.values.upper(root);

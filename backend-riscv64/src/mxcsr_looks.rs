@@ -23,7 +23,9 @@ impl Lowering<'_> {
             // Loops that come here are to meet a place where threads can be called out.
             let inner = self.inner_labels[id.0 as usize];
             self.asm.bind(inner);
-            self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
+            if !self.is_copy(id) {
+                self.may_fault(LazyState { narrow: self.narrow, ..LazyState::default() });
+            }
         }
     }
 

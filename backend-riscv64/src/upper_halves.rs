@@ -35,6 +35,8 @@ struct Uses {
 /// The ops of a block while it is read.
 struct Reader<'a> {
     block: &'a Block,
+    /// How many ops at its start say what the flags are.
+    told: usize,
     uses: Uses,
     /// Registers that the block has not written.
     old: Gprs,
@@ -44,7 +46,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(mut self) -> Uses {
-        for inst in &self.block.insts {
+        let (told, others) = self.block.insts.split_at(self.told);
+        // Who computes flags takes what of their operands belongs to them.
+        self.homes.extend(told.iter().filter_map(|i| match i.op {
+            Op::GetGpr { reg, .. } => Some((i.value, reg)),
+            _ => None,
+        }));
+        for inst in others {
             self.op(inst.value, &inst.op);
         }
         self.uses.replaces = !self.old | self.uses.needs;
@@ -73,6 +81,8 @@ impl Reader<'_> {
                 self.look_at(n);
             }
             Op::Truncate { .. } | Op::Lea { w: Width::W32, .. } => {}
+            // Mostly nobody computes them.
+            Op::IncFlags { .. } | Op::DecFlags { .. } | Op::AddFlags { .. } => {}
             Op::Load { at, .. } => self.look_at_address(at),
             Op::Store { ty, at, .. } if ty.bytes() <= 4 => self.look_at_address(at),
             _ if touches_registers(op) => {
@@ -171,13 +181,15 @@ fn successors(exit: &Exit) -> Option<Vec<usize>> {
     }
 }
 
-/// Homes that still are to be cleared where each block starts.
-pub(crate) fn narrow_at_starts(region: &Region) -> Vec<Gprs> {
+/// Homes that still are to be cleared where each block starts; `told` by block: how many ops at its start say what the flags are.
+pub(crate) fn narrow_at_starts(region: &Region, told: &[usize]) -> Vec<Gprs> {
     if region.key.mode != CpuMode::Protected32 {
         return vec![0; region.blocks.len()];
     }
-    let read = |block| Reader { block, uses: Uses::default(), old: ALL, homes: Vec::new() }.read();
-    let uses: Vec<Uses> = region.blocks.iter().map(read).collect();
+    let read = |(block, told): (_, &usize)| {
+        Reader { block, told: *told, uses: Uses::default(), old: ALL, homes: Vec::new() }.read()
+    };
+    let uses: Vec<Uses> = region.blocks.iter().zip(told).map(read).collect();
     let next: Vec<Option<Vec<usize>>> = region.blocks.iter().map(|b| successors(&b.exit)).collect();
     // The stack pointer may be late, which is known within blocks alone.
     let stack = bit(Gpr::Rsp);
@@ -390,6 +402,6 @@ block b1 0x1009
 ";
         let region = parse::region(text).expect("the region can be read");
         let rcx = bit(Gpr::Rcx);
-        assert_eq!(narrow_at_starts(&region), [rcx, rcx | bit(Gpr::Rax)]);
+        assert_eq!(narrow_at_starts(&region, &[0, 0]), [rcx, rcx | bit(Gpr::Rax)]);
     }
 }

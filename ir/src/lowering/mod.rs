@@ -15,6 +15,7 @@
 //! | `values` | where each value is; homes, temporaries, spill slots |
 //! | `carries` | chains of additions |
 //! | `addresses` | sums of addresses that accesses share |
+//! | `known_flags` | copies of blocks that are entered with known flags |
 //! | `dead_sets` | writes of registers that nobody sees |
 //! | `recipe` | how the guest's flags are computed after the fact |
 //! | `x87` | x87 ops as calls of routines |
@@ -27,6 +28,7 @@
 mod addresses;
 mod carries;
 mod dead_sets;
+mod known_flags;
 mod plan;
 mod recipe;
 mod values;
@@ -47,6 +49,7 @@ mod x87_stack;
 pub use addresses::share_addresses;
 pub use carries::name_carries;
 pub use dead_sets::{drop_dead_sets, drop_dead_sets_but};
+pub use known_flags::{FlagsAlone, Knowledge, Known, has_access};
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{
     CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsCode, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes, recipe_slot,

@@ -1,83 +1,119 @@
-//! Blocks that are entered with known flags, or with addresses that are known to be aligned.
+//! Copies of blocks that are entered with known flags.
 //!
 //! Where a block ends, its flags would have to be put away for what follows: most of all for the first access to memory of the next block, which may fault.
 //! Instead the next block is copied for those that come from here, and the copy begins by saying anew what the flags are, in terms of the guest's registers.
-//! That costs no instruction. The original stays for whoever comes from elsewhere. The same goes for addresses that need no second look.
+//! That costs no instruction. The original stays for whoever comes from elsewhere. What else a back end can make use of goes the same way ([`Knowledge`]).
 
 use std::collections::HashMap;
 
-use hokku_ir::{Addr, Block, BlockId, Effects, Exit, FlagSet, Gpr, Imm, Inst, Op, Region, Target, Value, Width};
-
-use crate::flag_uses::blocks_that_see_flags;
-use crate::known_alignment::{Fact, aligned_in, known_behind};
-use crate::known_zeros::{write_zeros, zeros_at_entry, zeros_behind};
+use crate::exit::{Exit, Target};
+use crate::guest::{FlagSet, Gpr};
+use crate::operand::{Imm, Width};
+use crate::ops::{Effects, Op};
+use crate::region::{Block, BlockId, Inst, Region, Value};
 
 /// Most ops of a block that is copied.
 const LONGEST: usize = 80;
 /// Most copies of one block.
 const COPIES: usize = 3;
 
-/// A region with copies.
-pub(crate) struct Known {
-    /// The region; the copies come last.
-    pub(crate) region: Region,
-    /// Number of the blocks that are no copies.
-    pub(crate) originals: usize,
-    /// By block: how many ops at its start say what the flags are.
-    pub(crate) told: Vec<usize>,
-    /// By block: addresses in it that are known to be aligned to so many bytes.
-    pub(crate) aligned: Vec<Vec<(Addr, u32)>>,
-    /// The copy of the first block that is entered where these vector registers turn out to have zeros above their lowest 64 bits.
-    pub(crate) entry: Option<(BlockId, u16)>,
-    /// By block: it stands for a piece of guest code; of a block and its copies the first copy does.
-    pub(crate) stands: Vec<bool>,
+/// What a back end takes for known where a block is entered, beside flags.
+pub trait Knowledge {
+    /// What is known at a place.
+    type Facts: Clone + Default;
+
+    /// Whether `block`, which is not too long, may be copied: it needs a place where a thread that is called can be stopped, other than its start.
+    fn is_copied(&self, block: &Block) -> bool {
+        has_access(block)
+    }
+    /// What is known behind `block`, which is entered with `before`.
+    fn behind(&self, block: &Block, before: &Self::Facts) -> Self::Facts;
+    /// Whether `block` has better code where it is entered with `facts`.
+    fn helps(&self, block: &Block, facts: &Self::Facts) -> bool;
+    /// Whether a copy that relies on `relied` may be entered with `facts`.
+    fn contains(&self, facts: &Self::Facts, relied: &Self::Facts) -> bool;
+    /// Has the copy `block` rely on `facts`.
+    fn rely(&self, block: &mut Block, facts: &Self::Facts);
 }
 
-impl Known {
+/// Nothing beside flags.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagsAlone;
+
+impl Knowledge for FlagsAlone {
+    type Facts = ();
+
+    fn behind(&self, _: &Block, (): &()) {}
+    fn helps(&self, _: &Block, (): &()) -> bool {
+        false
+    }
+    fn contains(&self, (): &(), (): &()) -> bool {
+        true
+    }
+    fn rely(&self, _: &mut Block, (): &()) {}
+}
+
+/// A region with copies.
+#[derive(Clone, Debug)]
+pub struct Known<F> {
+    /// The region; the copies come last.
+    pub region: Region,
+    /// Number of the blocks that are no copies.
+    pub originals: usize,
+    /// By block: how many ops at its start say what the flags are.
+    pub told: Vec<usize>,
+    /// By block: what it relies on.
+    pub facts: Vec<F>,
+    /// The copy of the first block for who enters the region with what it relies on.
+    pub entry: Option<BlockId>,
+    /// By block: it stands for a piece of guest code; of a block and its copies the first copy does.
+    pub stands: Vec<bool>,
+}
+
+impl<F: Clone + Default> Known<F> {
     /// `region` as it is.
-    pub(crate) fn nothing(region: &Region) -> Known {
+    pub fn nothing(region: &Region) -> Known<F> {
         let originals = region.blocks.len();
-        let (told, aligned, stands) = (vec![0; originals], vec![Vec::new(); originals], vec![true; originals]);
-        Known { region: region.clone(), originals, told, aligned, entry: None, stands }
+        let (told, facts, stands) = (vec![0; originals], vec![F::default(); originals], vec![true; originals]);
+        Known { region: region.clone(), originals, told, facts, entry: None, stands }
     }
 
-    /// `region` with copies of blocks that are entered with known flags, or above whose scalars zeros are known to be where that `needs_zeros`.
-    pub(crate) fn copies(region: &Region, needs_zeros: bool) -> Known {
+    /// `region` with copies of blocks that are entered with known flags, or with facts that help; `sees` tells which flags somebody may see of those
+    /// before each block. The first block has a copy for who enters it with `at_entry`, if that is given and the block may be copied.
+    pub fn copies<K: Knowledge<Facts = F>>(
+        region: &Region,
+        sees: &[FlagSet],
+        knowledge: &K,
+        at_entry: Option<F>,
+    ) -> Known<F> {
         let mut known = Known::nothing(region);
-        if needs_zeros {
-            known.region.blocks.iter_mut().for_each(|block| {
-                write_zeros(block, 0);
-            });
-        }
-        let sees = blocks_that_see_flags(region);
+        let is_copied = |block: &Block| block.insts.len() <= LONGEST && knowledge.is_copied(block);
         let mut room = 2 * region.blocks.iter().map(|b| b.insts.len()).sum::<usize>();
-        let mut copies: Vec<Copy> = Vec::new();
+        let mut copies: Vec<Copy<F>> = Vec::new();
         let mut order = Order { next: vec![0], seen: vec![false; known.originals] };
-        if let Some(zeros) = zeros_at_entry(region).filter(|_| needs_zeros && is_copied(&region.blocks[0])) {
-            known.entry = Some((BlockId(known.originals as u32), zeros));
-            known.copy(BlockId(0), &[], &[], zeros);
-            copies.push(Copy { of: BlockId(0), told: Vec::new(), facts: Vec::new(), zeros });
+        if let Some(facts) = at_entry.filter(|_| is_copied(&region.blocks[0])) {
+            known.entry = Some(BlockId(known.originals as u32));
+            known.copy(BlockId(0), &[], knowledge, &facts);
+            copies.push(Copy { of: BlockId(0), told: Vec::new(), facts });
             order.add(known.originals);
         }
         while let Some(n) = order.next() {
             let from = &known.region.blocks[n];
-            let before = n.checked_sub(known.originals).map(|n| &copies[n]);
-            let (flags, facts) =
-                (flags_at_end(from).unwrap_or_default(), known_behind(from, before.map_or(&[], |c| &c.facts)));
-            let zeros = if needs_zeros { zeros_behind(from, before.map_or(0, |c| c.zeros)) } else { 0 };
+            let flags = flags_at_end(from).unwrap_or_default();
+            let facts = knowledge.behind(from, &known.facts[n]);
             let mut exit = from.exit;
-            let mut lead = |known: &mut Known, to: &mut Target| {
+            let mut lead = |known: &mut Known<F>, to: &mut Target| {
                 let Target::Block(of) = *to else { return };
                 let block = known.region.block(of);
                 if of.0 as usize >= known.originals || !is_copied(block) {
                     return;
                 }
                 let told = if sees[of.0 as usize].is_empty() { &[][..] } else { &flags };
-                if told.is_empty() && aligned_in(block, &facts).is_empty() && !gains_zeros(block, zeros) {
+                if told.is_empty() && !knowledge.helps(block, &facts) {
                     return;
                 }
                 let length = block.insts.len() + told.len();
-                let is_it = |c: &Copy| c.of == of && c.told == told && c.is_entered_with(&facts, zeros);
+                let is_it = |c: &Copy<F>| c.of == of && c.told == told && knowledge.contains(&facts, &c.facts);
                 let there = copies.iter().position(is_it);
                 let number = there.or_else(|| {
                     let count = copies.iter().filter(|c| c.of == of).count();
@@ -85,8 +121,8 @@ impl Known {
                         return None;
                     }
                     room -= length;
-                    known.copy(of, told, &facts, zeros);
-                    copies.push(Copy { of, told: told.to_vec(), facts: facts.clone(), zeros });
+                    known.copy(of, told, knowledge, &facts);
+                    copies.push(Copy { of, told: told.to_vec(), facts: facts.clone() });
                     Some(copies.len() - 1)
                 });
                 if let Some(number) = number {
@@ -107,8 +143,8 @@ impl Known {
         known
     }
 
-    /// Adds a copy of block `id` that begins with `told`, and is entered with `facts` and `zeros`.
-    fn copy(&mut self, id: BlockId, told: &[Op], facts: &[Fact], zeros: u16) {
+    /// Adds a copy of block `id` that begins with `told`, and relies on `facts`.
+    fn copy<K: Knowledge<Facts = F>>(&mut self, id: BlockId, told: &[Op], knowledge: &K, facts: &F) {
         let region = &mut self.region;
         let mut block = region.block(id).clone();
         let mut next = region.value_count;
@@ -131,9 +167,9 @@ impl Known {
         block.exit.map_values(&mut |v| new[&v]);
         block.insts = insts;
         region.value_count = next;
-        self.aligned.push(aligned_in(&block, facts));
-        write_zeros(&mut block, zeros);
+        knowledge.rely(&mut block, facts);
         region.blocks.push(block);
+        self.facts.push(facts.clone());
         self.told.push(told.len());
         let is_first = std::mem::replace(&mut self.stands[id.0 as usize], false);
         self.stands.push(is_first);
@@ -168,45 +204,15 @@ impl Order {
 }
 
 /// Of which block a copy is, the ops that it begins with, and what it takes for known.
-struct Copy {
+struct Copy<F> {
     of: BlockId,
     told: Vec<Op>,
-    facts: Vec<Fact>,
-    zeros: u16,
+    facts: F,
 }
 
-impl Copy {
-    fn is_entered_with(&self, facts: &[Fact], zeros: u16) -> bool {
-        self.facts.iter().all(|f| facts.contains(f)) && self.zeros & !zeros == 0
-    }
-}
-
-/// Whether `block` may be copied: not a long one, and one with a place where a thread that is called can be stopped.
-fn is_copied(block: &Block) -> bool {
-    block.insts.len() <= LONGEST && can_be_stopped(block)
-}
-
-/// Whether `block` has a place other than its start where a thread that is called can be stopped.
-pub(crate) fn can_be_stopped(block: &Block) -> bool {
-    has_access(block) || stop_at(block).is_some()
-}
-
-fn has_access(block: &Block) -> bool {
+/// Whether `block` has an access to memory.
+pub fn has_access(block: &Block) -> bool {
     block.insts.iter().any(|i| matches!(i.op, Op::Load { .. } | Op::Store { .. }))
-}
-
-/// The place where a thread in a copy `block` can be stopped though that has no access to memory: its first operation on floats, if nothing else may fault.
-pub(crate) fn stop_at(block: &Block) -> Option<usize> {
-    let may_fault = |i: &Inst| i.op.effects().contains(Effects::may_fault);
-    let is_float = |i: &Inst| i.op.effects().contains(Effects::float);
-    let only_floats = !has_access(block) && block.insts.iter().all(|i| is_float(i) || !may_fault(i));
-    block.insts.iter().position(may_fault).filter(|_| only_floats)
-}
-
-/// Whether scalars are written in `block` above which `zeros` are known to be, with several operations on floats that can use that.
-fn gains_zeros(block: &Block, zeros: u16) -> bool {
-    let floats = block.insts.iter().filter(|i| i.op.effects().contains(Effects::float)).count();
-    floats > 1 && write_zeros(&mut block.clone(), zeros) > write_zeros(&mut block.clone(), 0)
 }
 
 /// What is known at the end of a block.
@@ -227,7 +233,7 @@ fn flags_at_end(block: &Block) -> Option<Vec<Op>> {
     let (set, flags) = sets.next()?;
     let is_alone = set.is_all() || sets.all(|(older, _)| set.contains(older));
     // The last to change them.
-    let changes = |i: &Inst| hokku_ir::lowering::sees_flags(&i.op);
+    let changes = |i: &Inst| super::sees_flags(&i.op);
     if !is_alone || block.insts.iter().any(changes) {
         return None;
     }
@@ -346,5 +352,59 @@ impl End<'_> {
         let a = self.value(w, result)?;
         let b = self.tell(Op::Iconst { w, value: Imm(1) });
         Some(self.tell(if less { Op::Add { w, a, b } } else { Op::Sub { w, a, b } }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::{FaultsSee, flags_live_in};
+    use crate::text::parse;
+
+    /// A loop that counts `rcx` down, with `access` in it.
+    fn count_down(access: &str) -> Known<()> {
+        let text = format!(
+            "\
+region 0x1000 long64 step top=3
+range 0x1000 16
+block b0 0x1000
+  insn 0x1000, #4
+  %1 = get_gpr rax, w64
+  {access}
+  insn 0x1004, #4
+  %3 = get_gpr rcx, w64
+  %4 = iconst w64, 0x1
+  %5 = sub w64, %3, %4
+  %6 = dec_flags w64, %3
+  set_flags {{pazso}}, %6
+  set_gpr rcx, w64, %5
+  %7 = condition ne, %6
+  branch %7, b0, 0x1010
+"
+        );
+        let region = parse::region(&text).expect("the text is a region");
+        let sees = flags_live_in(&region, FaultsSee::ExactFlags, FlagSet::STATUS);
+        Known::copies(&region, &sees, &FlagsAlone, None)
+    }
+
+    #[test]
+    fn a_copy_says_what_the_flags_are_by_what_is_in_registers() {
+        let known = count_down("%2 = load i64, unaligned, [w64 + %1]");
+        assert_eq!((known.originals, known.stands), (1, vec![false, true]));
+        let copy = known.region.block(BlockId(1));
+        let Exit::Branch { taken, .. } = copy.exit else { panic!("{:?}", copy.exit) };
+        assert_eq!(taken, Target::Block(BlockId(1)));
+        let told: Vec<Op> = copy.insts[..known.told[1]].iter().map(|i| i.op).collect();
+        let [Op::GetGpr { reg: Gpr::Rcx, .. }, Op::Iconst { .. }, Op::Add { .. }, flags, set] = told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(matches!(flags, Op::DecFlags { .. }));
+        assert!(matches!(set, Op::SetFlags { set, .. } if !set.contains(FlagSet::CF)));
+    }
+
+    /// A thread that is called has to be stopped somewhere.
+    #[test]
+    fn blocks_without_an_access_are_not_copied() {
+        assert_eq!(count_down("%2 = add w64, %1, %1").region.blocks.len(), 1);
     }
 }
