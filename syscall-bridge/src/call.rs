@@ -228,6 +228,12 @@ impl Call<'_> {
         f(&Waiting { parker: &self.me.parker, clock: self.kernel().clock(), interrupted: &interrupted })
     }
 
+    /// As `waiting`, in a wait that only the signals of `set` end: others stay pending meanwhile.
+    pub fn waiting_but_for<T>(&self, set: u64, f: impl FnOnce(&Waiting<'_>) -> T) -> T {
+        let interrupted = || self.team.exit.is_set() || self.team.pending(&self.me) & set != 0;
+        f(&Waiting { parker: &self.me.parker, clock: self.kernel().clock(), interrupted: &interrupted })
+    }
+
     /// The end of a wait; a call that runs again keeps the end that it had at first.
     pub fn deadline(&mut self, flags: u32, timeout: i64) -> Deadline {
         let clock = self.team.kernel.clock();

@@ -8,6 +8,7 @@ use hokku_ir::GuestAddr;
 use hokku_runtime::loader::SymbolTable;
 
 use crate::abi::layout::GuestType;
+use crate::abi::signal::{KILL, Signal};
 use crate::abi::structs::{ExtendedImageInfo, ImageInfo};
 use crate::abi::{Status, SysResult};
 use crate::args::*;
@@ -57,7 +58,8 @@ pub fn unregister_image(call: &mut Call<'_>, id: ImageId) -> SysResult {
 pub fn image_relocated(call: &mut Call<'_>, id: ImageId) -> SysResult {
     let info = lock(&call.team.images).get(id)?;
     if info.kind == B_APP_IMAGE {
-        call.waiting(|wait| call.kernel().processes().loaded(wait));
+        // What resumes a suspended thread, or ends it; other signals wait until it runs.
+        call.waiting_but_for(KILL | Signal::SIGCONT.bit(), |wait| call.kernel().processes().loaded(wait));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use hokku_ir::GuestAddr;
 use hokku_runtime::Access;
 
 use crate::abi::layout::{GuestType, Word, word_bytes};
-use crate::abi::signal::Signal;
+use crate::abi::signal::{KILL, Signal};
 use crate::abi::structs::{SigInfo, TeamInfo, TeamUsageInfo};
 use crate::abi::thread::NORMAL_PRIORITY;
 use crate::abi::{Chars, Status, SysResult};
@@ -140,7 +140,9 @@ pub fn load_image(
         ignored_signals: lock(&call.team.signals).ignored(),
         priority: if priority < 0 { NORMAL_PRIORITY } else { priority },
     };
-    let team = call.waiting(|wait| call.kernel().processes().load(&start, flags & B_WAIT_TILL_LOADED != 0, wait))?;
+    let wait_loaded = flags & B_WAIT_TILL_LOADED != 0;
+    // Not interruptible: the new team is there, and its caller must learn of it.
+    let team = call.waiting_but_for(KILL, |wait| call.kernel().processes().load(&start, wait_loaded, wait))?;
     // The id of a team is that of its main thread.
     Ok(ThreadId(team.0))
 }

@@ -32,8 +32,25 @@ int main(void)
 	CHECK(thread > 0 && kill(thread, SIGKILL) == 0 && waitpid(thread, &status, 0) == thread);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 
+	/* Signals do not interrupt it, nor do they resume the new team. */
+	pid_t parent = getpid(), sender = fork();
+	if (sender == 0) {
+		while (getppid() == parent && kill(parent, SIGCHLD) == 0)
+			snooze(100);
+		return 0;
+	}
+	for (int i = 0; i < 3; i++) {
+		thread = load("8");
+		CHECK(thread > 0 && kill(thread, SIGCHLD) == 0);
+		snooze(5000);
+		CHECK(waitpid(thread, NULL, WNOHANG) == 0);
+		CHECK(resume_thread(thread) == B_OK);
+		CHECK(waitpid(thread, &status, 0) == thread && WIFEXITED(status) && WEXITSTATUS(status) == 8);
+	}
+	CHECK(kill(sender, SIGKILL) == 0 && waitpid(sender, &status, 0) == sender);
+
 	const char* none[] = {"/boot/system/bin/none", NULL};
 	CHECK(load_image(1, none, (const char**)environ) == B_ENTRY_NOT_FOUND);
-	printf("loadimage: results, waiting, killing\nok\n");
+	printf("loadimage: results, waiting, killing, signals\nok\n");
 	return 0;
 }
