@@ -24,7 +24,10 @@ fn nothing_forbidden_is_seen(engine: Engine, mode: CpuMode, accesses: &[Access])
         let count = run(&bench, &variant, 1000);
         let what = format!("{} ({engine:?}, {mode:?})\n{count}", variant.name());
         assert!(count.total() >= 1000, "{what}");
-        assert_eq!(count.torn(), 0, "a torn access: {what}");
+        // Of vectors x86-64 hosts alone promise it: docs/differential.md.
+        if variant.access != Access::Vector || cfg!(target_arch = "x86_64") {
+            assert_eq!(count.torn(), 0, "a torn access: {what}");
+        }
         assert!(!variant.forbids() || count.asked(&variant) == 0, "{what}");
     }
 }
