@@ -3,6 +3,7 @@
 use crate::features::CpuFeatures;
 use crate::guest::GuestAddr;
 use crate::operand::Width;
+use crate::ops::Op;
 
 /// The word size that guest code runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,24 @@ pub enum X87Arithmetic {
 }
 
 impl X87Arithmetic {
+    /// Whether `op` is one on the x87 stack alone that raises nothing, whatever it finds there: in doubles exceptions are not delivered.
+    pub fn never_faults(self, op: &Op) -> bool {
+        self == X87Arithmetic::Double
+            && matches!(
+                op,
+                Op::X87Push { .. }
+                    | Op::X87PushConst { .. }
+                    | Op::X87Copy { .. }
+                    | Op::X87Exchange { .. }
+                    | Op::X87Arith { .. }
+                    | Op::X87Compare { .. }
+                    | Op::X87CompareFlags { .. }
+                    | Op::X87UnaryOp { .. }
+                    | Op::X87Cmov { .. }
+                    | Op::X87Free { .. }
+            )
+    }
+
     /// Name on the command line and in the text form: `exact`, `f64`.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 use super::flag_reads;
 use crate::exit::{Exit, Target};
 use crate::guest::FlagSet;
+use crate::key::X87Arithmetic;
 use crate::operand::StringOp;
 use crate::ops::{Effects, Op};
 use crate::region::{Block, Region, Value};
@@ -25,7 +26,8 @@ pub fn flag_liveness(region: &mut Region, faults_see: FaultsSee) {
     for n in 0..region.blocks.len() {
         let out = live_out(&region.blocks[n], &live_in, FlagSet::STATUS);
         let mut narrowed = Vec::new();
-        block_live_in(&region.blocks[n], out, faults_see, &mut needed, &mut |at, set| narrowed.push((at, set)));
+        let (block, x87) = (&region.blocks[n], region.key.x87);
+        block_live_in(block, out, (faults_see, x87), &mut needed, &mut |at, set| narrowed.push((at, set)));
         let block = &mut region.blocks[n];
         for (at, live) in narrowed {
             if let Op::SetFlags { set, .. } = &mut block.insts[at].op {
@@ -45,7 +47,7 @@ pub fn flags_live_in(region: &Region, faults_see: FaultsSee, outside: FlagSet) -
         for n in (0..region.blocks.len()).rev() {
             let block = &region.blocks[n];
             let out = live_out(block, &live_in, outside);
-            let live = block_live_in(block, out, faults_see, &mut needed, &mut |_, _| {});
+            let live = block_live_in(block, out, (faults_see, region.key.x87), &mut needed, &mut |_, _| {});
             changed |= live != live_in[n];
             live_in[n] = live;
         }
@@ -71,7 +73,7 @@ fn live_out(block: &Block, live_in: &[FlagSet], outside: FlagSet) -> FlagSet {
 fn block_live_in(
     block: &Block,
     mut live: FlagSet,
-    faults_see: FaultsSee,
+    (faults_see, x87): (FaultsSee, X87Arithmetic),
     needed: &mut [FlagSet],
     narrow: &mut dyn FnMut(usize, FlagSet),
 ) -> FlagSet {
@@ -96,7 +98,9 @@ fn block_live_in(
                 let fx = inst.op.effects();
                 let reads = fx.contains(Effects::reads_state) && writes_or_reads_flags_itself(&inst.op);
                 if (reads && faults_see != FaultsSee::ValuesAlone)
-                    || (fx.contains(Effects::may_fault) && faults_see == FaultsSee::ExactFlags)
+                    || (fx.contains(Effects::may_fault)
+                        && faults_see == FaultsSee::ExactFlags
+                        && !x87.never_faults(&inst.op))
                 {
                     live = FlagSet::STATUS;
                 }
@@ -133,6 +137,19 @@ mod tests {
         let lines = run(FaultsSee::LiveFlags, TWO_ADDS);
         assert!(lines.contains(&"set_flags {c}, %2".to_string()), "{lines:?}");
         assert!(lines.contains(&"set_flags {pazso}, %5".to_string()), "{lines:?}");
+    }
+
+    #[test]
+    fn ops_on_the_x87_stack_see_no_flags_in_doubles() {
+        let live = |arithmetic: &str| {
+            let text = format!(
+                "region 0x1000 long64{arithmetic}\nrange 0x1000 5\nblock b0 0x1000\n  insn 0x1000, #2\n  x87_exchange #1\n  \
+                 insn 0x1002, #3\n  %1 = get_gpr rax, w64\n  %2 = add_flags w64, %1, %1\n  set_flags {{cpazso}}, %2\n  jump 0x1005\n"
+            );
+            let region = crate::text::parse::region(&text).expect("the region can be read");
+            flags_live_in(&region, FaultsSee::ExactFlags, FlagSet::STATUS)[0]
+        };
+        assert_eq!((live(""), live(" x87=f64")), (FlagSet::STATUS, FlagSet::empty()));
     }
 
     #[test]
