@@ -4,7 +4,7 @@
 
 use hokku_ir::eval::x87_constant;
 use hokku_ir::lowering::{UpperBits, X87Shape, X87Slot, X87Stack, x87_come_back, x87_write_exact};
-use hokku_ir::{Addr, BlockId, Op, Value, Width, X87Control, X87Format, X87Op, X87Unary};
+use hokku_ir::{Addr, BlockId, Gpr, Op, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
 use crate::Features;
 use crate::asm::Label;
@@ -27,9 +27,18 @@ const CONTROL_BITS: i64 = 0x1f3f;
 const CONTROL_ONE: i32 = 0x40;
 /// The rounding field in the control word's upper byte.
 const ROUNDING: i32 = 0xc;
-/// Condition codes of a comparison, from bit 8 on, by whether one is less than or equal to the other (1), and the reverse (2): unordered, less, greater,
-/// equal.
-const CONDITIONS: i64 = 0x4000_0145;
+/// The condition codes that a comparison sets, in the status word's upper byte.
+const COMPARED: i32 = 0x45;
+/// The condition codes of a comparison, shifted by whether the first is less than or equal to the other (2), and the reverse (1): unordered, greater, less, equal. Other bits are not theirs.
+const CONDITIONS: i64 = 0x245;
+
+/// A test of condition codes.
+struct Tested {
+    result: Value,
+    mask: i32,
+    /// Places of the ops that it consists of.
+    done: [usize; 2],
+}
 
 /// The host register for `slot`.
 pub(crate) fn float_of(slot: X87Slot) -> Reg {
@@ -475,23 +484,57 @@ impl Lowering<'_> {
     fn x87_conditions(&mut self, a: Reg, b: Reg) {
         let t = self.relation(a, b);
         self.asm.s(SB, t, STATE, X87_STATUS + 1);
-        self.values.unlock(t);
+        let Some(tested) = self.tested_conditions() else { return self.values.unlock(t) };
+        if tested.mask & COMPARED != COMPARED {
+            self.asm.i(ANDI, t, t, tested.mask);
+        }
+        self.values.own(t, tested.result);
+        self.values.set_upper(tested.result, UpperBits::BOTH);
+        tested.done.into_iter().for_each(|n| self.done[n] = true);
     }
 
-    /// A temporary whose low byte is as [`CONDITIONS`] says for `a` and `b`.
+    /// What `fnstsw ax` and a test of condition codes in `ah` right behind the op at hand give.
+    fn tested_conditions(&self) -> Option<Tested> {
+        let from = self.at as usize + 1;
+        let mut ops = self.block.insts.iter().enumerate().skip(from).filter(|(n, inst)| {
+            let is_mark = matches!(inst.op, Op::Insn { .. } | Op::Iconst { .. } | Op::SetFlags { .. });
+            !is_mark && !self.plan.dead[*n]
+        });
+        let (_, status) = ops.next().filter(|(_, inst)| matches!(inst.op, Op::X87GetStatus {}))?;
+        let sets_ax = |op: &Op| matches!(op, Op::SetGpr { reg: Gpr::Rax, w: Width::W16, v } if *v == status.value);
+        ops.next().filter(|(_, inst)| sets_ax(&inst.op))?;
+        let (high, ah) = ops.next().filter(|(_, inst)| matches!(inst.op, Op::GetGprHigh { reg: Gpr::Rax }))?;
+        let (test, and) = ops.next()?;
+        let Op::And { w: Width::W8, a, b } = and.op else { return None };
+        let mask = if a == ah.value { self.plan.constant(b)? } else { self.plan.constant(a)? };
+        let info = self.plan.info(and.value);
+        let ah_is_alone = (a == ah.value) != (b == ah.value)
+            && self.plan.info(ah.value).uses == 1
+            && self.plan.info(ah.value).last_flags <= self.plan.info(ah.value).def;
+        let is_kept = info.home.is_none() && !info.deferred && (info.uses > 0 || info.last_flags > info.def);
+        // Bits of the top of the stack are not here.
+        let is_known = mask & 0x38 == 0;
+        (ah_is_alone && is_kept && is_known).then_some(Tested {
+            result: and.value,
+            mask: (mask & 0xff) as i32,
+            done: [high, test],
+        })
+    }
+
+    /// A temporary that holds the condition codes for `a` and `b`.
     fn relation(&mut self, a: Reg, b: Reg) -> Reg {
         let t = self.temp();
         self.asm.word(fp(0x50, true, 0, SCRATCH, a, b.into()));
         self.asm.word(fp(0x50, true, 0, RA, b, a.into()));
         if self.has(Features::ZBA) {
-            self.asm.r(SH1ADD, SCRATCH, RA, SCRATCH);
+            self.asm.r(SH1ADD, SCRATCH, SCRATCH, RA);
         } else {
-            self.asm.i(SLLI, RA, RA, 1);
+            self.asm.i(SLLI, SCRATCH, SCRATCH, 1);
             self.asm.r(OR, SCRATCH, SCRATCH, RA);
         }
-        self.asm.i(SLLI, SCRATCH, SCRATCH, 3);
         self.asm.li(t, CONDITIONS);
         self.asm.r(SRL, t, t, SCRATCH);
+        self.asm.i(ANDI, t, t, COMPARED);
         t
     }
 
@@ -501,8 +544,48 @@ impl Lowering<'_> {
         if info.uses > 0 || info.last_flags > info.def {
             // The flags are the bits of the condition codes.
             let t = self.relation(a, b);
-            self.asm.i(ANDI, t, t, 0x45);
             self.values.own(t, dst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hokku_ir::backend::Tier;
+    use hokku_ir::text::parse;
+
+    use crate::Features;
+
+    /// Instructions for a comparison, `fnstsw ax` and a test of bits of `ah`.
+    fn instructions(mask: i32) -> u32 {
+        let text = format!(
+            "region 0x1000 protected32 x87=f64
+range 0x1000 9
+block b0 0x1000
+  insn 0x1000, #2
+  x87_compare #1, no, #2
+  insn 0x1002, #2
+  %1 = x87_get_status
+  set_gpr rax, w16, %1
+  insn 0x1004, #3
+  %2 = get_gpr_high rax
+  %3 = iconst w8, {mask:#x}
+  %4 = and w8, %2, %3
+  %5 = logic_flags w8, %4
+  set_flags {{cpazso}}, %5
+  insn 0x1007, #2
+  %6 = condition ne, %5
+  branch %6, b0, 0x1009
+"
+        );
+        let region = parse::region(&text).expect("the region can be read");
+        crate::lower::compile(&region, Features::all(), Tier::Second).host_instructions
+    }
+
+    #[test]
+    fn tests_of_condition_codes_do_not_read_them_again() {
+        // That of a bit of the top has to.
+        assert_eq!(instructions(0x45) + 3, instructions(0x4d));
+        assert_eq!(instructions(0x45) + 1, instructions(0x44));
     }
 }
