@@ -4,7 +4,7 @@ use hokku_ir::backend::{
     BlockEntry, Callout, Compiled, FaultSite, FlagSite, HotExit, LazyState, Link, Relocation, Stop, StubId, Tier,
 };
 use hokku_ir::lowering::{
-    FlagsAlone, FlagsNeed, FlagsRecipe, Known, Loc, Plan, Recipes, UpperBits, Values, X87Shape, X87Stack,
+    FlagsAlone, FlagsNeed, FlagsRecipe, Known, Loc, Plan, Recipes, UpperBits, Values, X87Carries, X87Shape, X87Stack,
 };
 use hokku_ir::passes::{FaultsSee, flags_live_in};
 use hokku_ir::{
@@ -53,7 +53,7 @@ pub(crate) struct Lowering<'a> {
     /// The shapes of the x87 stack that blocks are written for, where code computes in doubles.
     pub(crate) shapes: Option<Vec<X87Shape>>,
     /// How blocks find the x87 stack, where some of it stays in registers between them.
-    pub(crate) carries: Option<Vec<X87Stack>>,
+    pub(crate) carries: Option<X87Carries>,
     /// The x87 stack at hand, if it is known.
     pub(crate) x87: Option<X87Stack>,
     /// Its shape behind the block's ops.
@@ -323,6 +323,7 @@ impl<'a> Lowering<'a> {
             }
             self.at = n as u32;
             self.values.start(self.at);
+            self.wish_for_result();
             if !crate::stack::leaves_stack_late(&inst.op) || self.evaluated.contains(&inst.value) {
                 self.move_stack();
             }

@@ -1,7 +1,7 @@
 //! Does what [`hokku_ir::lowering::x87_carries`] decides: x87 doubles stay in registers between blocks.
 
 use hokku_ir::backend::Tier;
-use hokku_ir::lowering::{X87Shape, X87Slot, X87Stack, X87Way, x87_carries};
+use hokku_ir::lowering::{X87Carries, X87Shape, X87Slot, X87Stack, X87Way, x87_carries};
 use hokku_ir::{BlockId, Exit, Region, Target, X87Arithmetic};
 
 use crate::asm::Label;
@@ -14,7 +14,7 @@ use crate::lower::Lowering;
 use crate::x87_double::{FLOAT_SCRATCH, float_of, place_offset};
 
 /// How blocks find the stack, in code that is worth it.
-pub(crate) fn carries(region: &Region, tier: Tier, shapes: Option<&[X87Shape]>) -> Option<Vec<X87Stack>> {
+pub(crate) fn carries(region: &Region, tier: Tier, shapes: Option<&[X87Shape]>) -> Option<X87Carries> {
     let is_worth_it = tier == Tier::Second && region.key.x87 == X87Arithmetic::Double;
     shapes.filter(|_| is_worth_it).map(|shapes| x87_carries(region, shapes))
 }
@@ -29,7 +29,14 @@ impl Lowering<'_> {
     pub(crate) fn stack_at(&self, id: BlockId) -> Option<X87Stack> {
         let n = id.0 as usize;
         let plain = || self.shapes.as_ref().map(|shapes| X87Stack::new(shapes[n], self.region.key.x87));
-        self.carries.as_ref().map(|carries| carries[n].clone()).or_else(plain)
+        self.carries.as_ref().map(|carries| carries.stacks[n].clone()).or_else(plain)
+    }
+
+    /// Has the result of the x87 op at hand go where the blocks behind want it.
+    pub(crate) fn wish_for_result(&mut self) {
+        let Some((stack, carries)) = self.x87.as_mut().zip(self.carries.as_ref()) else { return };
+        let wishes = &carries.wishes[self.block_id.0 as usize];
+        stack.wish = wishes.get(self.at as usize).copied().flatten();
     }
 
     /// Whether the exit of the block at hand may leave some of the stack in registers.
@@ -42,7 +49,7 @@ impl Lowering<'_> {
     /// Reads what block `id` finds in registers: the state has all of the stack.
     pub(crate) fn load_carried(&mut self, id: BlockId) {
         let Some(carries) = &self.carries else { return };
-        let held: Vec<(u8, X87Slot)> = carries[id.0 as usize].held().collect();
+        let held: Vec<(u8, X87Slot)> = carries.stacks[id.0 as usize].held().collect();
         for (n, slot) in held {
             self.asm.i(FLD, float_of(slot), STATE, place_offset(n));
         }

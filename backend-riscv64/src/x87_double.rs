@@ -220,7 +220,7 @@ impl Lowering<'_> {
             Op::X87Load { format, at } => return self.x87_load(format, &at),
             Op::X87Store { format, truncate, pop, at } => return self.x87_store(format, truncate.0, pop.0, &at),
             Op::X87PushConst { value } => {
-                let slot = self.stack().free_slot();
+                let slot = self.stack().pushed_slot();
                 let bits = x87_constant(value);
                 let mut r = ZERO;
                 if bits != 0 {
@@ -361,7 +361,7 @@ impl Lowering<'_> {
         if format == X87Format::I64 && !self.stack().is_nearest {
             return false;
         }
-        let slot = self.stack().free_slot();
+        let slot = self.stack().pushed_slot();
         let is_loaded = self.load_operand(float_of(slot), format, at);
         if is_loaded {
             self.stack().push(slot);

@@ -58,7 +58,7 @@ pub use values::{Loc, MAX_OFFSET, Moves, SLOTS, UpperBits, Values};
 pub use wide_values::reread_wide;
 pub use x87::{X87Access, X87Call, x87_call};
 pub use x87_asm::{X87Alu, X87Asm, X87If, X87Imm, X87Part, X87Regs};
-pub use x87_carry::{X87Way, x87_carries};
+pub use x87_carry::{X87Carries, X87Way, x87_carries};
 pub use x87_code::{X87_FUNCTIONS, x87_function};
 pub use x87_exact::{X87Lowering, X87Place, X87Slow, x87_exact};
 pub use x87_exact_state::{X87Zero, x87_come_back, x87_status, x87_write_exact, x87_zero};

@@ -86,10 +86,28 @@ struct Found {
     is_late: bool,
 }
 
+/// What happens to physical registers.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The op at this place of its block has a result there.
+    New(usize, u8),
+    /// One gets the value of another.
+    Copy {
+        from: u8,
+        to: u8,
+    },
+    Swap(u8, u8),
+}
+
+/// The host registers in which physical ones had best be.
+type Slots = [Option<X87Slot>; 8];
+
 /// Follows a block's ops.
 struct Walk {
     stack: X87Stack,
     uses: Uses,
+    events: Vec<Event>,
+    at: usize,
 }
 
 impl Walk {
@@ -103,6 +121,29 @@ impl Walk {
     fn compute(&mut self, i: u8) {
         let slot = self.stack.result_slot(i);
         self.stack.set(i, slot);
+        self.events.push(Event::New(self.at, self.stack.shape.place(i)));
+    }
+
+    fn push(&mut self) {
+        self.stack.push(self.stack.pushed_slot());
+        self.events.push(Event::New(self.at, self.stack.shape.place(0)));
+    }
+
+    /// Which host registers results have best, if the block is to leave physical registers in those of `after`; where it then finds them best.
+    fn wishes(&self, after: Slots, ops: usize) -> (Slots, Vec<Option<X87Slot>>) {
+        let (mut slots, mut wishes) = (after, vec![None; ops]);
+        for event in self.events.iter().rev() {
+            match *event {
+                Event::New(at, n) => wishes[at] = slots[usize::from(n)].take(),
+                Event::Copy { from, to } => {
+                    let wish = slots[usize::from(to)].take();
+                    let from = &mut slots[usize::from(from)];
+                    *from = from.or(wish);
+                }
+                Event::Swap(a, b) => slots.swap(a.into(), b.into()),
+            }
+        }
+        (slots, wishes)
     }
 
     /// `None`: what the op leaves is not known.
@@ -110,6 +151,15 @@ impl Walk {
         let after = self.stack.shape.after(op)?;
         if let Some(moved) = X87Stack::moved(op) {
             moved.into_iter().flatten().for_each(|i| self.read(i));
+            let place = |i| self.stack.shape.place(i);
+            match *op {
+                Op::X87Exchange { st } => self.events.push(Event::Swap(place(0), place(st.0))),
+                Op::X87Push { st } => self.events.push(Event::Copy { from: place(st.0), to: place(7) }),
+                Op::X87Copy { st, .. } if st.0 != 0 => {
+                    self.events.push(Event::Copy { from: place(0), to: place(st.0) });
+                }
+                _ => {}
+            }
             self.stack.rearrange(op, after);
             return Some(());
         }
@@ -117,8 +167,8 @@ impl Walk {
             _ if !op.effects().contains(Effects::x87) => {}
             Op::X87GetStatus {} | Op::X87GetControl {} => {}
             Op::X87ControlOp { op: X87Control::Wait | X87Control::Nop | X87Control::Clex } => {}
-            Op::X87Load { format, .. } if is_known(format) => self.stack.push(self.stack.free_slot()),
-            Op::X87PushConst { .. } => self.stack.push(self.stack.free_slot()),
+            Op::X87Load { format, .. } if is_known(format) => self.push(),
+            Op::X87PushConst { .. } => self.push(),
             Op::X87Store { format, pop, .. } if is_known(format) => {
                 self.read(0);
                 self.stack.pop(pop.0.into());
@@ -158,8 +208,16 @@ impl Walk {
     }
 
     fn block(stack: X87Stack, block: &Block) -> Option<Walk> {
-        let mut walk = Walk { stack, uses: Uses::default() };
-        block.insts.iter().try_for_each(|inst| walk.op(&inst.op))?;
+        Walk::wishing(stack, block, &[])
+    }
+
+    fn wishing(stack: X87Stack, block: &Block, wishes: &[Option<X87Slot>]) -> Option<Walk> {
+        let mut walk = Walk { stack, uses: Uses::default(), events: Vec::new(), at: 0 };
+        for (n, inst) in block.insts.iter().enumerate() {
+            walk.at = n;
+            walk.stack.wish = wishes.get(n).copied().flatten();
+            walk.op(&inst.op)?;
+        }
         walk.uses.replaces |= set(walk.stack.dirty()) | !walk.stack.shape.tags();
         walk.stack.is_nearest.then_some(walk)
     }
@@ -249,49 +307,74 @@ fn slots_after(before: &X87Stack, held: u8) -> [X87Slot; 8] {
     slots
 }
 
-/// How the blocks of `region`, written for `shapes`, find the stack where code computes in doubles.
-pub fn x87_carries(region: &Region, shapes: &[X87Shape]) -> Vec<X87Stack> {
+/// What stays in registers between the blocks of a region where code computes in doubles.
+#[derive(Clone, Debug, Default)]
+pub struct X87Carries {
+    /// How blocks find the stack.
+    pub stacks: Vec<X87Stack>,
+    /// [`X87Stack::wish`] for each op of each block.
+    pub wishes: Vec<Vec<Option<X87Slot>>>,
+}
+
+/// What stays in registers between the blocks of `region`, which are written for `shapes`.
+pub fn x87_carries(region: &Region, shapes: &[X87Shape]) -> X87Carries {
     let edges = edges(region, shapes);
     let found = found(region, shapes, &edges);
+    let count = region.blocks.len();
     let order: Vec<usize> = region.code_order().iter().map(|id: &BlockId| id.0 as usize).collect();
-    let mut rank = vec![0; order.len()];
+    let mut rank = vec![0; count];
     order.iter().enumerate().for_each(|(at, n)| rank[*n] = at);
-    let mut wishes: Vec<Option<[X87Slot; 8]>> = vec![None; region.blocks.len()];
-    let mut best: Option<(usize, Vec<X87Stack>)> = None;
+    let is_back = |from: usize, to: usize| rank[to] <= rank[from];
+    let mut headers: Vec<Option<[X87Slot; 8]>> = vec![None; count];
+    let mut wishes: Vec<Vec<Option<X87Slot>>> = vec![Vec::new(); count];
+    let mut best: Option<(usize, X87Carries)> = None;
     for _ in 0..ROUNDS {
-        let mut slots = wishes.clone();
-        let mut after = vec![None; region.blocks.len()];
+        let mut slots = headers.clone();
+        let mut after: Vec<Option<Walk>> = (0..count).map(|_| None).collect();
         for n in &order {
             let own = *slots[*n].get_or_insert_with(|| std::array::from_fn(|n| n as X87Slot));
-            let walk = Walk::block(entering(shapes[*n], found[*n], own), &region.blocks[*n]);
-            let Some(Walk { stack, .. }) = walk else { continue };
+            let stack = entering(shapes[*n], found[*n], own);
+            let Some(walk) = Walk::wishing(stack, &region.blocks[*n], &wishes[*n]) else { continue };
             for b in &edges[*n] {
-                slots[*b].get_or_insert_with(|| slots_after(&stack, found[*b].held));
+                slots[*b].get_or_insert_with(|| slots_after(&walk.stack, found[*b].held));
             }
-            after[*n] = Some(stack);
+            after[*n] = Some(walk);
         }
-        let stacks: Vec<X87Stack> =
-            (0..slots.len()).map(|n| entering(shapes[n], found[n], slots[n].unwrap_or_default())).collect();
+        let stack = |n: usize| entering(shapes[n], found[n], slots[n].unwrap_or_default());
+        let stacks: Vec<X87Stack> = (0..count).map(stack).collect();
         let mut moves = 0;
-        for (n, before) in after.iter().enumerate() {
-            let Some(before) = before else { continue };
+        for (n, walk) in after.iter().enumerate() {
+            let Some(before) = walk.as_ref().map(|walk| &walk.stack) else { continue };
             for b in &edges[n] {
                 let way = X87Way::new(before, &stacks[*b]);
-                let is_back = rank[*b] <= rank[n];
-                moves += way.moves.len() * if is_back { LOOP_WEIGHT } else { 1 };
-                if is_back && !way.moves.is_empty() {
-                    wishes[*b] = Some(slots_after(before, found[*b].held));
+                moves += way.moves.len() * if is_back(n, *b) { LOOP_WEIGHT } else { 1 };
+                if is_back(n, *b) {
+                    // Wishes come first: they are for the registers of this round.
+                    headers[*b] =
+                        if wishes[n].is_empty() { slots[*b] } else { Some(slots_after(before, found[*b].held)) };
                 }
             }
         }
         if best.as_ref().is_none_or(|(least, _)| moves < *least) {
-            best = Some((moves, stacks));
+            best = Some((moves, X87Carries { stacks: stacks.clone(), wishes: wishes.clone() }));
         }
         if moves == 0 {
             break;
         }
+        // From the ends of loops backwards.
+        let mut starts: Vec<Slots> = vec![[None; 8]; count];
+        for n in order.iter().rev() {
+            let Some(walk) = &after[*n] else { continue };
+            let known = |b: &usize| -> Slots {
+                let held = |place: u8| stacks[*b].place(place).map(|h| h.0);
+                if is_back(*n, *b) { std::array::from_fn(|place| held(place as u8)) } else { starts[*b] }
+            };
+            let wanted = edges[*n].iter().map(known).max_by_key(|slots| slots.iter().flatten().count());
+            let (start, own) = walk.wishes(wanted.unwrap_or_default(), region.blocks[*n].insts.len());
+            (starts[*n], wishes[*n]) = (start, own);
+        }
     }
-    best.map(|(_, stacks)| stacks).unwrap_or_default()
+    best.map(|(_, carries)| carries).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -323,7 +406,7 @@ block b1 0x100a
     fn carries(text: &str) -> Vec<X87Stack> {
         let region = parse::region(text).expect("the region can be read");
         let shapes = super::super::x87_shapes(&region).expect("there is x87 code");
-        x87_carries(&region, &shapes)
+        x87_carries(&region, &shapes).stacks
     }
 
     #[test]
@@ -337,6 +420,24 @@ block b1 0x100a
         let region = parse::region(LOOP).expect("the same");
         let after = Walk::block(carries[0].clone(), &region.blocks[0]).expect("the shape is known").stack;
         assert!(X87Way::new(&after, &carries[0]).is_empty());
+    }
+
+    /// Each round computes values that others are still computed from, and exchanges them.
+    #[test]
+    fn loops_leave_values_where_they_find_them() {
+        let ops = "exchange #3;arith add, #0, #0, no;arith mul, #2, #0, yes;exchange #1;arith add, #0, #3, no;exchange #1;\
+            arith subr, #2, #0, yes;exchange #1;arith add, #0, #3, no;exchange #1;push #1;arith mul, #0, #2, no;push #1;\
+            arith mul, #0, #2, no;push #1;arith add, #0, #1, no;load f32, [w64 + %1];exchange #1;compare #1, no, #2";
+        let ops: String = ops.split(';').map(|op| format!("  x87_{}\n", op.trim())).collect();
+        let (head, rest) = LOOP.split_once("  x87_load").expect("there is a load");
+        let (_, rest) = rest.split_once("  insn 0x1007, #3\n").expect("the compare is behind");
+        let region = parse::region(&format!("{head}{ops}{rest}")).expect("the region can be read");
+        let shapes = super::super::x87_shapes(&region).expect("there is x87 code");
+        let X87Carries { stacks, wishes } = x87_carries(&region, &shapes);
+        let end =
+            |wishes| Walk::wishing(stacks[0].clone(), &region.blocks[0], wishes).expect("the shape is known").stack;
+        assert!(X87Way::new(&end(&wishes[0]), &stacks[0]).is_empty());
+        assert!(!X87Way::new(&end(&[]), &stacks[0]).is_empty());
     }
 
     #[test]

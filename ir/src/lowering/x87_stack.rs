@@ -232,6 +232,8 @@ pub struct X87Stack {
     /// Whether rounding is known to be to nearest; where code computes exactly, whether the control word is known to be that of most programs.
     pub is_nearest: bool,
     held: [Option<Held>; 8],
+    /// Where the result of the op at hand had best go.
+    pub wish: Option<X87Slot>,
     /// Of code that computes exactly: what the state does not have beside the shape.
     exact: Option<X87Late>,
 }
@@ -249,7 +251,7 @@ impl X87Stack {
     /// At the start of a block that is written for `shape`.
     pub fn new(shape: X87Shape, arithmetic: X87Arithmetic) -> X87Stack {
         let exact = (arithmetic == X87Arithmetic::Exact).then(X87Late::default);
-        X87Stack { shape, written: Some(shape), is_nearest: true, held: [None; 8], exact }
+        X87Stack { shape, written: Some(shape), is_nearest: true, held: [None; 8], wish: None, exact }
     }
 
     /// Where values are doubles, and those that `held` names are in host registers: whether the state does not have them. Nor may it have the shape, if that `is_late`.
@@ -281,12 +283,23 @@ impl X87Stack {
 
     /// A host register that holds nothing. There is one but where eight values are held, none of them twice.
     pub fn free_slot(&self) -> X87Slot {
-        let is_free = |slot: &X87Slot| !self.held.iter().flatten().any(|h| h.slot == *slot);
-        (0..8).find(is_free).unwrap_or_else(|| panic!("no register is left for an x87 value"))
+        (0..8).find(|slot| self.is_free(*slot)).unwrap_or_else(|| panic!("no register is left for an x87 value"))
     }
 
-    /// Where a result that replaces ST(`i`) goes: its own host register if nothing else is there.
+    fn is_free(&self, slot: X87Slot) -> bool {
+        !self.held.iter().flatten().any(|h| h.slot == slot)
+    }
+
+    /// Where a value goes that is pushed.
+    pub fn pushed_slot(&self) -> X87Slot {
+        self.wish.filter(|slot| self.is_free(*slot)).unwrap_or_else(|| self.free_slot())
+    }
+
+    /// Where a result that replaces ST(`i`) goes: where that is wished, or its own host register if nothing else is there.
     pub fn result_slot(&self, i: u8) -> X87Slot {
+        if let Some(slot) = self.wish.filter(|slot| self.is_free(*slot)) {
+            return slot;
+        }
         match self.slot(i) {
             Some(slot) if self.held.iter().flatten().filter(|h| h.slot == slot).count() == 1 => slot,
             _ => self.free_slot(),
