@@ -242,8 +242,7 @@ impl<'a> Lowering<'a> {
         }
         if !self.is_entered_in_place(id) && self.read_in[id.0 as usize].is_empty() {
             // Loops do not come by an entry, and may have no access to memory: here threads can be called out.
-            let x87 = self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc));
-            self.may_fault(LazyState { narrow: self.narrow, x87, ..LazyState::default() });
+            self.may_be_called_out();
         }
         // Jumps within the region come by another way than the entry.
         self.wide.sew = None;

@@ -1,6 +1,6 @@
 //! Does what [`hokku_ir::lowering::x87_carries`] decides: x87 doubles stay in registers between blocks.
 
-use hokku_ir::backend::Tier;
+use hokku_ir::backend::{LazyState, Tier};
 use hokku_ir::lowering::{X87Carries, X87Shape, X87Slot, X87Stack, X87Way, x87_carries};
 use hokku_ir::{BlockId, Exit, Region, Target, X87Arithmetic};
 
@@ -53,6 +53,12 @@ impl Lowering<'_> {
         for (n, slot) in held {
             self.asm.i(FLD, float_of(slot), STATE, place_offset(n));
         }
+    }
+
+    /// Here, where a block starts, threads can be called out.
+    pub(crate) fn may_be_called_out(&mut self) {
+        let x87 = self.x87.as_ref().map_or(0, |stack| stack.lazy(self.pc));
+        self.may_fault(LazyState { narrow: self.narrow, x87, ..LazyState::default() });
     }
 
     /// The stack as code at `to` finds it, if it is at hand.
