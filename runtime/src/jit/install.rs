@@ -138,15 +138,15 @@ fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fr
     if let Some(map) = &team.perf_map {
         map.add(at, code.len, name);
     }
-    let keys: Vec<BlockKey> = outline.block_pcs.iter().map(|&pc| BlockKey { pc, ..key }).collect();
-    let before: Vec<Option<RegionId>> = keys.iter().map(|key| tables.find(key).map(|(id, _)| id)).collect();
+    // Code of the first tier takes over from none.
+    let better = if *tier == Tier::Second { &*outline.block_pcs } else { &[] };
+    let keys = better.iter().map(|&pc| BlockKey { pc, ..key });
+    let before: Vec<_> = keys.map(|key| (key, tables.find(&key).map(|(id, _)| id))).collect();
     let id = tables.insert(outline, pages, Code::Jit(Box::new(code)));
     tables.by_host.insert(at, id);
     link_forward(team, backend, tables, id, key);
-    if *tier == Tier::Second {
-        for (key, before) in keys.into_iter().zip(before) {
-            take_over(team, backend, tables, id, key, before);
-        }
+    for (key, before) in before {
+        take_over(team, backend, tables, id, key, before);
     }
     Some(id)
 }
