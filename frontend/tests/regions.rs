@@ -155,3 +155,37 @@ fn addresses_of_32_bit_code_wrap() {
     let region = translate(&(GuestAddr(start), &[0xeb, 0x00][..]), key, &Limits::default());
     assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Guest(GuestAddr(0)) });
 }
+
+#[test]
+fn what_was_translated_before_does_not_matter() {
+    let long: Vec<u8> = [0x01, 0xc8].repeat(150).into_iter().chain([0xc3]).collect();
+    let pieces: [&[u8]; 5] = [
+        &[0x31, 0xc0, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xfa, 0xc3],
+        &long,
+        &[0x74, 0x01, 0xb8, 0x90, 0x90, 0x90, 0xc3, 0xc3],
+        &[0x0f, 0x0b],
+        &[0x48],
+    ];
+    let alone = pieces.map(|code| std::thread::scope(|s| s.spawn(|| region(code)).join().unwrap()));
+    for first in &pieces {
+        for (code, expected) in pieces.iter().zip(&alone) {
+            region(first);
+            assert_eq!(region(code), *expected);
+        }
+    }
+}
+
+#[test]
+fn instructions_that_two_windows_share_are_whole() {
+    // mov rax, imm64 takes ten bytes: some of them lie across every border there may be.
+    let code: Vec<u8> = (0..40u8).flat_map(|n| [0x48, 0xb8, n, 1, 2, 3, 4, 5, 6, 7]).chain([0xc3]).collect();
+    let region = region(&code);
+    assert_eq!(instructions(&region), [41]);
+    let constants: Vec<u64> = region.blocks[0]
+        .insts
+        .iter()
+        .filter_map(|i| if let Op::Iconst { value, .. } = i.op { Some(value.0) } else { None })
+        .filter(|value| value >> 8 == 0x07_0605_0403_0201)
+        .collect();
+    assert_eq!(constants, (0..40).map(|n| 0x0706_0504_0302_0100 | n).collect::<Vec<u64>>());
+}
