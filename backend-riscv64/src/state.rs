@@ -91,6 +91,10 @@ impl Lowering<'_> {
     fn set_low(&mut self, g: Gpr, w: Width, v: Value) {
         let to = home(g);
         let from = self.zero_extended(v);
+        if from == to {
+            // They are there, below zeros.
+            return;
+        }
         self.overwrite(g, None);
         if w == Width::W8 {
             self.asm.i(ANDI, to, to, -256);

@@ -488,3 +488,34 @@ fn what_a_personality_puts_into_the_x87_unit_is_there() {
         assert_eq!(guest.finish(thread).log(), [3]);
     });
 }
+
+/// What is known to have zeros above it is not lost where it is written to its own register.
+#[test]
+fn parts_of_registers_can_become_what_they_are() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov DWORD [DATA.0 as i32], 0x12cd
+            ; mov edx, [DATA.0 as i32]
+            ; movzx ecx, dl
+            ; mov cx, cx
+            ; movzx esi, WORD [DATA.0 as i32]
+            ; movsx si, sil
+            ; movzx ebx, dx
+            ; movzx bx, bl
+            ; mov bl, bl
+            ; shl rcx, 16
+            ; or rcx, rsi
+            ; shl rcx, 16
+            ; or rcx, rbx
+            ; mov rdi, rcx
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0xcd_ffcd_00cd]);
+    });
+}
