@@ -127,7 +127,7 @@ impl Lowering<'_> {
             looks.add(op, operands, from, &untold, result);
         }
         // The root of a negative denormal number is invalid, and tells of nothing else.
-        let tells = operands.len() == 1 && !matches!(op, Op::FpSqrt { .. });
+        let tells = matches!(op, Op::FpConvert { .. });
         for f in operands {
             self.wide.told |= u32::from(tells && is_new(self, f)) << f;
             self.wide.run.registers |= 1 << f;

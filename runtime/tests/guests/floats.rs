@@ -92,6 +92,35 @@ fn denormals_are_told_of_behind_their_invalid_roots() {
     });
 }
 
+/// The same of two numbers at once, one of them large.
+#[test]
+fn denormals_are_told_of_behind_invalid_roots_of_vectors() {
+    let code = assemble64(|a| {
+        guest64!(a
+            ; mov rax, QWORD 0x8000_0000_0011_1d02_u64 as i64
+            ; movq xmm4, rax
+            ; mov rax, QWORD f64::to_bits(4.0) as _
+            ; movq xmm3, rax
+            ; unpcklpd xmm4, xmm3
+            ; sqrtpd xmm5, xmm4
+            ; movupd [rsp - 16], xmm5
+            ; mulpd xmm3, xmm4
+            ; movupd [rsp - 32], xmm3
+            ; sub rsp, 40
+            ; stmxcsr [rsp]
+            ; mov edi, [rsp]
+            ; mov eax, call::LOG
+            ; syscall
+            ; xor eax, eax
+            ; syscall
+        );
+    });
+    on_engines(|engine| {
+        let guest = Guest::new(engine, CpuMode::Long64, &code, OnFault::Leave);
+        assert_eq!(guest.run().log(), [0x1f83]);
+    });
+}
+
 /// What a loop over pages of doubles meets.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
