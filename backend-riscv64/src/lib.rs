@@ -19,7 +19,7 @@
 //! | `exits` | how blocks end |
 //! | `upper_halves` | extensions, and what blocks leave above 32-bit values to those behind them |
 //! | `notes` | what the guest's flags are where they end |
-//! | `x87`, `x87_double`, `x87_exact` | x87 ops: as calls of routines; as code, in doubles and exact |
+//! | `x87`, `x87_double`, `x87_carry`, `x87_exact` | x87 ops: as calls of routines; as code, in doubles, which stay in registers between blocks, and exact |
 //! | `callout` | ops that the runtime evaluates |
 //! | `stubs` | code that all regions share |
 //! | `asm`, `encode`, `vector_encode` | instructions to words |
