@@ -473,6 +473,11 @@ impl Plan {
         let moves = || {
             block.insts.get(value.user as usize).is_none_or(|i| matches!(i.op, Op::SetVec { .. } | Op::Store { .. }))
         };
+        // Some processors do not look at the alignment of these.
+        let is_hash = || block.insts.get(value.user as usize).is_some_and(|i| is_hash(&i.op));
+        if align == Align::Natural && is_hash() {
+            return false;
+        }
         let fits = folds(ty, align, Form::Legacy) || (self.avx() && folds(ty, align, Form::Vex) && !moves());
         // A second use must be that of the flags of the same instruction.
         let once = match value.uses {
@@ -523,4 +528,15 @@ impl Plan {
         }
         possible
     }
+}
+
+/// Whether `op` is an instruction of the SHA extension.
+fn is_hash(op: &Op) -> bool {
+    use hokku_ir::{VecBin as B, VecImm, VecTer};
+    matches!(
+        op,
+        Op::VecBinary { op: B::Sha1Nexte | B::Sha1Msg1 | B::Sha1Msg2 | B::Sha256Msg1 | B::Sha256Msg2, .. }
+            | Op::VecByImm { op: VecImm::Sha1Rnds4, .. }
+            | Op::VecTernary { op: VecTer::Sha256Rnds2, .. }
+    )
 }
