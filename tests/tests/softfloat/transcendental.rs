@@ -112,8 +112,12 @@ fn arctangent() {
     );
 }
 
+/// Of the least numbers AMD's processors tell of an underflow.
 #[test]
 fn sine_and_cosine() {
+    if hokku_tests::is_of_another_make() {
+        return;
+    }
     fn operands(rng: &mut Rng) -> [F80; 2] {
         let high = if rng.below(2) == 0 { 4 } else { 63 };
         [between(rng, -20, high), F80::ZERO]

@@ -282,8 +282,12 @@ fn decimal_load() {
     differences.finish();
 }
 
+/// Of denormal numbers that stay as they are AMD's processors tell of an underflow.
 #[test]
 fn scale() {
+    if hokku_tests::is_of_another_make() {
+        return;
+    }
     to_st0("fscale", 0, native::fscale, |c, env| sf::scale(c.st[0], c.st[1], env));
 }
 
@@ -305,8 +309,12 @@ fn extract() {
     differences.finish();
 }
 
+/// Of denormal numbers that stay as they are AMD's processors tell of an underflow.
 #[test]
 fn partial_remainder() {
+    if hokku_tests::is_of_another_make() {
+        return;
+    }
     fn all(name: &str, native: Native, quotient: sf::Quotient) {
         let mut rng = Rng(0x7e);
         let mut differences = Differences::of(name);
