@@ -31,6 +31,13 @@ fn named(regs: &Value, name: &str) -> Option<Value> {
     regs.get(name).cloned()
 }
 
+/// What is compared on this host. The results are an Intel's: code that an x86 processor of another make runs as it is leaves other undefined flags.
+fn compared() -> Vec<&'static str> {
+    let intel = || fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("GenuineIntel"));
+    let is_of_another_make = cfg!(target_arch = "x86_64") && !intel();
+    engines().into_iter().filter(|engine| !is_of_another_make || *engine == "interp").collect()
+}
+
 /// In what `result` differs from what `case` expects.
 fn differences(case: &Value, result: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -59,6 +66,7 @@ fn differences(case: &Value, result: &Value) -> Vec<String> {
 fn both_engines_give_what_the_processor_gave() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lab");
     let mut families = 0;
+    assert!(!compared().is_empty());
     for file in fs::read_dir(&dir).expect("the corpus").map(|f| f.expect("readable entry").path()) {
         if file.extension().is_none_or(|e| e != "jsonl") {
             continue;
@@ -67,7 +75,7 @@ fn both_engines_give_what_the_processor_gave() {
         let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let cases: Vec<String> = text.lines().map(str::to_string).collect();
         assert!(cases.len() >= 10, "{}: only {} cases", file.display(), cases.len());
-        for engine in engines() {
+        for engine in compared() {
             let mut wrong = String::new();
             for (case, result) in cases.iter().zip(lab(engine, &cases)) {
                 let case: Value = serde_json::from_str(case).expect("cases are JSON");
