@@ -306,7 +306,7 @@ impl<'a> Lowering<'a> {
         let live = !self.exit_sees_flags(&self.block.exit).is_empty();
         let need = if live { FlagsNeed::Recipe } else { FlagsNeed::None };
         let told = &self.block.insts[..self.told[self.block_number]];
-        self.plan.block(self.block, need, &|op, user| is_fused(op, user) || is_told(told, op));
+        self.plan.block(self.block, need, &|op, user| is_fused(op, user) || hokku_ir::lowering::is_told(told, op));
         let uses = FlagUses::find(self.block, &mut self.plan);
         self.carried = uses.carried;
         self.done.clear();
@@ -627,11 +627,6 @@ impl<'a> Lowering<'a> {
             self.asm.add(Sum::Add, size, d, n, SCRATCH);
         }
     }
-}
-
-/// Whether `op`, which is used once, is one of those that say what the flags are, for who reads them alone.
-fn is_told(told: &[Inst], op: &Op) -> bool {
-    matches!(op, Op::Add { .. } | Op::Sub { .. } | Op::And { .. }) && told.iter().any(|i| i.op == *op)
 }
 
 /// Whether `op`, which is used once, is read by its user's code.

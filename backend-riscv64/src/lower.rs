@@ -95,11 +95,6 @@ pub(crate) struct Lowering<'a> {
     pub(crate) out: Compiled,
 }
 
-/// Whether `op`, which is used once, is one of those that say what the flags are, for who reads them alone.
-fn is_told(told: &[Inst], op: &Op) -> bool {
-    matches!(op, Op::Add { .. } | Op::Sub { .. } | Op::And { .. }) && told.iter().any(|i| i.op == *op)
-}
-
 /// Compiles `region` as code of `tier` for a processor with `features`.
 pub(crate) fn compile(region: &Region, features: Features, tier: Tier) -> Compiled {
     let mut region = region.clone();
@@ -302,7 +297,9 @@ impl<'a> Lowering<'a> {
         self.pc = block.pc;
         let live = self.flags_live_after(&block.exit);
         let told = &block.insts[..self.told[id.0 as usize]];
-        self.plan.block(block, live, &|op, user| crate::conditions::fuses(op, user) || is_told(told, op));
+        self.plan.block(block, live, &|op, user| {
+            crate::conditions::fuses(op, user) || hokku_ir::lowering::is_told(told, op)
+        });
         self.values.start_block();
         self.narrow = self.narrow_at_starts[id.0 as usize];
         self.wide.start_block();

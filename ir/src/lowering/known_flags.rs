@@ -215,6 +215,11 @@ pub fn has_access(block: &Block) -> bool {
     block.insts.iter().any(|i| matches!(i.op, Op::Load { .. } | Op::Store { .. }))
 }
 
+/// Whether `op`, which is used once, is one of the ops `told` that say what the flags are, for who reads them alone.
+pub fn is_told(told: &[Inst], op: &Op) -> bool {
+    matches!(op, Op::Add { .. } | Op::Sub { .. } | Op::And { .. }) && told.iter().any(|i| i.op == *op)
+}
+
 /// What is known at the end of a block.
 struct End<'a> {
     block: &'a Block,

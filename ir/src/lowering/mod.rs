@@ -49,7 +49,7 @@ mod x87_stack;
 pub use addresses::share_addresses;
 pub use carries::name_carries;
 pub use dead_sets::{drop_dead_sets, drop_dead_sets_but};
-pub use known_flags::{FlagsAlone, Knowledge, Known, has_access};
+pub use known_flags::{FlagsAlone, Knowledge, Known, has_access, is_told};
 pub use plan::{FlagsNeed, FlagsNode, NodeId, Plan, ValueInfo, count_is_known, sees_flags};
 pub use recipe::{
     CHAIN_SLOTS, CHAINED, FLAG_SLOTS, FlagsCode, FlagsRecipe, OLDER_SITE_SLOT, RecipeStep, Recipes, recipe_slot,
