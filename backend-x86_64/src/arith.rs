@@ -80,6 +80,7 @@ impl Lowering<'_> {
             let sa = self.src(a, w);
             (sa, self.src(b, w))
         };
+        let sb = self.loaded_apart(b, sb, w);
         if let Some(f) = carry {
             self.need_flags(f);
         }

@@ -49,7 +49,8 @@ impl Plan {
             match inst.op {
                 // Most ops are of these kinds.
                 Op::Insn { .. } => continue,
-                Op::SetGpr { v, .. } => {
+                Op::SetGpr { reg, v, .. } => {
+                    self.written |= 1 << reg.index();
                     let root = self.root(v);
                     let info = self.info(root);
                     (info.uses, info.set) = (info.uses + 1, n as u32);

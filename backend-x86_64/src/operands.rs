@@ -2,6 +2,7 @@
 
 use hokku_ir::{Gpr, Op, Type, Value, Width};
 
+use crate::Optimisations;
 use crate::assign::{R15, RCX, gpr_offset, home, slot_offset};
 use crate::encode::{HIGH, Mem, Rm, Src};
 use crate::lower::Lowering;
@@ -90,9 +91,25 @@ impl Lowering<'_> {
         self.src(v, w)
     }
 
+    /// The operand `src` that `v` is: in a temporary, if there are enough of them, where it is a guest register in memory that the region writes.
+    pub(crate) fn loaded_apart(&mut self, v: Value, src: Src, w: Width) -> Src {
+        let (Loc::Home(g), Src::Mem(m)) = (self.loc(v), src) else { return src };
+        let is_free = |r: u8| self.temp_owner[r as usize].is_none() && self.locked & 1 << r == 0;
+        let is_wanted = w >= Width::W32 && home(g).is_none() && self.plan.writes(g);
+        // One for the result is to be left.
+        if !is_wanted || !is_free(R15) || !is_free(RCX) || !self.optimisations.contains(Optimisations::SEPARATE_LOADS) {
+            return src;
+        }
+        let t = self.temp();
+        self.asm.mov(Width::W64, t, m);
+        self.note_copy(t, g);
+        Src::Reg(t)
+    }
+
     /// Like [`Self::src`], but a register (without [`HIGH`]) or memory.
     pub(crate) fn src_rm(&mut self, v: Value, w: Width) -> Rm {
-        match self.src(v, w) {
+        let src = self.src(v, w);
+        match self.loaded_apart(v, src, w) {
             Src::Reg(r) if r & HIGH == 0 => Rm::Reg(r),
             Src::Mem(m) => Rm::Mem(m),
             src => Rm::Reg(self.copy_src(src, w)),
@@ -104,8 +121,13 @@ impl Lowering<'_> {
         match self.src(v, w) {
             Src::Reg(r) if r & HIGH == 0 => r,
             src => {
-                let t = self.copy_src(src, w);
-                if let (Loc::Home(g), Src::Mem(_), Width::W64) = (self.loc(v), src, w) {
+                let of = match (self.loc(v), src, w) {
+                    (Loc::Home(g), Src::Mem(_), Width::W32 | Width::W64) => Some(g),
+                    _ => None,
+                };
+                // All of it, to be used again.
+                let t = self.copy_src(src, if of.is_some() { Width::W64 } else { w });
+                if let Some(g) = of {
                     self.note_copy(t, g);
                 }
                 t

@@ -174,6 +174,8 @@ pub(crate) struct Plan {
     counted: Vec<InstInfo>,
     /// By block: where its ops start in `counted`.
     starts: Vec<usize>,
+    /// Guest registers that the region writes, a bit for each.
+    pub(crate) written: u16,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
     /// Memory of that computation.
@@ -187,7 +189,8 @@ impl Plan {
     pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
         let Room { values, insts, args, counted, starts, live_out, mut live_in } = room;
         let kept = Vec::new();
-        let mut plan = Plan { features, optimisations, values, insts, args, counted, starts, live_out, live_in: kept };
+        let mut plan =
+            Plan { features, optimisations, values, insts, args, counted, starts, written: 0, live_out, live_in: kept };
         plan.args.clear();
         // What is there of an earlier plan is replaced where an op defines a value.
         plan.values
@@ -225,6 +228,11 @@ impl Plan {
                 return plan;
             }
         }
+    }
+
+    /// Whether the region writes `reg`.
+    pub(crate) fn writes(&self, reg: Gpr) -> bool {
+        self.written & 1 << reg.index() != 0
     }
 
     /// Gives its memory back.

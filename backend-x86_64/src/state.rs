@@ -169,7 +169,7 @@ impl Lowering<'_> {
         if self.r15_copy == Some(reg) {
             self.r15_copy = None;
         }
-        if let (Src::Reg(r), Width::W64) = (src, w) {
+        if let (Src::Reg(r), Width::W32 | Width::W64) = (src, w) {
             self.note_copy(r, reg);
         }
         self.rebind(root, reg, w);

@@ -47,3 +47,38 @@ fn hashes_are_made_of_what_is_loaded() {
     assert!(is_of_registers(b"\x0f\x38\xcb\x1f", b"\x0f\x38\xcb"), "sha256rnds2 xmm3, [rdi]");
     assert!(is_of_registers(b"\x0f\x3a\xcc\x1f\x01", b"\x0f\x3a\xcc"), "sha1rnds4 xmm3, [rdi], 1");
 }
+
+/// Loads of r14, which lives in memory: `mov` and those that are part of an operation, in the second tier's code of `code`.
+fn loads_of_r14(code: &[u8]) -> (usize, usize) {
+    let region = hosts::region(CpuMode::Long64, GuestAddr(0x1000), code, false);
+    let host = X86_64::new(Features::all()).compile_as(&region, Tier::Second).code;
+    let r14 = hokku_ir::offsets::gpr_offset(hokku_ir::Gpr::R14) as u64;
+    let reads = |i: &iced_x86::Instruction| {
+        i.segment_prefix() == iced_x86::Register::GS
+            && i.memory_displacement64() == r14
+            && i.op0_kind() == iced_x86::OpKind::Register
+    };
+    let all = iced_x86::Decoder::new(64, &host, iced_x86::DecoderOptions::NONE);
+    let (plain, operands): (Vec<_>, Vec<_>) =
+        all.into_iter().filter(reads).partition(|i| i.mnemonic() == iced_x86::Mnemonic::Mov);
+    (plain.len(), operands.len())
+}
+
+/// AMD's processors forward what was stored to plain loads without delay, but not to operands.
+#[test]
+fn registers_in_memory_that_change_are_loaded_apart() {
+    let add = b"\x4c\x01\xf0"; // add rax, r14
+    let imul = b"\x49\x0f\xaf\xc6"; // imul rax, r14
+    let mov = b"\x49\x89\xc6"; // mov r14, rax
+    for op in [&add[..], imul] {
+        assert_eq!(loads_of_r14(op), (0, 1), "it does not change: {op:x?}");
+        assert_eq!(loads_of_r14(&[op, mov].concat()), (1, 0), "it does: {op:x?}");
+    }
+}
+
+/// What was just stored to a register in memory is not loaded again where a temporary still holds it, of 32 bits either.
+#[test]
+fn registers_in_memory_are_remembered() {
+    assert_eq!(loads_of_r14(b"\x41\x89\xc6\x44\x01\xf3"), (0, 0), "mov r14d, eax; add ebx, r14d");
+    assert_eq!(loads_of_r14(b"\x44\x8b\x30\x4c\x01\xf3"), (0, 0), "mov r14d, [rax]; add rbx, r14");
+}
