@@ -8,6 +8,7 @@ use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register, RflagsBits};
 
 use super::case::Program;
 use super::compare::{After, Field};
+use super::makes;
 use crate::oracle::layout::SCRATCH_END;
 use crate::oracle::{Ending, vector};
 
@@ -18,7 +19,7 @@ pub struct Explained {
     /// The manual's words, or what hokku does instead.
     pub words: &'static str,
     /// Whether it covers `field` of a case.
-    covers: fn(&Case<'_>, &Field) -> bool,
+    pub(super) covers: fn(&Case<'_>, &Field) -> bool,
 }
 
 /// One compared case of a single instruction.
@@ -142,8 +143,9 @@ pub const EXPLAINED: &[Explained] = &[
     },
 ];
 
-/// Removes from `fields` what is explained; the names of the explanations used.
+/// Removes from `fields` what is explained; the names of the explanations used. `is_processor`: what ran it is this processor itself.
 pub fn explain(
+    is_processor: bool,
     program: &Program,
     before: &CpuState,
     native: &After<'_>,
@@ -151,12 +153,22 @@ pub fn explain(
     fields: &mut Vec<Field>,
 ) -> Vec<&'static str> {
     let mut used = Vec::new();
+    let makes: &[&[Explained]] = match (crate::is_of_another_make(), is_processor) {
+        (false, _) => &[],
+        (true, false) => &[makes::OF_ITS_CODE],
+        (true, true) => &[makes::OF_ITS_CODE, makes::OF_THE_PROCESSOR],
+    };
+    if !makes.is_empty() && makes::without_pointers(program, before, native, ours, fields) {
+        used.push("x87 pointers without an exception");
+    }
     // Of a piece of code, the instruction that faulted may explain something; the others leave nothing undefined.
     let at = if program.is_single() { program.at } else { native.cpu.rip };
-    let Some(insn) = program.insns.iter().find(|i| i.ip() == at) else { return used };
+    // Where another make arrived behind the last one, that one.
+    let last = program.insns.last().filter(|i| !makes.is_empty() && i.next_ip() == at);
+    let Some(insn) = program.insns.iter().find(|i| i.ip() == at).or(last) else { return used };
     let case = Case { insn, before, native, ours };
     fields.retain(|field| {
-        let explanation = EXPLAINED.iter().find(|e| (e.covers)(&case, field));
+        let explanation = EXPLAINED.iter().chain(makes.iter().copied().flatten()).find(|e| (e.covers)(&case, field));
         used.extend(explanation.map(|e| e.name));
         explanation.is_none()
     });
@@ -165,14 +177,14 @@ pub fn explain(
 }
 
 /// Numbers of the exceptions on both sides, if there is one on both.
-fn exceptions(case: &Case<'_>) -> Option<(u8, u8)> {
+pub(super) fn exceptions(case: &Case<'_>) -> Option<(u8, u8)> {
     match (case.native.ending, case.ours.ending) {
         (Ending::Exception { vector: a, .. }, Ending::Exception { vector: b, .. }) => Some((a, b)),
         _ => None,
     }
 }
 
-fn is_transcendental(insn: &Instruction) -> bool {
+pub(super) fn is_transcendental(insn: &Instruction) -> bool {
     use Mnemonic::*;
     matches!(insn.mnemonic(), Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1)
 }
@@ -208,7 +220,7 @@ fn is_long(insn: &Instruction) -> bool {
 }
 
 /// Number of the physical x87 register called `name`.
-fn register_number(name: &str) -> Option<usize> {
+pub(super) fn register_number(name: &str) -> Option<usize> {
     name.strip_prefix('R')?.parse().ok()
 }
 
@@ -216,7 +228,7 @@ fn register_number(name: &str) -> Option<usize> {
 ///
 /// An unmasked overflow or underflow leaves a result that is scaled by 2^24576 (volume 1, 8.5.4 and 8.5.5): what it was before counts, so that the
 /// largest number and the overflow beside it are neighbours.
-fn near(a: &X87, b: &X87, n: usize) -> bool {
+pub(super) fn near(a: &X87, b: &X87, n: usize) -> bool {
     const SCALE: i128 = 0x6000;
     let line = |unit: &X87| {
         let unmasked = unit.status & !unit.control;

@@ -14,6 +14,7 @@ use iced_x86::{
 use super::case::{Program, Start};
 use super::encoding::{self, bitness};
 use super::items;
+use super::makes;
 use super::rng::Rng;
 use super::safety::{is_indirect, is_near_branch};
 use super::values;
@@ -395,6 +396,7 @@ impl Piece<'_> {
             && !explicitly_writes_sp(insn)
             && info.used_memory().iter().all(|m| is_near_pointer(m, mode, uses_stack, stack))
             && !is_bit_string(insn)
+            && !(crate::is_of_another_make() && makes::is_open(insn))
     }
 
     /// An instruction that sets all status flags and cannot fault: on registers that a piece may write.
@@ -487,7 +489,10 @@ pub fn without(program: &Program, n: usize) -> Option<Program> {
     let saved = insn.mnemonic() == Mnemonic::Push && register == Register::RCX;
     let aims = program.insns.get(n + 1).is_some_and(|next| is_indirect(next.flow_control()));
     let leads = is_near_branch(insn) || insn.flow_control() != FlowControl::Next;
-    if kept || saved || aims || leads || insn.mnemonic() == Mnemonic::Nop {
+    // Another make's undefined flags would be seen.
+    let open = |i: &Instruction| leaves_flags_undefined(i) && crate::is_of_another_make();
+    let defines = insn.rflags_written() != 0 && program.insns[n.saturating_sub(2)..n].iter().any(open);
+    if kept || saved || aims || leads || defines || insn.mnemonic() == Mnemonic::Nop {
         return None;
     }
     let mut bytes = program.bytes.clone();
