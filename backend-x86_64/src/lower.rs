@@ -195,7 +195,12 @@ impl<'a> Lowering<'a> {
         self.block_number = id.0 as usize;
         self.plan.block(block, self.block_number);
         self.placed[id.0 as usize] = true;
-        for inst in &block.insts {
+        // Behind the last op that moves rsp.
+        let mut settled = 0;
+        for (n, inst) in block.insts.iter().enumerate() {
+            if matches!(inst.op, Op::SetGpr { reg: Gpr::Rsp, .. }) {
+                settled = n + 1;
+            }
             let info = &self.plan.values[inst.value.0 as usize];
             self.alias[inst.value.0 as usize] = info.root;
             self.vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: info.uses, ty: info.ty };
@@ -233,10 +238,7 @@ impl<'a> Lowering<'a> {
         if id.0 != 0 {
             self.cold.push(Cold::Checked { id, label, n: self.out.blocks.len() - 1 });
         }
-        // From here on rsp does not move any more.
-        let last_move = || block.insts.iter().rposition(|i| matches!(i.op, Op::SetGpr { reg: Gpr::Rsp, .. }));
-        let settled =
-            if matches!(block.exit, Exit::Branch { .. }) { last_move().map_or(0, |n| n + 1) } else { usize::MAX };
+        let branches = matches!(block.exit, Exit::Branch { .. });
         for (n, inst) in block.insts.iter().enumerate() {
             if let Op::Insn { pc, .. } = inst.op {
                 (self.pc, self.at, self.cur) = (pc, n as u32, n as u32);
@@ -258,7 +260,7 @@ impl<'a> Lowering<'a> {
                 }
                 continue;
             }
-            if n >= settled && (flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
+            if branches && n >= settled && (flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
                 // Nothing comes between a comparison and the jump then.
                 self.flush_stack();
             }

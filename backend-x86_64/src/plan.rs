@@ -144,8 +144,7 @@ pub(crate) struct Room {
     values: Vec<ValueInfo>,
     insts: Vec<InstInfo>,
     args: Vec<Value>,
-    counted: Vec<InstInfo>,
-    starts: Vec<usize>,
+    counted: Vec<Vec<InstInfo>>,
     live_out: Vec<FlagSet>,
     live_in: Vec<LiveIn>,
 }
@@ -170,10 +169,8 @@ pub(crate) struct Plan {
     pub(crate) insts: Vec<InstInfo>,
     /// Roots of the operands of all ops, for which it takes long to ask the ops.
     pub(crate) args: Vec<Value>,
-    /// What is found out of the ops of all blocks before they are planned, block after block.
-    counted: Vec<InstInfo>,
-    /// By block: where its ops start in `counted`.
-    starts: Vec<usize>,
+    /// By block: what is found out of its ops before it is planned. Longer than the number of blocks where an earlier region had more.
+    counted: Vec<Vec<InstInfo>>,
     /// Guest registers that the region writes, a bit for each.
     pub(crate) written: u16,
     /// Guest flags that are read after each block; faults count as readers.
@@ -187,21 +184,15 @@ impl Plan {
     ///
     /// `room` is memory of an earlier plan.
     pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
-        let Room { values, insts, args, counted, starts, live_out, mut live_in } = room;
+        let Room { values, insts, args, counted, live_out, mut live_in } = room;
         let kept = Vec::new();
         let mut plan =
-            Plan { features, optimisations, values, insts, args, counted, starts, written: 0, live_out, live_in: kept };
+            Plan { features, optimisations, values, insts, args, counted, written: 0, live_out, live_in: kept };
         plan.args.clear();
         // What is there of an earlier plan is replaced where an op defines a value.
         plan.values
             .resize(plan.values.len().max(region.value_count as usize), ValueInfo::new(Value(0), NONE, Type::Void));
-        plan.starts.clear();
-        let mut ops = 0;
-        for block in &region.blocks {
-            plan.starts.push(ops);
-            ops += block.insts.len();
-        }
-        plan.counted.resize(plan.counted.len().max(ops), InstInfo::new(NONE));
+        plan.counted.resize_with(plan.counted.len().max(region.blocks.len()), Vec::new);
         plan.live_out.clear();
         plan.live_out.resize(region.blocks.len(), FlagSet::empty());
         live_in.clear();
@@ -217,9 +208,9 @@ impl Plan {
                     continue;
                 }
                 plan.live_out[n] = out;
+                std::mem::swap(&mut plan.insts, &mut plan.counted[n]);
                 let live = plan.count(block, out);
-                let start = plan.starts[n];
-                plan.counted[start..start + plan.insts.len()].copy_from_slice(&plan.insts);
+                std::mem::swap(&mut plan.insts, &mut plan.counted[n]);
                 changed |= live_in[n].read_early && live != live_in[n].flags;
                 live_in[n].flags = live;
             }
@@ -237,14 +228,14 @@ impl Plan {
 
     /// Gives its memory back.
     pub(crate) fn into_room(self) -> Room {
-        let Plan { values, insts, args, counted, starts, live_out, live_in, .. } = self;
-        Room { values, insts, args, counted, starts, live_out, live_in }
+        let Plan { values, insts, args, counted, live_out, live_in, .. } = self;
+        Room { values, insts, args, counted, live_out, live_in }
     }
 
-    /// Plans block number `n`.
+    /// Plans block number `n`, once.
     pub(crate) fn block(&mut self, block: &Block, n: usize) {
-        self.insts.clear();
-        self.insts.extend_from_slice(&self.counted[self.starts[n]..][..block.insts.len()]);
+        // What the block before leaves there is not asked for again.
+        std::mem::swap(&mut self.insts, &mut self.counted[n]);
         self.pair(block);
         let end = block.insts.len() as u32;
         block.exit.values(&mut |v| self.note_use(self.root(v), end, end));

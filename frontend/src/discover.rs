@@ -78,6 +78,8 @@ pub(crate) struct Found {
     pub(crate) leaders: Vec<GuestAddr>,
     /// Those of them that are still to be translated.
     queue: VecDeque<GuestAddr>,
+    /// Memory for the ops of blocks: for whoever cuts what was found into blocks.
+    pub(crate) block_rooms: Vec<Vec<Inst>>,
 }
 
 /// Values at which a region ends: few enough that passes may add to those that the last instruction brings before the evaluator's table is full.

@@ -26,4 +26,4 @@ pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translat
 pub use decode::CodeSource;
 pub use discover::Limits;
 pub use faults::{FaultingAccess, faulting_access, undo_transfer};
-pub use translate::translate;
+pub use translate::{reuse, translate};

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Region, Target, Trap};
+use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Inst, Region, Target, Trap};
 
 use crate::decode::CodeSource;
 use crate::discover::{Found, Limits, Piece, discover};
@@ -26,7 +26,9 @@ pub fn translate(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Regio
             }
         }
     }
-    let blocks = starts.0.iter().map(|at| block(&found, &starts, *at)).collect();
+    let mut room = std::mem::take(&mut found.block_rooms);
+    let blocks = starts.0.iter().map(|at| block(&found, &starts, *at, room.pop().unwrap_or_default())).collect();
+    found.block_rooms = room;
     let region = Region { key, blocks, value_count: found.value_count, ranges: ranges(&found.pieces) };
     ROOM.set(found);
     region
@@ -35,6 +37,21 @@ pub fn translate(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Regio
 thread_local! {
     /// Memory that one translation leaves to the next.
     static ROOM: RefCell<Found> = RefCell::default();
+}
+
+/// The most lists of ops that are kept for later regions: as many as a large region has blocks.
+const MOST_ROOMS: usize = 32;
+
+/// Gives the memory of `region`, which is needed no more, to the regions that this thread translates next.
+pub fn reuse(region: Region) {
+    ROOM.with_borrow_mut(|found| {
+        for mut block in region.blocks {
+            if found.block_rooms.len() < MOST_ROOMS {
+                block.insts.clear();
+                found.block_rooms.push(block.insts);
+            }
+        }
+    });
 }
 
 /// Where blocks start, by number: the region's entry, then the others in order.
@@ -50,9 +67,8 @@ impl Starts {
 }
 
 /// The block at `start`: instructions up to the next block's start or the end of what was found. Each instruction is in one block only,
-/// because wherever two ways meet a block starts; so values stay unique.
-fn block(found: &Found, starts: &Starts, start: GuestAddr) -> Block {
-    let mut insts = Vec::new();
+/// because wherever two ways meet a block starts; so values stay unique. Its ops are collected in `insts`, which is empty.
+fn block(found: &Found, starts: &Starts, start: GuestAddr, mut insts: Vec<Inst>) -> Block {
     // Instructions found one after the other have their ops side by side: copied in one go.
     let mut run = 0..0;
     let mut at = start;

@@ -398,6 +398,7 @@ macro_rules! define_op {
             }
 
             /// Type of the result.
+            #[inline]
             pub fn result_type(&self) -> Type {
                 match *self { $(Op::$Op { $($arg),* } => { $(let _ = $arg;)* $res })* }
             }
@@ -422,6 +423,7 @@ macro_rules! define_op {
         impl Builder {
             $(
                 $(#[$doc])*
+                #[inline]
                 pub fn $method(&mut self $(, $arg: $Ty)*) -> Value { self.push(Op::$Op { $($arg),* }) }
             )*
         }
@@ -525,6 +527,7 @@ impl Builder {
     }
 
     /// Appends `op`; the result is its value (without meaning for ops that give none).
+    #[inline]
     pub fn push(&mut self, op: Op) -> Value {
         let value = Value(self.next);
         self.next += 1;

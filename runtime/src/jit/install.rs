@@ -78,6 +78,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     if let Some((disk, code)) = kept.and_then(|disk| Some((disk, translation.guest_code()?))) {
         disk.store(&team.memory, tier, &outline, &code, &compiled);
     }
+    hokku_frontend::reuse(translation.region);
     Fresh::new(team, outline, translation.pages, compiled, tier)
 }
 

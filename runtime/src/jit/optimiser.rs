@@ -90,6 +90,8 @@ impl Optimiser {
             }
         }
         work.keys.push_back(key);
+        // The thread needs the lock as soon as it is awake.
+        drop(work);
         self.work.changed.notify_one();
     }
 
