@@ -57,6 +57,8 @@ mod shuffles;
 mod stack;
 mod state;
 mod string;
+mod string_compare;
+mod string_move;
 mod stubs;
 mod table;
 mod upper_halves;

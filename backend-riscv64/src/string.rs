@@ -12,9 +12,14 @@ use crate::encode::*;
 use crate::features::Features;
 use crate::lower::Lowering;
 
-const RSI: Reg = HOMES[Gpr::Rsi as usize];
-const RDI: Reg = HOMES[Gpr::Rdi as usize];
-const RCX: Reg = HOMES[Gpr::Rcx as usize];
+/// Bytes of a word.
+pub(crate) const WORD: i32 = 8;
+/// Words of a chunk.
+pub(crate) const CHUNK: i32 = 4;
+
+pub(crate) const RSI: Reg = HOMES[Gpr::Rsi as usize];
+pub(crate) const RDI: Reg = HOMES[Gpr::Rdi as usize];
+pub(crate) const RCX: Reg = HOMES[Gpr::Rcx as usize];
 
 /// Whether `kind` leaves flags of its own.
 fn gives_flags(kind: StringOp) -> bool {
@@ -93,22 +98,7 @@ impl Lowering<'_> {
         let element = Element { kind, w, repeats, a, b };
         match kind {
             StringOp::Movs | StringOp::Stos => self.move_elements(element, t, done),
-            _ => {
-                if kind == StringOp::Scas {
-                    self.extend_zero_to(a, home(Gpr::Rax), w);
-                }
-                let again = self.asm.label();
-                self.asm.bind(again);
-                self.compare_element(element);
-                match rep {
-                    Rep::Once | Rep::Rep => {}
-                    Rep::Repe => self.asm.branch(Branch::Ne, a, b, done),
-                    Rep::Repne => self.asm.branch(Branch::Eq, a, b, done),
-                }
-                if repeats {
-                    self.asm.branch(Branch::Ne, RCX, ZERO, again);
-                }
-            }
+            _ => self.compare_elements(element, rep, t, done),
         }
         self.asm.bind(done);
         if gives_flags {
@@ -130,100 +120,82 @@ impl Lowering<'_> {
         by_exit || self.block.insts[self.at as usize..].iter().any(|i| matches!(i.op, Op::GetFlags {}))
     }
 
-    /// Moves or stores until rcx is zero: words where both addresses can be aligned.
-    fn move_elements(&mut self, element: Element, t: Reg, done: Label) {
-        let Element { kind, w, repeats, a, b } = element;
-        if !repeats {
-            return self.move_element(element);
-        }
-        let per_word = 8 / w.bytes() as i32;
-        let (one_by_one, words) = (self.asm.label(), self.asm.label());
-        if per_word > 1 {
-            let aligning = self.asm.label();
-            self.asm.i(ADDI, t, ZERO, 2 * per_word);
-            self.asm.branch(Branch::Ltu, RCX, t, one_by_one);
-            if kind == StringOp::Movs {
-                self.asm.r(XOR, t, RSI, RDI);
-                self.asm.i(ANDI, t, t, 7);
-                self.asm.branch(Branch::Ne, t, ZERO, one_by_one);
-            } else {
-                // The element as often as it fits.
-                self.extend_zero_to(b, home(Gpr::Rax), w);
-                let mut bits = w.bits() as i32;
-                while bits < 64 {
-                    self.asm.i(SLLI, SCRATCH, b, bits);
-                    self.asm.r(OR, b, b, SCRATCH);
-                    bits *= 2;
-                }
-            }
-            self.asm.bind(aligning);
-            self.asm.i(ANDI, t, RDI, 7);
-            self.asm.branch(Branch::Eq, t, ZERO, words);
-            self.move_element(element);
-            self.asm.branch(Branch::Ne, RCX, ZERO, aligning);
-            self.asm.jump(ZERO, done);
-            self.asm.bind(words);
-            self.asm.i(ADDI, t, ZERO, per_word);
-            self.asm.branch(Branch::Ltu, RCX, t, one_by_one);
-            let again = self.asm.label();
-            self.asm.bind(again);
-            let mut from = b;
-            if kind == StringOp::Movs {
-                self.string_access(LD, a, RSI);
-                from = a;
-            }
-            self.string_store(SD, from);
-            self.advance(kind == StringOp::Movs, 8, per_word);
-            self.asm.branch(Branch::Geu, RCX, t, again);
-            self.asm.branch(Branch::Eq, RCX, ZERO, done);
-        }
-        self.asm.bind(one_by_one);
-        self.move_element(element);
-        self.asm.branch(Branch::Ne, RCX, ZERO, one_by_one);
-    }
-
-    fn move_element(&mut self, Element { kind, w, repeats, a, .. }: Element) {
-        let (load, store) = accesses(w);
-        let mut from = home(Gpr::Rax);
-        if kind == StringOp::Movs {
-            self.string_access(load, a, RSI);
-            from = a;
-        }
-        self.string_store(store, from);
-        self.advance(kind == StringOp::Movs, w.bytes() as i32, i32::from(repeats));
-    }
-
     /// `b` = what is at rdi, `a` = what is at rsi, if it is not rax.
-    fn compare_element(&mut self, Element { kind, w, repeats, a, b }: Element) {
+    pub(crate) fn compare_element(&mut self, Element { kind, w, repeats, a, b }: Element) {
         let (load, _) = accesses(w);
         // Processors reach the second operand first.
-        self.string_access(load, b, RDI);
+        self.string_access(load, b, RDI, 0, None);
         if kind == StringOp::Cmps {
-            self.string_access(load, a, RSI);
+            self.string_access(load, a, RSI, 0, None);
         }
         self.advance(kind == StringOp::Cmps, w.bytes() as i32, i32::from(repeats));
     }
 
-    fn string_access(&mut self, load: I, d: Reg, at: Reg) {
-        let lazy = self.lazy();
-        self.may_fault(lazy);
-        self.asm.i(load, d, at, 0);
+    /// Where it faults, the thread goes on at `retry`, if there is one.
+    pub(crate) fn string_access(&mut self, load: I, d: Reg, at: Reg, offset: i32, retry: Option<Label>) {
+        self.string_site(retry);
+        self.asm.i(load, d, at, offset);
     }
 
-    fn string_store(&mut self, store: I, from: Reg) {
+    /// The next instruction may fault, and the thread then goes on at `retry`, if there is one.
+    pub(crate) fn string_site(&mut self, retry: Option<Label>) {
         let lazy = self.lazy();
         self.may_fault(lazy);
-        self.asm.s(store, from, RDI, 0);
+        if let Some(retry) = retry {
+            self.retries.push((self.out.faults.len() - 1, retry));
+        }
     }
 
-    /// Addresses that could be accessed have not run over, and do not by an element: the top of the address space is never mapped.
-    fn advance(&mut self, source: bool, bytes: i32, elements: i32) {
+    /// Addresses that could be accessed have not run over, and do not by an element or as many as were: the top of the address space is never mapped.
+    pub(crate) fn advance(&mut self, source: bool, bytes: i32, elements: i32) {
         if source {
             self.asm.i(ADDI, RSI, RSI, bytes);
         }
         self.asm.i(ADDI, RDI, RDI, bytes);
         if elements != 0 {
             self.asm.i(ADDI, RCX, RCX, -elements);
+        }
+    }
+
+    /// Branches where fewer than `elements` are left.
+    pub(crate) fn leave_below(&mut self, elements: i32, to: Label) {
+        self.asm.i(SLTIU, SCRATCH, RCX, elements);
+        self.asm.branch(Branch::Ne, SCRATCH, ZERO, to);
+    }
+
+    /// Branches where at least so many are.
+    pub(crate) fn repeat_from(&mut self, elements: i32, to: Label) {
+        self.asm.i(SLTIU, SCRATCH, RCX, elements);
+        self.asm.branch(Branch::Eq, SCRATCH, ZERO, to);
+    }
+
+    /// Has `one` do elements, of which there are enough, until rdi is a word's address; goes to `singly` where it never is. `t` changes.
+    pub(crate) fn align(&mut self, w: Width, t: Reg, singly: Label, one: impl FnOnce(&mut Self)) {
+        let [again, aligned] = [(); 2].map(|()| self.asm.label());
+        if w != Width::W8 {
+            self.asm.i(ANDI, t, RDI, w.bytes() as i32 - 1);
+            self.asm.branch(Branch::Ne, t, ZERO, singly);
+        }
+        if w == Width::W64 {
+            return;
+        }
+        self.asm.i(ANDI, t, RDI, WORD - 1);
+        self.asm.branch(Branch::Eq, t, ZERO, aligned);
+        self.asm.bind(again);
+        one(self);
+        self.asm.i(ANDI, t, RDI, WORD - 1);
+        self.asm.branch(Branch::Ne, t, ZERO, again);
+        self.asm.bind(aligned);
+    }
+
+    /// `r` = rax's element as often as it fits.
+    pub(crate) fn fill_with_element(&mut self, r: Reg, w: Width) {
+        self.extend_zero_to(r, home(Gpr::Rax), w);
+        let mut bits = w.bits() as i32;
+        while bits < 64 {
+            self.asm.i(SLLI, SCRATCH, r, bits);
+            self.asm.r(OR, r, r, SCRATCH);
+            bits *= 2;
         }
     }
 
@@ -269,16 +241,23 @@ impl Lowering<'_> {
 
 /// A string instruction's elements, and registers for them.
 #[derive(Clone, Copy)]
-struct Element {
-    kind: StringOp,
-    w: Width,
-    repeats: bool,
-    a: Reg,
-    b: Reg,
+pub(crate) struct Element {
+    pub(crate) kind: StringOp,
+    pub(crate) w: Width,
+    pub(crate) repeats: bool,
+    pub(crate) a: Reg,
+    pub(crate) b: Reg,
+}
+
+impl Element {
+    /// How many of it a word holds.
+    pub(crate) fn per_word(self) -> i32 {
+        WORD / self.w.bytes() as i32
+    }
 }
 
 /// How elements of `w` are loaded, with zeros above, and stored.
-fn accesses(w: Width) -> (I, I) {
+pub(crate) fn accesses(w: Width) -> (I, I) {
     match w {
         Width::W8 => (LBU, SB),
         Width::W16 => (LHU, SH),

@@ -2,18 +2,21 @@
 //!
 //! `cargo run --release -p hokku-tests --bin fuzz -- --engine jit` runs more of the same.
 
-use hokku_ir::CpuMode;
 use hokku_ir::eval::cpuid::CpuModel;
+use hokku_ir::guest::eflags;
+use hokku_ir::{CpuMode, Gpr};
 use hokku_runtime::{Tiering, Tiers};
-use hokku_tests::fuzz::case::{Program, codes, codes_of};
+use hokku_tests::fuzz::case::{Program, Start, codes, codes_of, pattern};
 use hokku_tests::fuzz::rng::Rng;
 use hokku_tests::fuzz::run::{Against, Plan, Runner, STATES};
 use hokku_tests::fuzz::{sequence, values};
-use hokku_tests::oracle::layout::CODE;
+use hokku_tests::oracle::layout::{CODE, PAGE, SCRATCH, SCRATCH_END, WRITABLE};
 
 /// Cases of single instructions for each word size and tier, and of pieces of code.
 const CASES: u64 = 10_000;
 const PIECES: u64 = 2_000;
+/// Of each repeated string instruction.
+const STRINGS: u64 = 120;
 
 fn compare(mode: CpuMode, model: CpuModel, tiers: Tiers) {
     let tiering = Tiering { tiers, threshold: 2, background: false, ..Tiering::default() };
@@ -98,9 +101,91 @@ fn compare_pieces_of_note() {
     }
 }
 
+/// Repeated string instructions over strings that hold few different bytes, so that they go far: from and to any alignment, over overlaps, to the ends of
+/// pages and beyond what may be read or written.
+fn compare_strings(mode: CpuMode, tiers: Tiers) {
+    const AT: u64 = CODE + 0x100;
+    let tiering = Tiering { tiers, threshold: 2, background: false, ..Tiering::default() };
+    let Ok(mut runner) = Runner::new(Against::Jit(tiering), mode, CpuModel::DEFAULT) else { return };
+    let pattern = pattern();
+    let mut rng = Rng::new(0x0057_4179, 0);
+    let repeated = [0xa4_u8, 0xa6, 0xaa, 0xae].into_iter().flat_map(|operation| {
+        [0xf2, 0xf3].into_iter().flat_map(move |repeat| {
+            let wide = (mode == CpuMode::Long64).then(|| vec![repeat, 0x48, operation | 1]);
+            let narrow = [vec![repeat, operation], vec![0x66, repeat, operation | 1], vec![repeat, operation | 1]];
+            narrow.into_iter().chain(wide).map(move |bytes| (operation, bytes))
+        })
+    });
+    for (operation, bytes) in repeated {
+        let insns = sequence::decode_all(mode, AT, &bytes);
+        let program = Program::sequence(mode, CpuModel::DEFAULT, AT, bytes, insns);
+        for n in 0..STRINGS {
+            let start = string_start(&mut rng, mode, operation, pattern.as_slice());
+            let fields = runner.differing(&program, n % 2 == 0, &start);
+            let [to, from, count] = [Gpr::Rdi, Gpr::Rsi, Gpr::Rcx].map(|g| start.cpu.get(g));
+            let place = format!("{:x?}, {count} from {from:#x} to {to:#x}", program.bytes);
+            assert_eq!(fields, Some(Vec::new()), "{place}, {mode:?}, {tiers:?}");
+        }
+    }
+}
+
+/// Strings that hold few different bytes.
+fn string_start(rng: &mut Rng, mode: CpuMode, operation: u8, pattern: &[u8]) -> Start {
+    let mut start = sequence::start(rng, mode);
+    start.cpu.system_flags = eflags::START;
+    let usual = rng.u64() as u8;
+    // Until the memory ends, or in it.
+    let goes_on = rng.one_in(3);
+    let others = if goes_on { 4000 } else { rng.pick(&[20, 80, 400]) };
+    let byte = |rng: &mut Rng| if rng.below(others) == 0 { usual ^ 0x80 } else { usual };
+    let mut memory: Vec<u8> = (0..WRITABLE).map(|_| byte(rng)).collect();
+    let place = |rng: &mut Rng| match rng.below(4) {
+        0 => SCRATCH + 0x200 + rng.below(64),
+        1 => SCRATCH + PAGE - rng.below(130),
+        2 => SCRATCH + WRITABLE - rng.below(130),
+        _ => SCRATCH_END - rng.below(130),
+    };
+    let (to, from) = match rng.below(4) {
+        _ if goes_on => {
+            let two = [SCRATCH + 0x200 + rng.below(64), rng.pick(&[SCRATCH_END, SCRATCH + WRITABLE]) - rng.below(130)];
+            if rng.percent(50) { (two[0], two[1]) } else { (two[1], two[0]) }
+        }
+        0 => {
+            let to = place(rng);
+            (to, to - 130 + rng.below(260))
+        }
+        _ => (place(rng), place(rng)),
+    };
+    let to = to & if rng.percent(60) { !7 } else { !0 };
+    let from = if rng.percent(60) { from & !7 | to & 7 } else { from };
+    if operation == 0xa6 && rng.percent(80) {
+        // The same at both, but for few bytes.
+        let (there, here) = if from < SCRATCH + WRITABLE { (from, to) } else { (to, from) };
+        for n in 0..300 {
+            let from = memory.get((here + n - SCRATCH) as usize).copied();
+            let from = from.or(pattern.get((here + n - SCRATCH) as usize).copied());
+            if let (Some(from), Some(to)) = (from, memory.get_mut((there + n - SCRATCH) as usize)) {
+                *to = if rng.below(others * 2) == 0 { !from } else { from };
+            }
+        }
+    }
+    start.memory = vec![(SCRATCH, memory)];
+    let sought: [u8; 8] = std::array::from_fn(|_| usual ^ rng.pick(&[0, 0, 0x80]));
+    let count = if goes_on { 1 << 31 } else { rng.below(140) };
+    let registers = [(Gpr::Rdi, to), (Gpr::Rsi, from), (Gpr::Rcx, count), (Gpr::Rax, u64::from_le_bytes(sought))];
+    for (g, v) in registers {
+        start.cpu.set(g, if mode == CpuMode::Long64 { v } else { v & 0xffff_ffff });
+    }
+    start
+}
+
 /// One after the other: both use the same guest addresses, and these are the host's.
 #[test]
 fn translated_code_does_what_the_evaluator_does() {
+    for mode in [CpuMode::Long64, CpuMode::Protected32] {
+        compare_strings(mode, Tiers::First);
+        compare_strings(mode, Tiers::Second);
+    }
     compare_pieces_of_note();
     compare(CpuMode::Protected32, CpuModel::PENTIUM3, Tiers::Both);
     compare(CpuMode::Long64, CpuModel::X86_64_V2, Tiers::Both);

@@ -131,6 +131,8 @@ pub struct Jit {
     thread: Thread,
     ends: Arc<Ends>,
     memory: Vec<u8>,
+    /// The page of code.
+    code: Vec<u8>,
 }
 
 impl Jit {
@@ -159,7 +161,7 @@ impl Jit {
             team.memory.protect(GuestAddr(at), PAGE, prot).map_err(|e| format!("cannot protect {at:#x}: {e}"))?;
         }
         let thread = team.attach(CpuState::new(mode), Box::new(())).map_err(|e| e.to_string())?;
-        Ok(Jit { team, thread, ends, memory: vec![0; WRITABLE as usize] })
+        Ok(Jit { team, thread, ends, memory: vec![0; WRITABLE as usize], code: Vec::new() })
     }
 }
 
@@ -181,7 +183,12 @@ impl Machine for Jit {
         let mut page = vec![HLT; PAGE as usize];
         let offset = (program.at - CODE) as usize;
         page[offset..offset + program.bytes.len()].copy_from_slice(&program.bytes);
+        // Code that is rewritten is evaluated at first.
+        if page == self.code {
+            return;
+        }
         self.team.memory.write_bytes(GuestAddr(CODE), &page).expect("the code page is writable");
+        self.code = page;
     }
 
     fn run(&mut self, program: &Program, start: &Start, memory: &[u8], cpu: &mut CpuState) -> Ending {
