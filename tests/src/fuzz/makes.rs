@@ -354,7 +354,7 @@ fn is_estimate(mnemonic: Mnemonic) -> bool {
 }
 
 /// Whether `a` and `b` may both be estimates of one number.
-fn estimate_one(a: f32, b: f32) -> bool {
+pub fn estimate_one(a: f32, b: f32) -> bool {
     /// Twice the error that either may have.
     const APART: f64 = 3.0 / 4096.0;
     let (a, b) = (f64::from(a), f64::from(b));

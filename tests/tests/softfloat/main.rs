@@ -4,6 +4,7 @@
 #![cfg(target_arch = "x86_64")]
 
 mod cases;
+mod makes;
 mod native_sse;
 mod native_x87;
 mod sse;

@@ -4,6 +4,7 @@
 use hokku_ir::softfloat::{self as sf, Exceptions, F80, FloatEnv};
 
 use crate::cases::{self, Differences, Rng, count};
+use crate::makes;
 use crate::native_x87 as native;
 use crate::x87::{Native, control_word, flags};
 
@@ -38,10 +39,13 @@ fn compare(name: &str, native: Native, operands: fn(&mut Rng) -> [F80; 2], ours:
     for _ in 0..count(300_000) {
         let st = operands(&mut rng);
         let fcw = control_word(&mut rng);
-        let after = native(st, [0; 10], fcw);
+        let mut after = native(st, [0; 10], fcw);
         let mut env = FloatEnv::from_control_word(fcw);
         let (results, c2) = ours(st, &mut env);
         let settled = env.settle();
+        for value in &mut after.st {
+            *value = makes::without_scale(*value, flags(after.fsw), settled.flags, env.masked);
+        }
         let results = if settled.writes_register() { results } else { st };
         let mut near = results;
         let mut ignored = Exceptions::ROUNDED_UP;
@@ -112,12 +116,8 @@ fn arctangent() {
     );
 }
 
-/// Of the least numbers AMD's processors tell of an underflow.
 #[test]
 fn sine_and_cosine() {
-    if hokku_tests::is_of_another_make() {
-        return;
-    }
     fn operands(rng: &mut Rng) -> [F80; 2] {
         let high = if rng.below(2) == 0 { 4 } else { 63 };
         [between(rng, -20, high), F80::ZERO]
