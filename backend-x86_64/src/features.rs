@@ -42,6 +42,16 @@ fn moves_bytes_fast() -> bool {
     unsafe { __get_cpuid_max(0).0 >= 7 && __cpuid_count(7, 0).edx & 1 << 4 != 0 }
 }
 
+/// The processor has MM in mxcsr. Source: AMD64 Architecture Programmer's Manual vol. 3, CPUID Fn8000_0001: ECX bit 7, MisAlignSse.
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "newer compilers take the instruction for safe")]
+fn masks_misalignment() -> bool {
+    use std::arch::x86_64::{__cpuid, __get_cpuid_max};
+    const EXTENDED: u32 = 0x8000_0000;
+    // SAFETY: each processor that has long mode has the instruction.
+    unsafe { __get_cpuid_max(EXTENDED).0 > EXTENDED && __cpuid(EXTENDED + 1).ecx & 1 << 7 != 0 }
+}
+
 features! {
     /// `addsubps`, `haddps`, `movddup`, ...
     SSE3 = 0 "sse3";
@@ -85,6 +95,8 @@ features! {
     CMPXCHG16B = 19 "cmpxchg16b";
     /// `rep movsb` is fast for few bytes too.
     FSRM = 20 (moves_bytes_fast());
+    /// `ldmxcsr` refuses bit 17, as the guest's processors do: there is no mask of the exception for operands that are not aligned.
+    MXCSR_WITHOUT_MM = 21 (!masks_misalignment());
 }
 
 impl Features {

@@ -139,7 +139,7 @@ impl Lowering<'_> {
         self.define_temp(v, t);
     }
 
-    /// `ldmxcsr`: the processor itself refuses reserved bits.
+    /// `ldmxcsr` on processors that refuse the guest's reserved bits themselves.
     pub(crate) fn write_mxcsr(&mut self, v: Value) {
         self.force(v);
         self.before_fault();

@@ -74,8 +74,12 @@ impl Lower for Lowering<'_> {
         self.asm.op(crate::encode::Opcode::of(0x0fae), 3, crate::encode::Mem::state(MXCSR), &[]);
         self.read_state(dst, Width::W32, MXCSR);
     }
-    fn set_mxcsr(&mut self, _: Value, v: Value) {
-        self.write_mxcsr(v);
+    fn set_mxcsr(&mut self, dst: Value, v: Value) {
+        if self.features.contains(Features::MXCSR_WITHOUT_MM) {
+            self.write_mxcsr(v);
+        } else {
+            self.rest(dst);
+        }
     }
 
     fn iconst(&mut self, dst: Value, w: Width, value: Imm) {

@@ -164,19 +164,6 @@ pub const OF_ITS_CODE: &[Explained] = &[
         },
     },
     Explained {
-        name: "misaligned exception mask",
-        words: "APM, MXCSR: bit 17, MM, masks the exception for operands that are not aligned. Intel's have it reserved: #GP where it is loaded",
-        covers: |case, _| {
-            let loads = |m| {
-                use Mnemonic::*;
-                matches!(m, Ldmxcsr | Vldmxcsr | Fxrstor | Fxrstor64 | Xrstor | Xrstor64)
-            };
-            let refused = matches!(case.ours.ending, Ending::Exception { vector: vector::GP, .. });
-            let loaded = case.native.ending == Ending::Arrived && case.native.cpu.mxcsr & 1 << 17 != 0;
-            loads(case.insn.mnemonic()) && loaded && refused
-        },
-    },
-    Explained {
         name: "transcendental functions without the scale of an underflow",
         words: "as \"transcendental functions\", where only one side tells of an underflow that is not masked, and scales for it",
         covers: |case, field| {
@@ -220,6 +207,19 @@ pub const OF_THE_PROCESSOR: &[Explained] = &[
             let below = |(at, ..): (u64, u8, u8)| rsp.wrapping_sub(at).wrapping_sub(1) < 8;
             let calls = case.insn.mnemonic() == Mnemonic::Call && exceptions(case) == Some((vector::GP, vector::GP));
             calls && field.name.starts_with('[') && images::apart(case).all(below)
+        },
+    },
+    Explained {
+        name: "misaligned exception mask",
+        words: "APM, MXCSR: bit 17, MM, masks the exception for operands that are not aligned. Intel's have it reserved: #GP where it is loaded",
+        covers: |case, _| {
+            let loads = |m| {
+                use Mnemonic::*;
+                matches!(m, Ldmxcsr | Vldmxcsr | Fxrstor | Fxrstor64 | Xrstor | Xrstor64)
+            };
+            let refused = matches!(case.ours.ending, Ending::Exception { vector: vector::GP, .. });
+            let loaded = case.native.ending == Ending::Arrived && case.native.cpu.mxcsr & 1 << 17 != 0;
+            loads(case.insn.mnemonic()) && loaded && refused
         },
     },
     Explained {
