@@ -84,6 +84,7 @@ impl Lowering<'_> {
             self.write_note(note);
         }
         let (a, b, t) = (self.temp(), self.temp(), self.temp());
+        let c = if kind == StringOp::Movs && repeats { self.temp() } else { t };
         let lazy = self.lazy();
         let mut slow = self.out_of_line_in(op, Vec::new(), lazy);
         slow.reads_flags = true;
@@ -95,7 +96,7 @@ impl Lowering<'_> {
         if repeats {
             self.asm.branch(Branch::Eq, RCX, ZERO, if gives_flags { slow.label } else { done });
         }
-        let element = Element { kind, w, repeats, a, b };
+        let element = Element { kind, w, repeats, a, b, c };
         match kind {
             StringOp::Movs | StringOp::Stos => self.move_elements(element, t, done),
             _ => self.compare_elements(element, rep, t, done),
@@ -121,7 +122,7 @@ impl Lowering<'_> {
     }
 
     /// `b` = what is at rdi, `a` = what is at rsi, if it is not rax.
-    pub(crate) fn compare_element(&mut self, Element { kind, w, repeats, a, b }: Element) {
+    pub(crate) fn compare_element(&mut self, Element { kind, w, repeats, a, b, .. }: Element) {
         let (load, _) = accesses(w);
         // Processors reach the second operand first.
         self.string_access(load, b, RDI, 0, None);
@@ -247,6 +248,8 @@ pub(crate) struct Element {
     pub(crate) repeats: bool,
     pub(crate) a: Reg,
     pub(crate) b: Reg,
+    /// Of those that repeat and move alone.
+    pub(crate) c: Reg,
 }
 
 impl Element {

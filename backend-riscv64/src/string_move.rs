@@ -14,6 +14,19 @@ use crate::string::{CHUNK, Element, RCX, RDI, RSI, WORD, accesses};
 /// Fewer elements that are words are moved one by one.
 const LEAST: i32 = 8;
 
+/// Registers of a move by shifted words.
+#[derive(Clone, Copy)]
+struct Shifted {
+    /// The aligned word that the source is in, and the one after it.
+    held: Reg,
+    next: Reg,
+    /// The address of the former.
+    from: Reg,
+    /// By how much they are shifted, in bits.
+    down: Reg,
+    up: Reg,
+}
+
 impl Lowering<'_> {
     /// Moves or stores until rcx is zero, then goes to `done` or on.
     pub(crate) fn move_elements(&mut self, element: Element, t: Reg, done: Label) {
@@ -43,12 +56,7 @@ impl Lowering<'_> {
         }
         self.leave_below(CHUNK * per_word, words);
         if moves {
-            // A destination shortly behind the source reads what was just written; one before it must not have been written when it is done again.
-            let bytes = CHUNK * WORD;
-            self.asm.r(SUB, t, RDI, RSI);
-            self.asm.i(ADDI, t, t, bytes - 1);
-            self.asm.i(SLTIU, t, t, 2 * bytes - 1);
-            self.asm.branch(Branch::Ne, t, ZERO, words);
+            self.leave_near(t, words);
         }
         self.asm.bind(chunk);
         let regs = if moves { [a, b, t, SCRATCH] } else { [b; CHUNK as usize] };
@@ -85,27 +93,58 @@ impl Lowering<'_> {
 
     /// Moves words to aligned addresses from others, which are `t` bytes behind aligned ones.
     fn move_shifted(&mut self, element: Element, t: Reg, singly: Label, done: Label) {
-        let Element { a, b, .. } = element;
+        let Element { a, b, c: from, .. } = element;
+        let per_word = element.per_word();
+        let [chunk, word] = [(); 2].map(|()| self.asm.label());
         // What a word holds for the next one must not be written meanwhile.
         self.asm.r(SUB, SCRATCH, RDI, RSI);
         self.asm.i(SLTIU, SCRATCH, SCRATCH, 2 * WORD);
         self.asm.branch(Branch::Ne, SCRATCH, ZERO, singly);
-        self.asm.i(ANDI, SCRATCH, RSI, -WORD);
-        self.string_access(LD, a, SCRATCH, 0, Some(singly));
+        self.asm.i(ANDI, from, RSI, -WORD);
+        self.string_access(LD, a, from, 0, Some(singly));
         self.asm.i(SLLI, b, t, 3);
         self.asm.r(SUB, t, ZERO, b);
-        let again = self.asm.label();
-        self.asm.bind(again);
-        self.asm.i(ANDI, SCRATCH, RSI, -WORD);
-        self.string_access(LD, RA, SCRATCH, WORD, Some(singly));
-        self.asm.r(SRL, a, a, b);
-        self.asm.r(SLL, SCRATCH, RA, t);
-        self.asm.r(OR, SCRATCH, SCRATCH, a);
-        self.asm.mv(a, RA);
-        self.string_store(SD, SCRATCH, 0, None);
-        self.advance(true, WORD, element.per_word());
-        self.repeat_from(element.per_word(), again);
+        self.leave_below(CHUNK * per_word, word);
+        self.leave_near(SCRATCH, word);
+        self.asm.bind(chunk);
+        let (mut held, mut next) = (a, RA);
+        for offset in (0..CHUNK).map(|n| n * WORD) {
+            self.move_shifted_word(Shifted { held, next, from, down: b, up: t }, offset, singly);
+            (held, next) = (next, held);
+        }
+        debug_assert!(held == a, "an even number of words");
+        self.asm.i(ADDI, from, from, CHUNK * WORD);
+        self.advance(true, CHUNK * WORD, CHUNK * per_word);
+        self.repeat_from(CHUNK * per_word, chunk);
         self.asm.branch(Branch::Eq, RCX, ZERO, done);
+        self.leave_below(per_word, singly);
+        self.asm.bind(word);
+        self.move_shifted_word(Shifted { held: a, next: RA, from, down: b, up: t }, 0, singly);
+        self.asm.mv(a, RA);
+        self.asm.i(ADDI, from, from, WORD);
+        self.advance(true, WORD, per_word);
+        self.repeat_from(per_word, word);
+        self.asm.branch(Branch::Eq, RCX, ZERO, done);
+    }
+
+    /// One of the words, which changes what is held. Single elements tell how far it went where it faults.
+    fn move_shifted_word(&mut self, words: Shifted, offset: i32, singly: Label) {
+        let Shifted { held, next, from, down, up } = words;
+        self.string_access(LD, next, from, offset + WORD, Some(singly));
+        self.asm.r(SRL, held, held, down);
+        self.asm.r(SLL, SCRATCH, next, up);
+        self.asm.r(OR, SCRATCH, SCRATCH, held);
+        self.string_store(SD, SCRATCH, offset, Some(singly));
+    }
+
+    /// Branches where a destination shortly behind the source reads what was just written, and where one shortly before it must not have been written
+    /// when a chunk is done again. `t` changes.
+    fn leave_near(&mut self, t: Reg, to: Label) {
+        let bytes = CHUNK * WORD;
+        self.asm.r(SUB, t, RDI, RSI);
+        self.asm.i(ADDI, t, t, bytes - 1);
+        self.asm.i(SLTIU, t, t, 2 * bytes - 1);
+        self.asm.branch(Branch::Ne, t, ZERO, to);
     }
 
     fn move_element(&mut self, Element { kind, w, repeats, a, .. }: Element) {
