@@ -3,7 +3,7 @@
 use hokku_ir::{Gpr, Width};
 
 use crate::Optimisations;
-use crate::assign::{R15, RCX, SLOTS, slot_offset};
+use crate::assign::{R15, RCX, SLOTS, home, slot_offset};
 use crate::encode::Mem;
 use crate::lower::Lowering;
 use crate::values::{Borrowed, Loc};
@@ -45,9 +45,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// Temporary `reg` holds all of guest register `of`, which lives in memory.
+    /// Temporary `reg` holds all of guest register `of`, which is in memory.
     pub(crate) fn note_copy(&mut self, reg: u8, of: Gpr) {
-        if reg == R15 && self.optimisations.contains(Optimisations::REMEMBERED_REGISTERS) {
+        // One that was borrowed is in memory for an instruction only.
+        let stays = home(of).is_none();
+        if reg == R15 && stays && self.optimisations.contains(Optimisations::REMEMBERED_REGISTERS) {
             self.r15_copy = Some(of);
         }
     }
