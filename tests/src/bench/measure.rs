@@ -14,7 +14,12 @@ pub struct Job {
     pub args: Vec<OsString>,
     /// How often to run it at most.
     pub most: usize,
+    /// The same where its first run takes more than [`SLOW`] times as long as the first job's.
+    pub most_if_slow: usize,
 }
+
+/// From what multiple of the first job's time on a job is slow.
+pub const SLOW: f64 = 10.0;
 
 impl Job {
     /// `program` with `args`.
@@ -23,7 +28,13 @@ impl Job {
             program: program.to_path_buf(),
             args: args.iter().map(|a| a.as_ref().to_os_string()).collect(),
             most: usize::MAX,
+            most_if_slow: usize::MAX,
         }
+    }
+
+    /// How often to run it at most, whose first run took `times` as long as the first job's.
+    fn most_at(&self, times: f64) -> usize {
+        if times > SLOW { self.most.min(self.most_if_slow) } else { self.most }
     }
 }
 
@@ -36,6 +47,8 @@ pub struct Run {
     pub wall: f64,
     /// What it wrote to stdout.
     pub output: Vec<u8>,
+    /// What it wrote to stderr.
+    pub errors: String,
 }
 
 /// Runs `job` to its end.
@@ -57,15 +70,15 @@ pub fn run(job: &Job) -> Result<Run, String> {
     }
     let (status, seconds) = wait(child.id())?;
     let wall = started.elapsed().as_secs_f64();
-    if status != 0 {
-        let mut error = String::new();
-        if let Some(stderr) = &mut child.stderr {
-            // What it said is a help for the reader; the failure is the status.
-            let _ = stderr.read_to_string(&mut error);
-        }
-        return Err(format!("{} {:?} ended with status {status:#x}: {error}", job.program.display(), job.args));
+    let mut errors = Vec::new();
+    if let Some(stderr) = &mut child.stderr {
+        stderr.read_to_end(&mut errors).map_err(|e| format!("{}: {e}", job.program.display()))?;
     }
-    Ok(Run { seconds, wall, output })
+    let errors = String::from_utf8_lossy(&errors).into_owned();
+    if status != 0 {
+        return Err(format!("{} {:?} ended with status {status:#x}: {errors}", job.program.display(), job.args));
+    }
+    Ok(Run { seconds, wall, output, errors })
 }
 
 /// Waits for a child; gives its wait status and processor time.
@@ -83,18 +96,26 @@ fn wait(pid: u32) -> Result<(i32, f64), String> {
 }
 
 /// Processor times of `jobs`, taken in turns so that a change of the machine's speed meets all of them: one list a job, sorted.
-/// A job that fails or whose output differs from the first job's gives its error instead.
+/// A job that fails or whose output differs from the first job's gives its error instead. The first round tells which jobs are slow.
 pub fn interleaved(jobs: &[Job], rounds: usize) -> Vec<Result<Vec<f64>, String>> {
     let mut results: Vec<Result<Vec<f64>, String>> = jobs.iter().map(|_| Ok(Vec::new())).collect();
-    let mut expected: Option<Vec<u8>> = None;
+    let mut most: Vec<usize> = jobs.iter().map(|job| job.most).collect();
+    let (mut expected, mut reference): (Option<Vec<u8>>, Option<f64>) = (None, None);
     for round in 0..rounds {
-        for (job, result) in jobs.iter().zip(&mut results).filter(|(job, _)| round < job.most) {
+        for (n, (job, result)) in jobs.iter().zip(&mut results).enumerate() {
             let Ok(times) = result else { continue };
+            if round >= most[n] {
+                continue;
+            }
             match run(job) {
                 Ok(run) => {
                     let output = expected.get_or_insert_with(|| run.output.clone());
                     if *output == run.output {
                         times.push(run.seconds);
+                        if round == 0 {
+                            let first = *reference.get_or_insert(run.seconds);
+                            most[n] = job.most_at(run.seconds / first);
+                        }
                     } else {
                         *result = Err("wrong output".into());
                     }
@@ -145,5 +166,17 @@ mod tests {
         assert_eq!(results[1], Err("wrong output".into()));
         assert!(results[2].as_ref().is_err_and(|e| e.contains("0x300")));
         assert_eq!(results[3].as_ref().map(Vec::len), Ok(2));
+    }
+
+    #[test]
+    fn only_slow_jobs_are_run_less_often() {
+        let job = Job { most: 7, most_if_slow: 2, ..Job::new(Path::new("sh"), &[]) };
+        assert_eq!([0.5, 10.0, 10.1].map(|times| job.most_at(times)), [7, 7, 2]);
+        assert_eq!(Job { most: 1, ..job }.most_at(11.0), 1);
+        let job = |text: &str, most_if_slow| Job { most_if_slow, ..Job::new(Path::new("sh"), &[&"-c", &text]) };
+        let long = "n=0; while [ $n -lt 100000 ]; do n=$((n + 1)); done";
+        let results = interleaved(&[job("true", 1), job(long, 2), job(long, usize::MAX)], 3);
+        let runs: Vec<Option<usize>> = results.iter().map(|r| r.as_ref().ok().map(Vec::len)).collect();
+        assert_eq!(runs, [Some(3), Some(2), Some(3)], "{results:?}");
     }
 }

@@ -7,3 +7,4 @@ pub mod plot;
 pub mod programs;
 pub mod report;
 pub mod startup;
+pub mod translating;

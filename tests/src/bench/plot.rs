@@ -26,10 +26,10 @@ pub fn svg(report: &Report) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" font-family=\"sans-serif\" \
          font-size=\"10\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"8\" y=\"15\">{}, commit {}, \
-         medians of {} runs</text>\n{body}</svg>\n",
+         {}</text>\n{body}</svg>\n",
         escaped(&report.machine),
         escaped(&report.commit),
-        report.rounds
+        report.medians()
     )
 }
 
@@ -121,6 +121,7 @@ mod tests {
             kernel: kernel.into(),
             native_seconds: 1.0,
             ratios: vec![ratio],
+            runs: vec![1],
             errors: vec![],
         };
         let rows = vec![row("a<b", Some(1.0)), row("slow", Some(4.0)), row("broken", None)];
@@ -133,6 +134,7 @@ mod tests {
             latencies: vec![],
             start_up: vec![],
             executed: vec![],
+            translating: vec![],
         });
         let widths: Vec<f64> = picture
             .lines()

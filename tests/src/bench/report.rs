@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::measure::geometric_mean;
 use super::startup::StartUp;
+use super::translating::{self, Translating};
 
 /// All that one run of the benchmarks found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Report {
     /// Processor model of the machine.
     pub machine: String,
@@ -21,14 +22,18 @@ pub struct Report {
     /// Single figures, in microseconds: start of `hello`, a system call, a message through two ports.
     pub latencies: Vec<Latency>,
     /// Starts of programs, with and without a translation cache.
+    #[serde(default)]
     pub start_up: Vec<StartUp>,
     /// Executed instructions on other hosts, one table a flavour.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executed: Vec<Executed>,
+    /// What translating took in the whole programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub translating: Vec<Translating>,
 }
 
 /// Executed instructions of the kernels of one flavour.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Executed {
     /// What the kernels were compiled for.
     pub flavour: String,
@@ -39,7 +44,7 @@ pub struct Executed {
 }
 
 /// Executed instructions of one kernel, all for the same work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct ExecutedRow {
     /// Its name.
     pub kernel: String,
@@ -101,7 +106,7 @@ impl Executed {
 }
 
 /// The kernels of one flavour.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Table {
     /// What the kernels were compiled for.
     pub flavour: String,
@@ -112,7 +117,7 @@ pub struct Table {
 }
 
 /// One kernel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Row {
     /// Its name.
     pub kernel: String,
@@ -120,12 +125,15 @@ pub struct Row {
     pub native_seconds: f64,
     /// Time of each runner divided by the native time; `None` where it failed.
     pub ratios: Vec<Option<f64>>,
+    /// How many runs of each runner the ratio is of. Reports from before there was a limit for slow runners have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<usize>,
     /// What went wrong, a line a runner that failed.
     pub errors: Vec<String>,
 }
 
 /// One latency.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Latency {
     /// What.
     pub name: String,
@@ -140,13 +148,41 @@ impl Table {
             .map(|n| geometric_mean(&self.rows.iter().filter_map(|r| r.ratios[n]).collect::<Vec<_>>()))
             .collect()
     }
+
+    /// A line for each runner with the kernels of which it had less than `rounds` runs.
+    fn fewer_runs(&self, rounds: usize) -> String {
+        let mut out = String::new();
+        for (n, runner) in self.runners.iter().enumerate() {
+            let of = |row: &Row| row.ran().find(|(column, runs)| *column == n && *runs < rounds);
+            let fewer: Vec<String> =
+                self.rows.iter().filter_map(|row| Some(format!("{} {}", row.kernel, of(row)?.1))).collect();
+            if !fewer.is_empty() {
+                let _ = writeln!(out, "{runner}, fewer runs: {}", fewer.join(", "));
+            }
+        }
+        out
+    }
+}
+
+impl Row {
+    /// The columns that ran, with how often they did.
+    fn ran(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.runs.iter().copied().enumerate().filter(|(n, _)| self.ratios[*n].is_some())
+    }
 }
 
 impl Report {
     /// A report without figures.
     pub fn new(machine: String, commit: String, rounds: usize) -> Self {
-        let (tables, latencies, start_up, executed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { machine, commit, rounds, tables, latencies, start_up, executed }
+        let (tables, latencies, start_up) = (Vec::new(), Vec::new(), Vec::new());
+        Self { machine, commit, rounds, tables, latencies, start_up, executed: Vec::new(), translating: Vec::new() }
+    }
+
+    /// Of how many runs the tables' figures are.
+    pub fn medians(&self) -> String {
+        let mut runs = self.tables.iter().flat_map(|t| &t.rows).flat_map(Row::ran);
+        let fewer = runs.any(|(_, runs)| runs < self.rounds);
+        format!("medians of {} runs{}", self.rounds, if fewer { ", of the slowest fewer" } else { "" })
     }
 
     /// The tables as text.
@@ -154,7 +190,7 @@ impl Report {
         let mut out = String::new();
         let _ = write!(out, "{}, commit {}", self.machine, self.commit);
         if !self.tables.is_empty() {
-            let _ = write!(out, ", medians of {} runs; processor time / native", self.rounds);
+            let _ = write!(out, ", {}; processor time / native", self.medians());
         }
         out.push('\n');
         for table in &self.tables {
@@ -181,10 +217,12 @@ impl Report {
             for row in table.rows.iter().filter(|r| !r.errors.is_empty()) {
                 let _ = writeln!(out, "{}: {}", row.kernel, row.errors.join("; "));
             }
+            out.push_str(&table.fewer_runs(self.rounds));
         }
         for executed in &self.executed {
             out.push_str(&executed.text());
         }
+        out.push_str(&translating::text(&self.translating));
         for StartUp { program, native, wall, processor } in &self.start_up {
             let _ = writeln!(out, "start of {program}: native {native:.0} µs");
             for (which, (wall, processor)) in
@@ -202,6 +240,9 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::build::workspace;
     use super::*;
 
     #[test]
@@ -210,6 +251,7 @@ mod tests {
             kernel: kernel.into(),
             native_seconds: 1.0,
             ratios: vec![ratio],
+            runs: vec![2],
             errors: if ratio.is_none() { vec!["jit: crash".into()] } else { vec![] },
         };
         let rows = vec![row("a", Some(2.0)), row("b", None), row("c", Some(8.0))];
@@ -218,10 +260,11 @@ mod tests {
         let report = Report {
             machine: "m".into(),
             commit: "c".into(),
-            rounds: 1,
+            rounds: 2,
             tables: vec![table],
             latencies: vec![],
             start_up: vec![],
+            translating: vec![],
             executed: vec![Executed {
                 flavour: "x86_64".into(),
                 machines: vec!["riscv64".into()],
@@ -246,5 +289,42 @@ mod tests {
         let text = report.text();
         assert!(text.contains("3.00") && text.contains("2.50") && text.contains("e: riscv64: wrong output"), "{text}");
         assert!(text.contains("failed") && text.contains("b: jit: crash") && text.contains("4.00"), "{text}");
+        assert!(text.contains("medians of 2 runs;") && !text.contains("fewer"), "{text}");
+    }
+
+    #[test]
+    fn the_text_says_what_ran_less_often() {
+        let row = |kernel: &str, ratio, runs| Row {
+            kernel: kernel.into(),
+            native_seconds: 1.0,
+            ratios: vec![Some(1.0), ratio],
+            runs,
+            errors: vec![],
+        };
+        let mut report = Report::new("m".into(), "c".into(), 5);
+        let rows = vec![row("a", Some(2.0), vec![5, 5]), row("b", Some(20.0), vec![5, 2]), row("c", None, vec![5, 0])];
+        let runners = vec!["hokku".into(), "qemu".into()];
+        report.tables.push(Table { flavour: "x86_64".into(), runners, rows });
+        let text = report.text();
+        assert!(text.contains("medians of 5 runs, of the slowest fewer;"), "{text}");
+        assert!(text.contains("\nqemu, fewer runs: b 2\n") && !text.contains("hokku, fewer"), "{text}");
+    }
+
+    #[test]
+    fn earlier_results_can_be_read() {
+        let folder = workspace().join("tests/bench/results");
+        let files = fs::read_dir(&folder).expect("the folder of results").map(|e| e.expect("a result").path());
+        let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let text = fs::read_to_string(&file).expect("a result");
+            let report: Report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            // All that it says is understood.
+            let again = serde_json::to_value(&report).expect("a report as JSON");
+            let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            for (field, value) in json.as_object().expect("fields") {
+                assert_eq!(value, &again[field], "{}: {field}", file.display());
+            }
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::build::{Flavour, target_dir};
 use super::measure::{self, Job, median};
 use super::programs;
 
 /// A program's start, from `exec` to exit: microseconds, medians.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct StartUp {
     /// The program.
     pub program: String,

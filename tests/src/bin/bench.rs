@@ -12,7 +12,7 @@ use hokku_tests::bench::measure::{self, Job, median};
 use hokku_tests::bench::plot;
 use hokku_tests::bench::programs::{self, Built};
 use hokku_tests::bench::report::{Latency, Report, Row, Table};
-use hokku_tests::bench::startup;
+use hokku_tests::bench::{startup, translating};
 
 /// Times the benchmark kernels and programs: native, hokku, and those of qemu-user, box64 and blink that are installed.
 #[derive(Parser)]
@@ -25,7 +25,7 @@ struct Args {
     /// Flavours to run: x86_64, x86-sse2, x86-x87 [default: all]
     #[arg(long, value_delimiter = ',')]
     flavour: Vec<String>,
-    /// Times that each command is run
+    /// Times that each command is run; other translators that take more than ten times as long as the native program are run twice
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Also time hokku's interpreter, once a kernel
@@ -37,6 +37,9 @@ struct Args {
     /// Leave out the latencies (starts, system call, ports)
     #[arg(long)]
     no_latencies: bool,
+    /// Leave out what translating takes in the programs
+    #[arg(long)]
+    no_translating: bool,
     /// Count executed instructions under qemu instead: hosts among riscv64, riscv64-zb, riscv64-v, aarch64
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     executed: Vec<String>,
@@ -114,6 +117,9 @@ fn bench(args: &Args) -> Result<(), String> {
             built.push((program.clone(), programs::build(program, *flavour, &native)?));
         }
         bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?;
+        if !args.no_translating {
+            bench.translating(*flavour, &built)?;
+        }
     }
     let build = |name: &String| Ok::<_, String>((name.clone(), programs::build_system(name)?));
     let built = systems.iter().map(build).collect::<Result<Vec<_>, _>>()?;
@@ -179,19 +185,35 @@ impl Bench<'_> {
                 // Some fifty times slower: once tells enough.
                 jobs.push(Job { most: 1, ..under("interp") });
             }
-            jobs.extend(peers.iter().map(|peer| Job::new(Path::new(peer), &[native])));
+            // They take most of the time, up to 140 times the native one.
+            jobs.extend(peers.iter().map(|peer| Job { most_if_slow: 2, ..Job::new(Path::new(peer), &[native]) }));
             eprint!("{name} {program} ... ");
             let results = measure::interleaved(&jobs, self.args.rounds);
             let native_seconds = median(results[0].as_ref().map_err(|e| format!("{program}, native: {e}"))?);
             let ratios: Vec<Option<f64>> =
                 results[1..].iter().map(|r| r.as_ref().ok().map(|times| median(times) / native_seconds)).collect();
+            let runs = results[1..].iter().map(|r| r.as_ref().map_or(0, Vec::len)).collect();
             let failed = |(runner, result): (&String, &Result<Vec<f64>, String>)| {
                 result.as_ref().err().map(|e| format!("{runner}: {e}"))
             };
             let errors = runners.iter().zip(&results[1..]).filter_map(failed).collect();
             eprintln!("{ratios:.2?}");
-            self.report.tables[at].rows.push(Row { kernel: program.clone(), native_seconds, ratios, errors });
+            self.report.tables[at].rows.push(Row { kernel: program.clone(), native_seconds, ratios, runs, errors });
             save(self.args, &self.report)?;
+        }
+        Ok(())
+    }
+
+    /// Finds what translating takes in those of `programs` that the last table has times of.
+    fn translating(&mut self, flavour: Flavour, programs: &[(String, Built)]) -> Result<(), String> {
+        for (program, built) in programs {
+            let ran = |row: &Row| row.kernel == *program && row.ratios[0].is_some();
+            if self.report.tables.last().is_some_and(|table| table.rows.iter().any(ran)) {
+                eprintln!("translating {program}, {}", flavour.name());
+                let found = translating::measure(self.hokku, program, flavour, built, self.args.rounds)?;
+                self.report.translating.push(found);
+                save(self.args, &self.report)?;
+            }
         }
         Ok(())
     }
