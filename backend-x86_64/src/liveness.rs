@@ -1,10 +1,11 @@
 //! Which values and which guest flags are needed, and where.
 
 use hokku_ir::passes::flag_reads;
-use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Op, Target, Type, Upper, Value};
+use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Inst, Op, Target, Type, Upper, Value};
 
 use crate::Optimisations;
 use crate::plan::{InstInfo, NONE, Plan, ValueInfo};
+use crate::values::{Loc, Val};
 
 /// Effects of ops that others must not be moved across.
 const WRITES: Effects = Effects::writes_state
@@ -14,55 +15,59 @@ const WRITES: Effects = Effects::writes_state
     .union(Effects::volatile);
 
 impl Plan {
-    /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start.
-    pub(crate) fn count(&mut self, block: &Block, live_out: FlagSet) -> FlagSet {
-        self.insts.clear();
-        self.insts.reserve(block.insts.len());
-        for (n, inst) in block.insts.iter().enumerate() {
-            let root = match inst.op {
-                Op::Truncate { v, .. } => self.root(v),
-                Op::VecMergeLow { ty, a, low } => self.merging_scalar(block, n, ty, a, low).unwrap_or(inst.value),
-                _ => inst.value,
-            };
-            *self.info(inst.value) = ValueInfo::new(root, n as u32, inst.op.result_type());
-            let fx = inst.op.effects();
-            let args = self.args.len();
-            let reads_flags = self.collect_args(&inst.op);
-            self.insts.push(InstInfo {
-                faults: fx.contains(Effects::may_fault),
-                writes: fx.intersects(WRITES),
-                effects: fx,
-                args: args as u32,
-                arg_count: (self.args.len() - args) as u8,
-                reads_flags,
-                ..InstInfo::new(n as u32)
-            });
+    /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start. `vals` and `alias`
+    /// become what they are before the block's code is written.
+    pub(crate) fn count(&mut self, block: &Block, live_out: FlagSet, vals: &mut [Val], alias: &mut [Value]) -> FlagSet {
+        let mut insts = std::mem::take(&mut self.insts);
+        insts.clear();
+        insts.resize(block.insts.len(), InstInfo::NEW);
+        for (n, (inst, info)) in block.insts.iter().zip(&mut insts).enumerate() {
+            self.first_look(block, n, inst, info, alias);
         }
+        self.insts = insts;
         let mut live = live_out;
         block.exit.values(&mut |v| {
             let root = self.root(v);
             self.info(root).uses += 1;
         });
-        for (n, inst) in block.insts.iter().enumerate().rev() {
-            self.insts[n].live = live;
-            let fx = self.insts[n].effects;
+        let mut n = block.insts.len();
+        for inst in block.insts.iter().rev() {
+            n -= 1;
+            let info = &mut self.insts[n];
+            info.live = live;
             match inst.op {
                 // Most ops are of these kinds.
                 Op::Insn { .. } => continue,
-                Op::SetGpr { reg, v, .. } => {
+                Op::SetGpr { reg, .. } => {
                     self.written |= 1 << reg.index();
-                    let root = self.root(v);
-                    let info = self.info(root);
-                    (info.uses, info.set) = (info.uses + 1, n as u32);
+                    let value = &mut self.values[self.args[info.args as usize].0 as usize];
+                    (value.uses, value.set) = (value.uses + 1, n as u32);
+                    continue;
+                }
+                Op::GetGpr { .. } | Op::Iconst { .. } => {
+                    let ValueInfo { uses, ty, .. } = self.values[inst.value.0 as usize];
+                    info.dead = uses == 0;
+                    vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses, ty };
+                    continue;
+                }
+                Op::SetFlags { set, .. } => {
+                    if live.intersects(set) {
+                        let value = &mut self.values[self.args[info.args as usize].0 as usize];
+                        (value.uses, value.need) = (value.uses + 1, value.need | set & live);
+                        live -= set;
+                    } else {
+                        (info.dead, info.writes) = (true, false);
+                    }
                     continue;
                 }
                 _ => {}
             }
+            let fx = info.effects;
             let result = self.values[inst.value.0 as usize];
+            vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: result.uses, ty: result.ty };
             let dead = match inst.op {
                 Op::Truncate { .. } => true,
                 Op::VecMergeLow { .. } if result.root != inst.value => true,
-                Op::SetFlags { set, .. } => !live.intersects(set),
                 _ => result.uses == 0 && fx.is_removable() && result.ty != Type::Void,
             };
             if dead {
@@ -70,42 +75,75 @@ impl Plan {
                 (i.dead, i.faults, i.writes) = (true, false, false);
                 continue;
             }
-            self.insts[n].locked_bit = self.locked_bit(block, n);
-            // The mask of a bit is not computed for an instruction that takes its number.
-            let mask = match inst.op {
-                Op::AtomicRmw { v, .. } if self.insts[n].locked_bit != NONE => Some(v),
-                _ => None,
-            };
-            if mask.is_some() {
-                inst.op.values(&mut |v| {
-                    if Some(v) != mask {
+            let InstInfo { args, arg_count, .. } = self.insts[n];
+            for k in (args..).take(arg_count.into()) {
+                self.values[self.args[k as usize].0 as usize].uses += 1;
+            }
+            match inst.op {
+                Op::AtomicRmw { v, .. } => {
+                    let bit = self.locked_bit(block, n);
+                    self.insts[n].locked_bit = bit;
+                    if bit != NONE {
+                        // The mask of a bit is not computed for an instruction that takes its number.
                         let root = self.root(v);
-                        self.info(root).uses += 1;
+                        self.info(root).uses -= 1;
                     }
-                });
-            } else {
-                let InstInfo { args, arg_count, .. } = self.insts[n];
-                for k in (args..).take(arg_count.into()) {
-                    self.values[self.args[k as usize].0 as usize].uses += 1;
                 }
-            }
-            if let Op::SetGprHigh { v, .. } = inst.op {
-                let root = self.root(v);
-                self.info(root).set = n as u32;
-            }
-            if let Op::SetVec { ty, upper, v, .. } = inst.op
-                && match ty {
-                    Type::V128 => self.avx() || upper != Upper::Zero256,
-                    Type::V256 => self.avx(),
-                    _ => upper == Upper::Keep,
+                Op::SetGprHigh { v, .. } => {
+                    let root = self.root(v);
+                    self.info(root).set = n as u32;
                 }
-            {
-                let root = self.root(v);
-                self.info(root).vec_set = n as u32;
+                Op::SetVec { ty, upper, v, .. } => {
+                    let keeps = match ty {
+                        Type::V128 => self.avx() || upper != Upper::Zero256,
+                        Type::V256 => self.avx(),
+                        _ => upper == Upper::Keep,
+                    };
+                    if keeps {
+                        let root = self.root(v);
+                        self.info(root).vec_set = n as u32;
+                    }
+                }
+                _ => {}
             }
             live = self.flags_before(block, n, result.need, live);
         }
         live
+    }
+
+    /// Enters the value of op `n`, and into `info`, which is new, what its operands are and what it does.
+    #[inline]
+    fn first_look(&mut self, block: &Block, n: usize, inst: &Inst, info: &mut InstInfo, alias: &mut [Value]) {
+        // Most ops are of the first kinds, of which those without a result have no value to enter.
+        let root = match inst.op {
+            Op::Insn { .. } => {
+                (info.writes, info.effects) = (true, Effects::boundary);
+                return;
+            }
+            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => {
+                (info.writes, info.effects) = (true, Effects::writes_state);
+                (info.args, info.arg_count) = (self.args.len() as u32, 1);
+                let ValueInfo { root, ty, .. } = self.values[v.0 as usize];
+                info.reads_flags = ty == Type::Flags;
+                self.args.push(root);
+                return;
+            }
+            Op::GetGpr { w, .. } | Op::Iconst { w, .. } => {
+                self.values[inst.value.0 as usize] = ValueInfo::new(inst.value, n as u32, w.ty());
+                return;
+            }
+            Op::Truncate { v, .. } => self.root(v),
+            Op::VecMergeLow { ty, a, low } => self.merging_scalar(block, n, ty, a, low).unwrap_or(inst.value),
+            _ => inst.value,
+        };
+        self.values[inst.value.0 as usize] = ValueInfo::new(root, n as u32, inst.op.result_type());
+        alias[inst.value.0 as usize] = root;
+        let effects = inst.op.effects();
+        info.effects = effects;
+        (info.faults, info.writes) = (effects.contains(Effects::may_fault), effects.intersects(WRITES));
+        info.args = self.args.len() as u32;
+        info.reads_flags = self.collect_args(&inst.op);
+        info.arg_count = (self.args.len() as u32 - info.args) as u8;
     }
 
     /// Appends the roots of the operands of `op` to `args`; says whether there are flags among them.
@@ -119,8 +157,18 @@ impl Plan {
         };
         match *op {
             // Most ops are of these kinds.
-            Op::Insn { .. } | Op::GetGpr { .. } | Op::GetFlags {} | Op::Iconst { .. } => {}
-            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => one(v),
+            Op::GetFlags {} => {}
+            Op::Load { at, .. } | Op::Lea { at, .. } => [at.base, at.index].into_iter().flatten().for_each(one),
+            Op::Store { at, v, .. } => [at.base, at.index, Some(v)].into_iter().flatten().for_each(one),
+            Op::LogicFlags { v, .. } | Op::ExtendZero { v, .. } | Op::ExtendSign { v, .. } => one(v),
+            Op::Condition { f, .. } => one(f),
+            Op::Add { a, b, .. }
+            | Op::AddFlags { a, b, .. }
+            | Op::Sub { a, b, .. }
+            | Op::SubFlags { a, b, .. }
+            | Op::And { a, b, .. }
+            | Op::Or { a, b, .. }
+            | Op::Xor { a, b, .. } => [a, b].into_iter().for_each(one),
             _ => op.values(&mut one),
         }
         flags
@@ -177,10 +225,6 @@ impl Plan {
         let op = &block.insts[n].op;
         let InstInfo { reads_flags, effects, .. } = self.insts[n];
         match *op {
-            Op::SetFlags { set, v } => {
-                self.info(v).need |= set & live;
-                return live - set;
-            }
             Op::GetFlags {} => return live | result,
             _ if reads_flags => {
                 let kept = self.kept_flags(block, op, result);

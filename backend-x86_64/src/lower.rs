@@ -108,6 +108,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
     room.vals.resize(values, Val { loc: Loc::Nowhere, uses: 0, ty: Type::Void });
     room.alias.clear();
     room.alias.extend((0..values as u32).map(Value));
+    let plan = Plan::new(region, features, optimisations, room.plan, &mut room.vals, &mut room.alias);
     let mut l = Lowering {
         asm: room.asm,
         mode: region.key.mode,
@@ -117,7 +118,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         region,
         block: &region.blocks[0],
         block_number: 0,
-        plan: Plan::new(region, features, optimisations, room.plan),
+        plan,
         at: 0,
         cur: 0,
         pc: region.key.pc,
@@ -195,16 +196,6 @@ impl<'a> Lowering<'a> {
         self.block_number = id.0 as usize;
         self.plan.block(block, self.block_number);
         self.placed[id.0 as usize] = true;
-        // Behind the last op that moves rsp.
-        let mut settled = 0;
-        for (n, inst) in block.insts.iter().enumerate() {
-            if matches!(inst.op, Op::SetGpr { reg: Gpr::Rsp, .. }) {
-                settled = n + 1;
-            }
-            let info = &self.plan.values[inst.value.0 as usize];
-            self.alias[inst.value.0 as usize] = info.root;
-            self.vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses: info.uses, ty: info.ty };
-        }
         self.vals.truncate(self.region.value_count as usize);
         self.alias.truncate(self.region.value_count as usize);
         self.temp_owner = [None; 16];
@@ -245,7 +236,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             let &InstInfo { dead, deferred, flags, .. } = &self.plan.insts[n];
-            if dead || self.done.contains(&(n as u32)) {
+            if dead || !self.done.is_empty() && self.done.contains(&(n as u32)) {
                 continue;
             }
             (self.at, self.cur) = (n as u32, n as u32);
@@ -260,7 +251,10 @@ impl<'a> Lowering<'a> {
                 }
                 continue;
             }
-            if branches && n >= settled && (flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. })) {
+            if branches
+                && n >= self.plan.settled
+                && (flags != crate::plan::NONE || matches!(inst.op, Op::SetFlags { .. }))
+            {
                 // Nothing comes between a comparison and the jump then.
                 self.flush_stack();
             }

@@ -9,6 +9,7 @@ use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type
 
 use crate::liveness::live_after;
 use crate::pairs::{computes_flags_of, may_give_flags, modify_operands};
+use crate::values::Val;
 use crate::vector_values::{Form, folds};
 use crate::{Features, Optimisations};
 
@@ -91,8 +92,6 @@ pub(crate) struct InstInfo {
     pub(crate) dead: bool,
     /// Its code is part of a later op's.
     pub(crate) deferred: bool,
-    /// Where its code stands: its own place, or that of the op it is deferred to.
-    pub(crate) emit: u32,
     /// Guest flags that are read after it and before they are written again.
     pub(crate) live: FlagSet,
     /// For an op on values: the op that computes its flags, when one instruction does both.
@@ -117,25 +116,22 @@ pub(crate) struct InstInfo {
 }
 
 impl InstInfo {
-    /// The op at place `at` of its block, of which nothing is decided yet.
-    pub(crate) fn new(at: u32) -> InstInfo {
-        InstInfo {
-            dead: false,
-            deferred: false,
-            emit: at,
-            live: FlagSet::empty(),
-            flags: NONE,
-            modify: NONE,
-            locked_bit: NONE,
-            faults: false,
-            writes: false,
-            effects: Effects::empty(),
-            args: 0,
-            arg_count: 0,
-            reads_flags: false,
-            pinned: false,
-        }
-    }
+    /// An op of which nothing is decided yet.
+    pub(crate) const NEW: InstInfo = InstInfo {
+        dead: false,
+        deferred: false,
+        live: FlagSet::empty(),
+        flags: NONE,
+        modify: NONE,
+        locked_bit: NONE,
+        faults: false,
+        writes: false,
+        effects: Effects::empty(),
+        args: 0,
+        arg_count: 0,
+        reads_flags: false,
+        pinned: false,
+    };
 }
 
 /// Memory that one plan leaves to the next: plans are made often.
@@ -173,6 +169,8 @@ pub(crate) struct Plan {
     counted: Vec<Vec<InstInfo>>,
     /// Guest registers that the region writes, a bit for each.
     pub(crate) written: u16,
+    /// Place in the block behind the last op that moves rsp.
+    pub(crate) settled: usize,
     /// Guest flags that are read after each block; faults count as readers.
     live_out: Vec<FlagSet>,
     /// Memory of that computation.
@@ -182,12 +180,29 @@ pub(crate) struct Plan {
 impl Plan {
     /// Computes flags liveness between the blocks of `region`, for a host with `features`; plans no more than `optimisations`.
     ///
-    /// `room` is memory of an earlier plan.
-    pub(crate) fn new(region: &Region, features: Features, optimisations: Optimisations, room: Room) -> Plan {
+    /// `room` is memory of an earlier plan. `vals` and `alias`, by value number, become what they are before code is written.
+    pub(crate) fn new(
+        region: &Region,
+        features: Features,
+        optimisations: Optimisations,
+        room: Room,
+        vals: &mut [Val],
+        alias: &mut [Value],
+    ) -> Plan {
         let Room { values, insts, args, counted, live_out, mut live_in } = room;
         let kept = Vec::new();
-        let mut plan =
-            Plan { features, optimisations, values, insts, args, counted, written: 0, live_out, live_in: kept };
+        let mut plan = Plan {
+            features,
+            optimisations,
+            values,
+            insts,
+            args,
+            counted,
+            written: 0,
+            settled: 0,
+            live_out,
+            live_in: kept,
+        };
         plan.args.clear();
         // What is there of an earlier plan is replaced where an op defines a value.
         plan.values
@@ -209,7 +224,7 @@ impl Plan {
                 }
                 plan.live_out[n] = out;
                 std::mem::swap(&mut plan.insts, &mut plan.counted[n]);
-                let live = plan.count(block, out);
+                let live = plan.count(block, out, vals, alias);
                 std::mem::swap(&mut plan.insts, &mut plan.counted[n]);
                 changed |= live_in[n].read_early && live != live_in[n].flags;
                 live_in[n].flags = live;
@@ -239,8 +254,24 @@ impl Plan {
         self.pair(block);
         let end = block.insts.len() as u32;
         block.exit.values(&mut |v| self.note_use(self.root(v), end, end));
-        for at in (0..block.insts.len()).rev() {
-            self.place(block, at);
+        self.settled = 0;
+        let mut at = block.insts.len();
+        for inst in block.insts.iter().rev() {
+            at -= 1;
+            match inst.op {
+                // Most ops are of these kinds: they stay where they are.
+                Op::Insn { .. } | Op::GetFlags {} | Op::GetGpr { .. } | Op::Iconst { .. } => {}
+                Op::SetGpr { .. } | Op::SetFlags { .. } => {
+                    if self.settled == 0 && matches!(inst.op, Op::SetGpr { reg: Gpr::Rsp, .. }) {
+                        self.settled = at + 1;
+                    }
+                    let InstInfo { dead, args, .. } = self.insts[at];
+                    if !dead {
+                        self.note_use(self.args[args as usize], at as u32, at as u32);
+                    }
+                }
+                _ => self.place(block, at),
+            }
         }
     }
 
@@ -279,13 +310,14 @@ impl Plan {
 
     /// Pairs value ops with the flags ops of the same operands, and stores with the op whose result goes back to where its operand came from.
     fn pair(&mut self, block: &Block) {
-        let joins = self.does(Optimisations::JOINED_FLAGS);
+        let does_join = self.does(Optimisations::JOINED_FLAGS);
         let modifies = self.does(Optimisations::MEMORY_OPERANDS | Optimisations::MEMORY_DESTINATIONS);
         for (n, inst) in block.insts.iter().enumerate() {
-            if self.insts[n].dead {
+            let joins = may_give_flags(&inst.op);
+            if !(joins || matches!(inst.op, Op::Store { .. })) || self.insts[n].dead {
                 continue;
             }
-            let joins = joins && may_give_flags(&inst.op);
+            let joins = joins && does_join;
             for (k, other) in block.insts.iter().enumerate().skip(n + 1).take(if joins { 8 } else { 0 }) {
                 if matches!(other.op, Op::Insn { .. }) {
                     break;
@@ -381,15 +413,6 @@ impl Plan {
         if self.insts[at].dead {
             return;
         }
-        match inst.op {
-            // Most ops are of these kinds: they stay where they are.
-            Op::Insn { .. } | Op::GetFlags {} => return,
-            Op::GetGpr { .. } | Op::Iconst { .. } if self.values[inst.value.0 as usize].vec_set == NONE => return,
-            Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => {
-                return self.note_use(self.root(v), at as u32, at as u32);
-            }
-            _ => {}
-        }
         let value = self.values[inst.value.0 as usize];
         let store = if value.first == NONE { NONE } else { value.first };
         let modified = self.insts.get(store as usize).is_some_and(|s| s.modify == at as u32);
@@ -409,7 +432,6 @@ impl Plan {
         }
         let emit = if deferred { value.first } else { at as u32 };
         self.insts[at].deferred = deferred;
-        self.insts[at].emit = emit;
         if deferred && matches!(inst.op, Op::Load { .. }) {
             self.insts[at].faults = false;
             if let Some(i) = self.insts.get_mut(emit as usize) {
@@ -454,7 +476,6 @@ impl Plan {
             return;
         }
         if self.flags_can_join(block, at, emit) {
-            self.insts[k as usize].emit = emit;
             if let Some(i) = self.insts.get_mut(emit as usize) {
                 i.writes = true;
             }
