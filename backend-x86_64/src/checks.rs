@@ -3,7 +3,6 @@
 //! They keep the flags: whoever comes to the wrong place goes on elsewhere with them, even where the code here has no use for them. Without flags a processor knows one question, whether rcx is zero, and the jump that asks
 //! it is short. It is not taken where all goes well, because a taken jump costs a cycle: so rcx is made zero where the addresses differ.
 
-use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{ReturnPad, StubId};
 use hokku_ir::{BlockId, CpuMode, GuestAddr, Target, Width};
 
@@ -28,13 +27,12 @@ impl Lowering<'_> {
     /// Code at which computed jumps enter block `id`: goes on behind it if that is the target. Gives its offset.
     pub(crate) fn checked_entry(&mut self, id: BlockId) -> u32 {
         let pc = self.region.block(id).pc;
-        let miss = self.asm.label();
         if self.is_straight() {
-            self.asm.bind(miss);
+            let miss = self.asm.offset();
             self.missed(TargetIn::Exchanged(pc.0));
             let start = self.asm.offset();
             self.zero_unless(pc);
-            self.jump_if_zero(miss);
+            self.jump_if_zero(|end| miss.wrapping_sub(end) as u8);
             return start;
         }
         let start = self.asm.offset();
@@ -42,8 +40,8 @@ impl Lowering<'_> {
         self.subtract_from_rcx(pc.0);
         let hit = self.asm.label();
         self.asm.jrcxz(hit);
-        self.asm.jmp(miss);
-        self.cold.push(Cold::Missed { label: miss, target: TargetIn::RcxPlus(pc.0) });
+        let site = self.asm.jmp_ahead();
+        self.cold.push(Cold::Missed { site, target: TargetIn::RcxPlus(pc.0) });
         self.asm.bind(hit);
         start
     }
@@ -59,29 +57,28 @@ impl Lowering<'_> {
     /// Where the guest's `ret` lands: rcx is the guest address that it went to.
     pub(crate) fn return_pad(&mut self, ret: GuestAddr, block: Option<BlockId>, next: Option<BlockId>) {
         self.out.return_pads.push(ReturnPad { offset: self.asm.offset(), pc: ret });
-        let miss = self.asm.label();
         if self.is_straight() {
             if self.mode == CpuMode::Long64 {
                 self.asm.vex(Opcode::sse(0x66, 0x0f6e).wide(true), false, 15, 0, RCX, &[]);
             }
             self.zero_unless(ret);
-            let near = self.asm.label();
-            self.jump_if_zero(near);
             // The jump to the code for misses, which is too far away, is the constant of an instruction that does nothing: mov r15, ...
+            self.jump_if_zero(|_| 2);
             self.asm.plain(&[0x49, 0xbf]);
-            self.asm.bind(near);
-            dynasm!(self.asm.buf ; .arch x64 ; jmp DWORD =>miss ; .bytes [0x90u8; 3].iter());
+            self.asm.bytes(&[0xe9]);
+            let site = self.asm.distance_ahead();
+            self.asm.bytes(&[0x90; 3]);
             let target = match self.mode {
                 CpuMode::Long64 => TargetIn::Vector,
                 CpuMode::Protected32 => TargetIn::Exchanged(ret.0),
             };
-            self.cold.push(Cold::Mismatch { label: miss, target });
+            self.cold.push(Cold::Mismatch { site, target });
         } else {
             self.subtract_from_rcx(ret.0);
             let expected = self.asm.label();
             self.asm.jrcxz(expected);
-            self.asm.jmp(miss);
-            self.cold.push(Cold::Mismatch { label: miss, target: TargetIn::RcxPlus(ret.0) });
+            let site = self.asm.jmp_ahead();
+            self.cold.push(Cold::Mismatch { site, target: TargetIn::RcxPlus(ret.0) });
             self.asm.bind(expected);
         }
         match block {
@@ -109,11 +106,12 @@ impl Lowering<'_> {
     fn zero_unless(&mut self, pc: GuestAddr) {
         match self.mode {
             CpuMode::Long64 => {
-                let address = self.asm.label();
-                self.cold.push(Cold::Address { label: address, pc });
-                self.asm.count += 1;
-                dynasm!(self.asm.buf ; .arch x64 ; vpcmpeqq xmm14, xmm15, [=>address]);
-                self.asm.vex(Opcode::sse(0x66, 0x0f7e).wide(true), false, 14, 0, RCX, &[]);
+                // vpcmpeqq xmm14, xmm15, [rip + ...]
+                self.asm.plain(&[0xc4, 0x62, 0x01, 0x29, 0x35]);
+                let site = self.asm.distance_ahead();
+                self.cold.push(Cold::Address { site, pc });
+                // vmovq rcx, xmm14
+                self.asm.plain(&[0xc4, 0x61, 0xf9, 0x7e, 0xf1]);
             }
             CpuMode::Protected32 => {
                 // The difference is zero extended. Less one its upper half is all ones where it was zero, and else zero.
@@ -129,12 +127,13 @@ impl Lowering<'_> {
         self.asm.vex(Opcode::sse(0xf2, 0x0f3af0).wide(true), false, RCX, 0, RCX, &[32]);
     }
 
-    /// `jrcxz`, `jecxz` in 32-bit code.
-    fn jump_if_zero(&mut self, to: DynamicLabel) {
+    /// `jrcxz`, `jecxz` in 32-bit code, over what `distance` gives for the offset behind it.
+    fn jump_if_zero(&mut self, distance: impl FnOnce(u32) -> u8) {
         if self.mode == CpuMode::Protected32 {
             self.asm.bytes(&[0x67]);
         }
-        self.asm.jrcxz(to);
+        let end = self.asm.offset() + 2;
+        self.asm.plain(&[0xe3, distance(end)]);
     }
 
     /// Puts the guest address into rcx.

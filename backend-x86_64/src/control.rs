@@ -1,34 +1,34 @@
 //! How blocks end: jumps, calls, returns, stops, and the out-of-line stubs of unlinked ones.
 
-use dynasmrt::{DynamicLabel, DynasmLabelApi, dynasm};
 use hokku_ir::backend::{HotExit, Link, Relocation, Stop, StopKind, StubId, Tier};
 use hokku_ir::{BlockId, Cond, CpuMode, Exit, GuestAddr, Op, Target, Trap, Value, Width};
 
 use crate::assign::{EXIT_SITE, R15, RCX};
+use crate::buffer::Label;
 use crate::checks::TargetIn;
 use crate::encode::{HIGH, Mem, Opcode, Rm, Space, Src};
 use crate::lower::Lowering;
 use crate::values::Loc;
 
-/// Code that is written behind all blocks.
+/// Code that is written behind all blocks. What leads there is a distance at `site`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cold {
     /// Leaves for the target of link number `n`.
-    Link { label: DynamicLabel, n: usize },
+    Link { n: usize },
     /// Counts back edge number `n` and goes on to block `to`.
-    BackEdge { label: DynamicLabel, n: usize, to: BlockId },
+    BackEdge { n: usize, to: BlockId },
     /// A return to another place than the expected one, which is where `target` says.
-    Mismatch { label: DynamicLabel, target: TargetIn },
+    Mismatch { site: u32, target: TargetIn },
     /// A computed jump that came to a block with the same place in the jump cache as its target.
-    Missed { label: DynamicLabel, target: TargetIn },
+    Missed { site: u32, target: TargetIn },
     /// A guest address as data.
-    Address { label: DynamicLabel, pc: GuestAddr },
+    Address { site: u32, pc: GuestAddr },
     /// Leaves at guest instruction `at` because its code has changed.
-    Stale { label: DynamicLabel, at: GuestAddr },
+    Stale { site: u32, at: GuestAddr },
     /// Where computed jumps enter block `id` (number `n` of the list of entries).
-    Checked { id: BlockId, label: DynamicLabel, n: usize },
+    Checked { id: BlockId, label: Label, n: usize },
     /// The string instruction `code` with DF set, or not after all.
-    Backwards { label: DynamicLabel, forwards: DynamicLabel, done: DynamicLabel, string: crate::string::Code },
+    Backwards { site: u32, forwards: Label, done: Label, string: crate::string::Code },
 }
 
 /// Kinds of direct jumps.
@@ -135,20 +135,15 @@ impl Lowering<'_> {
 
     /// Goes where the jump cache says for the guest address in rcx; the code there checks that it is the right one.
     fn computed_jump(&mut self, call: bool) {
-        // Where two registers are all that is free, the target waits in a vector register.
-        let b = &mut self.asm.buf;
         let index = match self.mode {
             CpuMode::Long64 => {
-                self.asm.count += 2;
-                dynasm!(b ; .arch x64 ; movq xmm15, rcx ; movzx ecx, cx);
+                // Two registers are all that is free: the target waits in a vector register.
+                self.asm.op(Opcode::sse(0x66, 0x0f6e).wide(true), 15, RCX, &[]);
                 RCX
             }
-            CpuMode::Protected32 => {
-                self.asm.count += 1;
-                dynasm!(b ; .arch x64 ; movzx r8d, cx);
-                8
-            }
+            CpuMode::Protected32 => 8,
         };
+        self.asm.movzx(Width::W16, index, Rm::Reg(RCX));
         self.asm.mov(Width::W64, R15, Mem::state(crate::assign::JUMP_CACHE));
         let to = Mem { scale: 3, ..Mem::sum(R15, index, 0) };
         self.asm.op(Opcode::of(0xff), if call { 2 } else { 4 }, to, &[]);
@@ -173,7 +168,7 @@ impl Lowering<'_> {
     }
 
     /// Takes one off the region's count; goes to `hot`, which is near, where that makes it zero. Flags are kept.
-    fn count_down(&mut self, hot: DynamicLabel) {
+    fn count_down(&mut self, hot: Label) {
         let mut counter = |asm: &mut crate::encode::Asm, opcode: u8| {
             // mov ecx, [rip + ...] or mov [rip + ...], ecx
             asm.plain(&[opcode, 0x0d]);
@@ -187,7 +182,7 @@ impl Lowering<'_> {
     }
 
     /// `label`: leaves because the count is zero; the guest goes on at `target`.
-    fn leave_hot(&mut self, label: DynamicLabel, target: GuestAddr) {
+    fn leave_hot(&mut self, label: Label, target: GuestAddr) {
         self.asm.bind(label);
         self.out.hot_exits.push(HotExit { stub: self.asm.offset(), target });
         self.jump_to_stub(0xe8, StubId::LeaveHot);
@@ -269,45 +264,37 @@ impl Lowering<'_> {
 
     /// A direct jump; nothing where the target comes right behind.
     pub(crate) fn jump(&mut self, kind: Jump, to: Target, next: Option<BlockId>) {
-        let lead = match kind {
-            Jump::If(_) => 2,
-            _ => 1,
+        let (block, target) = match to {
+            Target::Block(b) if kind == Jump::Always && next == Some(b) => return,
+            Target::Block(b) => (Some(b), self.region.block(b).pc),
+            Target::Guest(pc) => (None, pc),
         };
-        let (label, pc, link) = match to {
-            Target::Block(b) => {
-                if kind == Jump::Always && next == Some(b) {
-                    return;
-                }
-                let pc = self.region.block(b).pc;
-                (self.block_labels[b.0 as usize], pc, false)
-            }
-            Target::Guest(pc) => (self.asm.label(), pc, true),
-        };
-        let back_edge = match to {
-            Target::Block(b) if self.tier != Tier::Second && self.placed[b.0 as usize] => Some(b),
-            _ => None,
-        };
-        let label = if back_edge.is_some() { self.asm.label() } else { label };
-        if link || back_edge.is_some() {
-            self.asm.align_site(lead);
+        let is_counted = |b: BlockId| self.tier != Tier::Second && self.placed[b.0 as usize];
+        if let Some(b) = block.filter(|b| !is_counted(*b)) {
+            self.jump_opcode(kind);
+            return self.asm.buf.distance(self.block_labels[b.0 as usize]);
         }
-        let site = self.asm.offset() + lead;
+        self.asm.align_site(if matches!(kind, Jump::If(_)) { 2 } else { 1 });
+        self.jump_opcode(kind);
+        let site = self.asm.distance_ahead();
+        // A call of a block is a jump where loops are counted.
+        let is_call = kind == Jump::Call && block.is_none();
+        let link = Link { site, stub: 0, target, is_call, far: None };
+        if let Some(to) = block {
+            self.cold.push(Cold::BackEdge { n: self.out.back_edges.len(), to });
+            self.out.back_edges.push(link);
+        } else {
+            self.cold.push(Cold::Link { n: self.out.links.len() });
+            self.out.links.push(link);
+        }
+    }
+
+    /// A direct jump without its distance.
+    fn jump_opcode(&mut self, kind: Jump) {
         match kind {
-            Jump::Always => self.asm.jmp(label),
-            Jump::If(cc) => self.asm.jcc(cc, label),
-            Jump::Call => {
-                self.asm.count += 1;
-                dynasm!(self.asm.buf ; .arch x64 ; call =>label);
-            }
-        }
-        if link {
-            let n = self.out.links.len();
-            self.out.links.push(Link { site, stub: 0, target: pc, is_call: kind == Jump::Call, far: None });
-            self.cold.push(Cold::Link { label, n });
-        } else if let Some(to) = back_edge {
-            let n = self.out.back_edges.len();
-            self.out.back_edges.push(Link { site, stub: 0, target: pc, is_call: false, far: None });
-            self.cold.push(Cold::BackEdge { label, n, to });
+            Jump::Always => self.asm.plain(&[0xe9]),
+            Jump::If(cc) => self.asm.plain(&[0x0f, 0x80 | cc as u8]),
+            Jump::Call => self.asm.plain(&[0xe8]),
         }
     }
 
@@ -322,11 +309,11 @@ impl Lowering<'_> {
         let sum = w.max(Width::W32);
         self.asm.constant(RCX, (expected & w.mask()).wrapping_neg() & sum.mask());
         self.asm.lea(sum, RCX, Mem::sum(RCX, t, 0));
-        let (same, stale) = (self.asm.label(), self.asm.label());
+        let same = self.asm.label();
         self.asm.jrcxz(same);
-        self.asm.jmp(stale);
+        let site = self.asm.jmp_ahead();
         self.asm.bind(same);
-        self.cold.push(Cold::Stale { label: stale, at: self.pc });
+        self.cold.push(Cold::Stale { site, at: self.pc });
     }
 
     /// A syscall or trap.
@@ -354,14 +341,16 @@ impl Lowering<'_> {
         let mut n = 0;
         while n < self.cold.len() {
             match self.cold[n] {
-                Cold::Link { label, n } => {
-                    self.asm.bind(label);
-                    self.out.links[n].stub = self.asm.offset();
+                Cold::Link { n } => {
+                    let link = &mut self.out.links[n];
+                    self.asm.lead_here(link.site);
+                    link.stub = self.asm.offset();
                     self.jump_to_stub(0xe8, StubId::LeaveLink);
                 }
-                Cold::BackEdge { label, n, to } => {
-                    self.asm.bind(label);
-                    self.out.back_edges[n].stub = self.asm.offset();
+                Cold::BackEdge { n, to } => {
+                    let link = &mut self.out.back_edges[n];
+                    self.asm.lead_here(link.site);
+                    link.stub = self.asm.offset();
                     let hot = self.asm.label();
                     if self.is_counted() {
                         self.count_down(hot);
@@ -371,21 +360,21 @@ impl Lowering<'_> {
                         self.leave_hot(hot, self.out.back_edges[n].target);
                     }
                 }
-                Cold::Mismatch { label, target } => {
-                    self.asm.bind(label);
+                Cold::Mismatch { site, target } => {
+                    self.asm.lead_here(site);
                     self.target_back(target);
                     self.jump_to_stub(0xe9, StubId::Indirect);
                 }
-                Cold::Missed { label, target } => {
-                    self.asm.bind(label);
+                Cold::Missed { site, target } => {
+                    self.asm.lead_here(site);
                     self.missed(target);
                 }
-                Cold::Address { label, pc } => {
-                    self.asm.bind(label);
+                Cold::Address { site, pc } => {
+                    self.asm.lead_here(site);
                     self.asm.bytes(&pc.0.to_le_bytes());
                 }
-                Cold::Stale { label, at } => {
-                    self.asm.bind(label);
+                Cold::Stale { site, at } => {
+                    self.asm.lead_here(site);
                     let stub = self.asm.offset();
                     self.out.stops.push(Stop { stub, kind: StopKind::Trap(Trap::Stale), at, next: at });
                     self.leave_from_here(StubId::LeaveTrap);
@@ -408,8 +397,8 @@ impl Lowering<'_> {
                     };
                     self.asm.jmp(label);
                 }
-                Cold::Backwards { label, forwards, done, string } => {
-                    self.asm.bind(label);
+                Cold::Backwards { site, forwards, done, string } => {
+                    self.asm.lead_here(site);
                     self.string_backwards(forwards, done, string);
                 }
             }

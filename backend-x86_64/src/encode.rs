@@ -3,11 +3,10 @@
 //! dynasm's dynamic operands have one spelling per address form; an x86 memory operand has dozens (base, index, scale, displacement, 67h, gs).
 //! So prefixes, ModRM, SIB and displacement are put together here, once for all instructions.
 
-use dynasmrt::x64::X64Relocation;
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use hokku_ir::Width;
 
 use crate::assign::{RBP, RSP};
+use crate::buffer::{Buffer, Label};
 pub(crate) use crate::instructions::{Alu, Shift, imm_bytes};
 pub(crate) use crate::machine_operands::{HIGH, Mem, Rm, Space, Src};
 
@@ -74,8 +73,9 @@ impl Opcode {
 }
 
 /// The code buffer: bytes, labels, and the offsets of instructions that touch guest memory.
+#[derive(Default)]
 pub(crate) struct Asm {
-    pub(crate) buf: VecAssembler<X64Relocation>,
+    pub(crate) buf: Buffer,
     /// Host instructions so far.
     pub(crate) count: u32,
     /// Offsets of instructions that may fault, since the last look, each with `stack_delta` there.
@@ -84,50 +84,86 @@ pub(crate) struct Asm {
     pub(crate) stack_delta: i32,
 }
 
-impl Default for Asm {
-    fn default() -> Self {
-        Asm::new()
+/// A part of an instruction while it is put together: at most eight bytes, the first in the lowest bits.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    bytes: u64,
+    len: u32,
+}
+
+impl Part {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.append(byte.into(), 1);
+    }
+
+    /// Appends `len` bytes, the others of `bytes` being zero.
+    #[inline]
+    fn append(&mut self, bytes: u64, len: u32) {
+        debug_assert!(self.len + len <= 8, "an instruction has no part as long as that");
+        self.bytes |= bytes << (8 * self.len);
+        self.len += len;
+    }
+
+    /// This and then `next`.
+    #[inline]
+    fn then(mut self, next: Part) -> Part {
+        self.append(next.bytes, next.len);
+        self
+    }
+
+    /// The bytes of an immediate operand.
+    #[inline]
+    fn of(imm: &[u8]) -> Part {
+        let mut bytes = [0; 8];
+        bytes[..imm.len()].copy_from_slice(imm);
+        Part { bytes: u64::from_le_bytes(bytes), len: imm.len() as u32 }
     }
 }
 
 impl Asm {
     pub(crate) fn new() -> Self {
-        Asm { buf: VecAssembler::new(0), count: 0, guest_accesses: Vec::new(), stack_delta: 0 }
+        Asm::default()
     }
 
     /// The code, of which all labels are bound; what comes next starts anew, in the same memory.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         (self.count, self.stack_delta) = (0, 0);
         self.guest_accesses.clear();
-        match self.buf.drain() {
-            Ok(code) => code.collect(),
-            Err(e) => panic!("a label of the back end's own is out of reach: {e}"),
-        }
+        self.buf.take()
     }
 
     pub(crate) fn offset(&self) -> u32 {
-        self.buf.offset().0 as u32
+        self.buf.here()
     }
 
-    pub(crate) fn label(&mut self) -> DynamicLabel {
-        self.buf.new_dynamic_label()
+    pub(crate) fn label(&mut self) -> Label {
+        self.buf.label()
     }
 
-    pub(crate) fn bind(&mut self, label: DynamicLabel) {
-        self.buf.dynamic_label(label);
+    pub(crate) fn bind(&mut self, label: Label) {
+        self.buf.bind(label);
     }
 
+    /// Four bytes for a distance that is not known yet; gives their offset.
+    pub(crate) fn distance_ahead(&mut self) -> u32 {
+        let at = self.offset();
+        self.bytes(&[0; 4]);
+        at
+    }
+
+    /// The distance at `at` leads here.
+    pub(crate) fn lead_here(&mut self, at: u32) {
+        self.buf.lead_here(at);
+    }
+
+    #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        match *bytes {
-            [] => {}
-            [a] => self.buf.push(a),
-            [a, b] => self.buf.extend(&[a, b]),
-            [a, b, c, d] => self.buf.extend(&[a, b, c, d]),
-            _ => self.buf.extend(bytes),
-        }
+        self.buf.append(bytes);
     }
 
     /// An instruction without operands, as its bytes.
+    #[inline]
     pub(crate) fn plain(&mut self, bytes: &[u8]) {
         self.count += 1;
         self.bytes(bytes);
@@ -142,61 +178,85 @@ impl Asm {
     }
 
     /// `op reg, rm` or `op rm, reg` (or with an extension of the opcode in `reg`), then `imm`.
+    #[inline]
     pub(crate) fn op(&mut self, op: Opcode, reg: u8, rm: impl Into<Rm>, imm: &[u8]) {
-        let rm = rm.into();
+        self.put(op, reg, rm.into(), Part::of(imm));
+    }
+
+    /// The same with an immediate operand of `len` bytes.
+    pub(crate) fn op_imm(&mut self, op: Opcode, reg: u8, rm: impl Into<Rm>, n: i32, len: u32) {
+        let bytes = u64::from(n as u32) & ((1 << (8 * len)) - 1);
+        self.put(op, reg, rm.into(), Part { bytes, len });
+    }
+
+    fn put(&mut self, op: Opcode, reg: u8, rm: Rm, imm: Part) {
         debug_assert!(!matches!(rm, Rm::Mem(Mem { index: Some(RSP), .. })), "rsp cannot be an index");
         self.count += 1;
-        let mut rex = if op.wide { 8 } else { 0 };
+        let mut head = Part::default();
+        let mut rex = u8::from(op.wide) << 3 | (reg >> 3 & 1) << 2;
         let mut force = op.byte_reg && (4..8).contains(&reg);
         let mut high = op.byte_reg && reg & HIGH != 0;
-        rex |= (reg >> 3 & 1) << 2;
-        if let Rm::Mem(m) = rm {
-            self.mem_prefixes(&m);
-            rex |= m.index.map_or(0, |r| r >> 3) << 1 | m.base.map_or(0, |r| r >> 3);
-        }
-        if let Rm::Reg(r) = rm {
-            force |= op.byte_rm && (4..8).contains(&r);
-            high |= op.byte_rm && r & HIGH != 0;
-            rex |= r >> 3 & 1;
+        match rm {
+            Rm::Reg(r) => {
+                force |= op.byte_rm && (4..8).contains(&r);
+                high |= op.byte_rm && r & HIGH != 0;
+                rex |= r >> 3 & 1;
+            }
+            Rm::Mem(m) => {
+                self.mem_prefixes(&mut head, &m);
+                rex |= m.index.map_or(0, |r| r >> 3) << 1 | m.base.map_or(0, |r| r >> 3);
+            }
         }
         debug_assert!(!(high && (rex != 0 || force)), "a high byte register cannot go with REX");
         if op.lock {
-            self.buf.push(0xf0);
+            head.push(0xf0);
         }
         if op.prefix != 0 {
-            self.buf.push(op.prefix);
+            head.push(op.prefix);
         }
         if rex != 0 || force {
-            self.buf.push(0x40 | rex);
+            head.push(0x40 | rex);
         }
-        let skip = (op.code.leading_zeros() / 8).min(3) as usize;
-        self.bytes(&op.code.to_be_bytes()[skip..]);
+        if op.code < 0x100 {
+            head.push(op.code as u8);
+        } else {
+            let len = 4 - op.code.leading_zeros() / 8;
+            head.append((op.code.swap_bytes() >> (32 - 8 * len)).into(), len);
+        }
         let field = |r: u8, byte: bool| if byte && r & HIGH != 0 { (r & 3) + 4 } else { r & 7 };
         let reg = field(reg, op.byte_reg) << 3;
-        match rm {
-            Rm::Reg(r) => self.buf.push(0xc0 | reg | field(r, op.byte_rm)),
-            Rm::Mem(m) => self.memory(reg, &m),
-        }
-        self.bytes(imm);
+        let tail = match rm {
+            Rm::Reg(r) => {
+                head.push(0xc0 | reg | field(r, op.byte_rm));
+                imm
+            }
+            Rm::Mem(m) => memory(&mut head, reg, &m).then(imm),
+        };
+        self.append(head, tail);
     }
 
     /// The VEX form of `op`: `op reg, v, rm`, on 256 bits where `long`. What has no second operand says 0 for `v`.
     ///
     /// Unlike the legacy form it takes memory of any alignment and clears the rest of a vector register that it writes.
+    #[inline]
     pub(crate) fn vex(&mut self, op: Opcode, long: bool, reg: u8, v: u8, rm: impl Into<Rm>, imm: &[u8]) {
-        let rm = rm.into();
+        self.put_vex(op, long, reg, v, rm.into(), Part::of(imm));
+    }
+
+    fn put_vex(&mut self, op: Opcode, long: bool, reg: u8, v: u8, rm: Rm, imm: Part) {
         self.count += 1;
+        let mut head = Part::default();
         let (x, b) = match rm {
             Rm::Reg(r) => (0, r >> 3),
             Rm::Mem(m) => {
-                self.mem_prefixes(&m);
+                self.mem_prefixes(&mut head, &m);
                 (m.index.map_or(0, |r| r >> 3), m.base.map_or(0, |r| r >> 3))
             }
         };
-        let (map, code) = match op.code >> 8 {
-            0x0f => (1, op.code as u8),
-            0x0f38 => (2, op.code as u8),
-            _ => (3, op.code as u8),
+        let map = match op.code >> 8 {
+            0x0f => 1,
+            0x0f38 => 2,
+            _ => 3,
         };
         let pp = match op.prefix {
             0x66 => 1,
@@ -208,58 +268,43 @@ impl Asm {
         let last = (15 - v) << 3 | u8::from(long) << 2 | pp;
         let inverted = |bit: u8, at: u8| (1 - bit) << at;
         if map == 1 && !op.wide && x == 0 && b == 0 {
-            self.bytes(&[0xc5, inverted(reg >> 3, 7) | last, code]);
+            head.push(0xc5);
+            head.push(inverted(reg >> 3, 7) | last);
         } else {
-            self.bytes(&[0xc4, inverted(reg >> 3, 7) | inverted(x, 6) | inverted(b, 5) | map, wide | last, code]);
+            head.push(0xc4);
+            head.push(inverted(reg >> 3, 7) | inverted(x, 6) | inverted(b, 5) | map);
+            head.push(wide | last);
         }
+        head.push(op.code as u8);
         let reg = (reg & 7) << 3;
-        match rm {
-            Rm::Reg(r) => self.buf.push(0xc0 | reg | r & 7),
-            Rm::Mem(m) => self.memory(reg, &m),
-        }
-        self.bytes(imm);
+        let tail = match rm {
+            Rm::Reg(r) => {
+                head.push(0xc0 | reg | r & 7);
+                imm
+            }
+            Rm::Mem(m) => memory(&mut head, reg, &m).then(imm),
+        };
+        self.append(head, tail);
     }
 
     /// What goes before an instruction with memory operand `m`, which may fault if that is the guest's.
-    fn mem_prefixes(&mut self, m: &Mem) {
-        if m.space == Space::Guest {
-            self.may_fault_here();
-        }
-        if m.space == Space::State {
-            self.buf.push(0x65);
+    #[inline]
+    fn mem_prefixes(&mut self, head: &mut Part, m: &Mem) {
+        match m.space {
+            Space::Guest => self.may_fault_here(),
+            Space::State => head.push(0x65),
+            Space::Plain => {}
         }
         if m.short {
-            self.buf.push(0x67);
+            head.push(0x67);
         }
     }
 
-    fn memory(&mut self, reg: u8, m: &Mem) {
-        let disp = m.disp.to_le_bytes();
-        let Some(base) = m.base else {
-            // No base: SIB with base 101 and a 32-bit displacement (the form without SIB is relative to rip).
-            self.buf.push(reg | 4);
-            self.buf.push(m.index.map_or(0x25, |i| m.scale << 6 | (i & 7) << 3 | 5));
-            self.bytes(&disp);
-            return;
-        };
-        let mode = match m.disp {
-            0 if base & 7 != RBP => 0,
-            -128..=127 => 0x40,
-            _ => 0x80,
-        };
-        if let Some(index) = m.index {
-            self.buf.push(mode | reg | 4);
-            self.buf.push(m.scale << 6 | (index & 7) << 3 | base & 7);
-        } else {
-            self.buf.push(mode | reg | base & 7);
-            if base & 7 == RSP {
-                self.buf.push(0x24);
-            }
-        }
-        match mode {
-            0 => {}
-            0x40 => self.bytes(&disp[..1]),
-            _ => self.bytes(&disp),
+    #[inline]
+    fn append(&mut self, head: Part, tail: Part) {
+        self.buf.append_some(head.bytes, head.len);
+        if tail.len > 0 {
+            self.buf.append_some(tail.bytes, tail.len);
         }
     }
 
@@ -294,4 +339,31 @@ impl Asm {
             bytes -= n;
         }
     }
+}
+
+/// Appends ModRM and SIB for `m`, beside `reg`, and gives the displacement.
+#[inline]
+fn memory(head: &mut Part, reg: u8, m: &Mem) -> Part {
+    let disp = u64::from(m.disp as u32);
+    let Some(base) = m.base else {
+        // No base: SIB with base 101 and a 32-bit displacement (the form without SIB is relative to rip).
+        head.push(reg | 4);
+        head.push(m.index.map_or(0x25, |i| m.scale << 6 | (i & 7) << 3 | 5));
+        return Part { bytes: disp, len: 4 };
+    };
+    let (mode, disp) = match m.disp {
+        0 if base & 7 != RBP => (0, Part::default()),
+        -128..=127 => (0x40, Part { bytes: disp & 0xff, len: 1 }),
+        _ => (0x80, Part { bytes: disp, len: 4 }),
+    };
+    if let Some(index) = m.index {
+        head.push(mode | reg | 4);
+        head.push(m.scale << 6 | (index & 7) << 3 | base & 7);
+    } else {
+        head.push(mode | reg | base & 7);
+        if base & 7 == RSP {
+            head.push(0x24);
+        }
+    }
+    disp
 }

@@ -1,8 +1,8 @@
 //! Integer instructions and jumps of the host, by name.
 
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use hokku_ir::{Cond, Width};
 
+use crate::buffer::Label;
 use crate::encode::{Asm, HIGH, Mem, Opcode, Rm, Space, Src};
 
 /// Two-operand integer instructions of the first opcode rows, by row number.
@@ -51,8 +51,7 @@ impl Asm {
             (_, Src::Imm(n)) => {
                 let byte = w != Width::W8 && i8::try_from(n).is_ok();
                 let code = if byte { Opcode::word(w, 0x83) } else { Opcode::group(w, 0x80) };
-                let n = n.to_le_bytes();
-                self.op(Opcode { lock, ..code }, op as u8, dst, &n[..if byte { 1 } else { imm_bytes(w) }]);
+                self.op_imm(Opcode { lock, ..code }, op as u8, dst, n, if byte { 1 } else { imm_bytes(w) });
             }
             (Rm::Mem(_), Src::Mem(_)) => debug_assert!(false, "two memory operands"),
         }
@@ -66,7 +65,7 @@ impl Asm {
                 Rm::Reg(r) => self.op(Opcode::int(w, 0x84), r, m, &[]),
                 Rm::Mem(_) => debug_assert!(false, "two memory operands"),
             },
-            Src::Imm(n) => self.op(Opcode::group(w, 0xf6), 0, a, &n.to_le_bytes()[..imm_bytes(w)]),
+            Src::Imm(n) => self.op_imm(Opcode::group(w, 0xf6), 0, a, n, imm_bytes(w)),
         }
     }
 
@@ -76,7 +75,7 @@ impl Asm {
             (dst, Src::Reg(r)) => self.op(Opcode::int(w, 0x88), r, dst, &[]),
             (Rm::Reg(d), Src::Mem(m)) => self.op(Opcode::int(w, 0x8a), d, m, &[]),
             (Rm::Reg(d), Src::Imm(n)) if d & HIGH == 0 && w >= Width::W32 => self.constant(d, extend(w, n)),
-            (dst, Src::Imm(n)) => self.op(Opcode::group(w, 0xc6), 0, dst, &n.to_le_bytes()[..imm_bytes(w)]),
+            (dst, Src::Imm(n)) => self.op_imm(Opcode::group(w, 0xc6), 0, dst, n, imm_bytes(w)),
             (Rm::Mem(_), Src::Mem(_)) => debug_assert!(false, "two memory operands"),
         }
     }
@@ -84,11 +83,10 @@ impl Asm {
     /// All of `dst` = `value`, by the shortest `mov`. Flags stay.
     pub(crate) fn constant(&mut self, dst: u8, value: u64) {
         if u32::try_from(value).is_ok() {
-            self.count += 1;
             if dst > 7 {
-                self.buf.push(0x41);
+                self.bytes(&[0x41]);
             }
-            self.buf.push(0xb8 | dst & 7);
+            self.plain(&[0xb8 | dst & 7]);
             self.bytes(&(value as u32).to_le_bytes());
         } else if let Ok(n) = i32::try_from(value as i64) {
             self.op(Opcode::word(Width::W64, 0xc7), 0, Rm::Reg(dst), &n.to_le_bytes());
@@ -162,7 +160,7 @@ impl Asm {
         self.count += 1;
         let rex = if w == Width::W64 { 8 } else { 0 } | reg >> 3;
         if rex != 0 {
-            self.buf.push(0x40 | rex);
+            self.bytes(&[0x40 | rex]);
         }
         self.bytes(&[0x0f, 0xc8 | reg & 7]);
     }
@@ -182,45 +180,33 @@ impl Asm {
     // ---- Jumps
 
     /// `jmp label`.
-    pub(crate) fn jmp(&mut self, label: DynamicLabel) {
-        self.count += 1;
-        dynasm!(self.buf ; .arch x64 ; jmp =>label);
+    pub(crate) fn jmp(&mut self, label: Label) {
+        self.plain(&[0xe9]);
+        self.buf.distance(label);
+    }
+
+    /// `jmp` to a place that is not known yet: gives that of the distance, for [`Asm::lead_here`].
+    pub(crate) fn jmp_ahead(&mut self) -> u32 {
+        self.plain(&[0xe9]);
+        self.distance_ahead()
     }
 
     /// `jcc label`.
-    pub(crate) fn jcc(&mut self, cc: Cond, label: DynamicLabel) {
-        self.count += 1;
-        let b = &mut self.buf;
-        match cc {
-            Cond::O => dynasm!(b ; .arch x64 ; jo =>label),
-            Cond::No => dynasm!(b ; .arch x64 ; jno =>label),
-            Cond::B => dynasm!(b ; .arch x64 ; jb =>label),
-            Cond::Ae => dynasm!(b ; .arch x64 ; jae =>label),
-            Cond::E => dynasm!(b ; .arch x64 ; je =>label),
-            Cond::Ne => dynasm!(b ; .arch x64 ; jne =>label),
-            Cond::Be => dynasm!(b ; .arch x64 ; jbe =>label),
-            Cond::A => dynasm!(b ; .arch x64 ; ja =>label),
-            Cond::S => dynasm!(b ; .arch x64 ; js =>label),
-            Cond::Ns => dynasm!(b ; .arch x64 ; jns =>label),
-            Cond::P => dynasm!(b ; .arch x64 ; jp =>label),
-            Cond::Np => dynasm!(b ; .arch x64 ; jnp =>label),
-            Cond::L => dynasm!(b ; .arch x64 ; jl =>label),
-            Cond::Ge => dynasm!(b ; .arch x64 ; jge =>label),
-            Cond::Le => dynasm!(b ; .arch x64 ; jle =>label),
-            Cond::G => dynasm!(b ; .arch x64 ; jg =>label),
-        }
+    pub(crate) fn jcc(&mut self, cc: Cond, label: Label) {
+        self.plain(&[0x0f, 0x80 | cc as u8]);
+        self.buf.distance(label);
     }
 
     /// `jrcxz label`; the label must be within 127 bytes.
-    pub(crate) fn jrcxz(&mut self, label: DynamicLabel) {
-        self.count += 1;
-        dynasm!(self.buf ; .arch x64 ; jrcxz =>label);
+    pub(crate) fn jrcxz(&mut self, label: Label) {
+        self.plain(&[0xe3]);
+        self.buf.short_distance(label);
     }
 }
 
 /// Bytes of an immediate operand of an instruction of width `w`.
-pub(crate) fn imm_bytes(w: Width) -> usize {
-    w.bytes().min(4) as usize
+pub(crate) fn imm_bytes(w: Width) -> u32 {
+    w.bytes().min(4)
 }
 
 /// `n` as a value of width `w`.

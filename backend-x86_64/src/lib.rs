@@ -14,7 +14,7 @@
 //! | `vector_forms`, `vector_code` | instructions on vectors by their operands; their opcodes |
 //! | `arith` `bits` `shift` `mul_div` `memory` `atomic` `string` `float` `vector` `vector_fma` `vector_parts` `x87` `state` `control` `checks` `callout` | lowering, by kind of op |
 //! | `features`, `optimisations` | what the host processor has; what can be left out |
-//! | `encode`, `machine_operands`, `instructions` | instructions to bytes |
+//! | `buffer`, `encode`, `machine_operands`, `instructions` | instructions to bytes |
 //! | `stubs` | code that all regions share: entering, leaving, computed jumps, callouts |
 
 mod address;
@@ -22,6 +22,7 @@ mod arith;
 mod assign;
 mod atomic;
 mod bits;
+mod buffer;
 mod callout;
 mod checks;
 mod control;

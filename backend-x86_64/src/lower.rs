@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use dynasmrt::DynamicLabel;
 use hokku_ir::backend::{BlockEntry, Compiled, FaultSite, LazyState, StubId, Tier};
 use hokku_ir::ops;
 use hokku_ir::*;
 
 use crate::assign::temporaries;
+use crate::buffer::Label;
 use crate::control::Cold;
 use crate::encode::Asm;
 use crate::plan::{self, InstInfo, Plan};
@@ -70,7 +70,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) done: Vec<u32>,
     /// Target of the block's computed jump.
     pub(crate) wants_rcx: Option<Value>,
-    pub(crate) block_labels: Vec<DynamicLabel>,
+    pub(crate) block_labels: Vec<Label>,
     /// Blocks whose code is written or being written.
     pub(crate) placed: Vec<bool>,
     pub(crate) cold: Vec<Cold>,
@@ -83,7 +83,7 @@ struct Room {
     asm: Asm,
     out: Compiled,
     placed: Vec<bool>,
-    block_labels: Vec<DynamicLabel>,
+    block_labels: Vec<Label>,
     vals: Vec<Val>,
     alias: Vec<Value>,
     aliases: Box<[Vec<Value>; 16]>,

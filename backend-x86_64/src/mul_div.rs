@@ -42,7 +42,7 @@ impl Lowering<'_> {
             if i8::try_from(n).is_ok() {
                 self.asm.op(Opcode::word(w, 0x6b), d.reg, s, &[n as u8]);
             } else {
-                self.asm.op(Opcode::word(w, 0x69), d.reg, s, &n.to_le_bytes()[..crate::encode::imm_bytes(w)]);
+                self.asm.op_imm(Opcode::word(w, 0x69), d.reg, s, n, crate::encode::imm_bytes(w));
             }
             self.flags_are(flags);
             self.define(v, d);

@@ -1,11 +1,11 @@
 //! String instructions: the host's own, on rsi, rdi, rax where the guest's are, with the count moved to rcx.
 
-use dynasmrt::DynamicLabel;
 use hokku_ir::backend::{FaultSite, LazyState, StubId};
 use hokku_ir::guest::eflags;
 use hokku_ir::{CpuMode, Gpr, GuestAddr, Rep, Seg, StringOp, Width};
 
 use crate::assign::{R14, R15, RCX, SYSTEM_FLAGS};
+use crate::buffer::Label;
 use crate::control::Cold;
 use crate::encode::{Mem, Rm};
 use crate::lower::Lowering;
@@ -77,18 +77,18 @@ impl Lowering<'_> {
             self.keep_flags_values(f);
         }
         // Direction: the host's flag is clear. Of the second byte of the system flags only IF is set in nearly every program.
-        let (forwards, backwards, done) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let (forwards, done) = (self.asm.label(), self.asm.label());
         self.asm.movzx(Width::W8, RCX, Rm::Mem(Mem::state(SYSTEM_FLAGS + 1)));
         self.asm.lea(Width::W32, RCX, Mem::plain(RCX, -((eflags::IF >> 8) as i32)));
         self.asm.jrcxz(forwards);
-        self.asm.jmp(backwards);
+        let site = self.asm.jmp_ahead();
         self.asm.bind(forwards);
         if let Some(stub) = self.bytes_stub(op, w, rep).filter(|_| address == self.mode.word()) {
             self.move_bytes(&code, stub, done);
         }
         self.run_string(&code, |_| {});
         self.asm.bind(done);
-        self.cold.push(Cold::Backwards { label: backwards, forwards, done, string: code });
+        self.cold.push(Cold::Backwards { site, forwards, done, string: code });
         if compares {
             let new = self.new_flags();
             self.guest_flags = new;
@@ -109,7 +109,7 @@ impl Lowering<'_> {
     }
 
     /// `string`, a `rep movs` of larger units, as `rep movsb`, and on to `done`; goes on behind this where `stub` finds that it is not the same.
-    fn move_bytes(&mut self, string: &Code, stub: StubId, done: DynamicLabel) {
+    fn move_bytes(&mut self, string: &Code, stub: StubId, done: Label) {
         self.spill_temp(R15);
         self.forget_copy(R15);
         self.jump_to_stub(0xe8, stub);
@@ -151,7 +151,7 @@ impl Lowering<'_> {
     }
 
     /// The rare way: DF is set (or another of the bits beside it).
-    pub(crate) fn string_backwards(&mut self, forwards: DynamicLabel, done: DynamicLabel, string: Code) {
+    pub(crate) fn string_backwards(&mut self, forwards: Label, done: Label, string: Code) {
         let clear = self.asm.label();
         self.asm.plain(&[0x9c]);
         self.test_state_bit(SYSTEM_FLAGS, eflags::DF);

@@ -1,12 +1,13 @@
 //! Code that all regions of a mode share: entering and leaving host code, computed jumps, callouts.
 
-use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
+use dynasmrt::{DynasmApi, dynasm};
 use hokku_ir::backend::{StubId, Stubs};
 use hokku_ir::guest::ExitReason;
 use hokku_ir::{Cond, CpuMode, FlagSet, Gpr, Width};
 
 use crate::Features;
 use crate::assign::*;
+use crate::buffer::Label;
 use crate::encode::{Alu, Asm, Mem, Opcode, Rm, Src};
 
 /// Registers that the System V calling convention leaves to the caller to expect back.
@@ -14,7 +15,10 @@ const CALLEE_SAVED: [u8; 6] = [RBX, RBP, 12, R13, R14, R15];
 
 /// Builds the stubs for `mode` on a host with `features`.
 pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
-    let mut s = Builder { asm: Asm::new(), mode, avx: features.contains(Features::AVX), entries: Vec::new() };
+    let mut asm = Asm::new();
+    let (indirect, jump_miss, leave, to_host) = (asm.label(), asm.label(), asm.label(), asm.label());
+    let avx = features.contains(Features::AVX);
+    let mut s = Builder { asm, mode, avx, entries: Vec::new(), indirect, jump_miss, leave, to_host };
     s.enter();
     s.indirect();
     s.check_target();
@@ -22,8 +26,7 @@ pub(crate) fn stubs(mode: CpuMode, features: Features) -> Stubs {
     s.bytes_of(StubId::BytesOfQwords, 8);
     s.leave();
     s.callout();
-    let code = s.asm.buf.finalize().unwrap_or_else(|e| panic!("a label of the stubs is out of reach: {e}"));
-    Stubs { code, entries: s.entries }
+    Stubs { code: s.asm.take(), entries: s.entries }
 }
 
 struct Builder {
@@ -31,6 +34,11 @@ struct Builder {
     mode: CpuMode,
     avx: bool,
     entries: Vec<(StubId, u32)>,
+    // Places in several stubs' code.
+    indirect: Label,
+    jump_miss: Label,
+    leave: Label,
+    to_host: Label,
 }
 
 impl Builder {
@@ -152,20 +160,16 @@ impl Builder {
         // The bottom entry, which is always at `shadow_top`, stays; another entry that leads here is gone.
         dynasm!(self.asm.buf ; .arch x64 ; mov r15, rcx);
         self.load(RCX, SHADOW_TOP);
-        dynasm!(self.asm.buf
-            ; .arch x64
-            ; not rcx
-            ; lea rcx, [rsp + rcx + 1 - 8]
-            ; jrcxz >bottom
-            ; mov rcx, r15
-            ; jmp ->indirect
-            ; bottom:
-            ; mov rcx, r15
-            ; lea rsp, [rsp - 8]
-            ; jmp ->indirect
-        );
+        let bottom = self.asm.label();
+        dynasm!(self.asm.buf ; .arch x64 ; not rcx ; lea rcx, [rsp + rcx + 1 - 8]);
+        self.asm.jrcxz(bottom);
+        dynasm!(self.asm.buf ; .arch x64 ; mov rcx, r15);
+        self.asm.jmp(self.indirect);
+        self.asm.bind(bottom);
+        dynasm!(self.asm.buf ; .arch x64 ; mov rcx, r15 ; lea rsp, [rsp - 8]);
+        self.asm.jmp(self.indirect);
         self.entry(StubId::Indirect);
-        dynasm!(self.asm.buf ; .arch x64 ; ->indirect:);
+        self.asm.bind(self.indirect);
         match self.mode {
             CpuMode::Long64 => {
                 self.keep_target(false);
@@ -180,7 +184,7 @@ impl Builder {
             }
         }
         self.entry(StubId::JumpMiss);
-        dynasm!(self.asm.buf ; .arch x64 ; ->jump_miss:);
+        self.asm.bind(self.jump_miss);
         if self.mode == CpuMode::Long64 {
             self.keep_target(true);
         }
@@ -189,19 +193,24 @@ impl Builder {
             self.name_transfer();
         }
         self.reason(ExitReason::Indirect);
-        dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);
+        self.asm.jmp(self.leave);
     }
 
     /// `exit_site` = the end of the instruction that wrote its lower half: the distance from there to [`StubId::JumpMiss`]. Keeps flags.
     fn name_transfer(&mut self) {
         self.asm.op(Opcode::of(0x63).wide(true), RCX, Mem::state(EXIT_SITE), &[]);
-        dynasm!(self.asm.buf ; .arch x64 ; not rcx ; lea r15, [->jump_miss] ; lea rcx, [r15 + rcx + 1]);
+        dynasm!(self.asm.buf ; .arch x64 ; not rcx);
+        // lea r15, [rip + ...]
+        self.asm.plain(&[0x4c, 0x8d, 0x3d]);
+        self.asm.buf.distance(self.jump_miss);
+        dynasm!(self.asm.buf ; .arch x64 ; lea rcx, [r15 + rcx + 1]);
         self.save(EXIT_SITE, RCX);
     }
 
     /// Goes on behind the eight bytes after the call if they are the target of the computed jump. Keeps flags.
     fn check_target(&mut self) {
         self.entry(StubId::CheckTarget);
+        let hit = self.asm.label();
         dynasm!(self.asm.buf ; .arch x64 ; pop r15);
         match self.mode {
             CpuMode::Long64 => {
@@ -212,20 +221,24 @@ impl Builder {
                 } else {
                     dynasm!(self.asm.buf ; .arch x64 ; movq xmm14, [r15] ; pcmpeqd xmm14, xmm15 ; movq rcx, xmm14);
                 }
-                dynasm!(self.asm.buf ; .arch x64 ; not rcx ; jrcxz >hit ; jmp ->jump_miss);
+                dynasm!(self.asm.buf ; .arch x64 ; not rcx);
+                self.asm.jrcxz(hit);
             }
-            CpuMode::Protected32 => dynasm!(self.asm.buf
-                ; .arch x64
-                ; mov r9d, ecx
-                ; mov r8d, [r15]
-                ; not r8d
-                ; lea ecx, [rcx + r8 + 1]
-                ; jrcxz >hit
-                ; mov ecx, r9d
-                ; jmp ->jump_miss
-            ),
+            CpuMode::Protected32 => {
+                dynasm!(self.asm.buf
+                    ; .arch x64
+                    ; mov r9d, ecx
+                    ; mov r8d, [r15]
+                    ; not r8d
+                    ; lea ecx, [rcx + r8 + 1]
+                );
+                self.asm.jrcxz(hit);
+                dynasm!(self.asm.buf ; .arch x64 ; mov ecx, r9d);
+            }
         }
-        dynasm!(self.asm.buf ; .arch x64 ; hit: ; lea r15, [r15 + 8] ; jmp r15);
+        self.asm.jmp(self.jump_miss);
+        self.asm.bind(hit);
+        dynasm!(self.asm.buf ; .arch x64 ; lea r15, [r15 + 8] ; jmp r15);
     }
 
     /// rcx = number of bytes in r14 units of `unit` bytes, if moving them from rsi to rdi one by one forwards gives the same as moving units:
@@ -250,10 +263,11 @@ impl Builder {
             self.asm.alu(Alu::Cmp, Width::W32, RCX, Src::Imm(4096));
             self.asm.jcc(Cond::A, no);
         }
+        let back = self.asm.label();
+        dynasm!(self.asm.buf ; .arch x64 ; imul ecx, r14d, unit);
+        self.asm.bind(back);
         dynasm!(self.asm.buf
             ; .arch x64
-            ; imul ecx, r14d, unit
-            ; back:
             ; add al, 0x7f
             ; sahf
             ; mov rax, r15
@@ -261,7 +275,8 @@ impl Builder {
             ; ret
         );
         self.asm.bind(no);
-        dynasm!(self.asm.buf ; .arch x64 ; xor ecx, ecx ; jmp <back);
+        dynasm!(self.asm.buf ; .arch x64 ; xor ecx, ecx);
+        self.asm.jmp(back);
     }
 
     fn reason(&mut self, reason: ExitReason) {
@@ -284,17 +299,12 @@ impl Builder {
         );
         self.asm.alu(Alu::Sub, w, RSI, Src::Reg(R14));
         self.asm.alu(Alu::Sub, w, RDI, Src::Reg(R14));
-        dynasm!(self.asm.buf
-            ; .arch x64
-            ; lea ecx, [rcx + r14]
-            ; shr ecx, 2
-            ; cmp r15d, 7
-            ; jne >dwords
-            ; shr ecx, 1
-            ; dwords:
-            ; add al, 0x7f
-            ; sahf
-        );
+        let dwords = self.asm.label();
+        dynasm!(self.asm.buf ; .arch x64 ; lea ecx, [rcx + r14] ; shr ecx, 2 ; cmp r15d, 7);
+        self.asm.jcc(Cond::Ne, dwords);
+        dynasm!(self.asm.buf ; .arch x64 ; shr ecx, 1);
+        self.asm.bind(dwords);
+        dynasm!(self.asm.buf ; .arch x64 ; add al, 0x7f ; sahf);
         self.load(RAX, gpr_offset(Gpr::Rax));
         self.entry(StubId::LeaveFaultString);
         // The count is in rcx.
@@ -302,7 +312,7 @@ impl Builder {
         self.entry(StubId::LeaveFault);
         dynasm!(self.asm.buf ; .arch x64 ; cld);
         self.reason(ExitReason::Fault);
-        dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);
+        self.asm.jmp(self.leave);
         for (id, reason) in [
             (StubId::LeaveSyscall, ExitReason::Syscall),
             (StubId::LeaveTrap, ExitReason::Trap),
@@ -317,16 +327,16 @@ impl Builder {
             }
             self.reason(reason);
             if id != StubId::LeaveLink {
-                dynasm!(self.asm.buf ; .arch x64 ; jmp ->leave);
+                self.asm.jmp(self.leave);
             }
         }
-        dynasm!(self.asm.buf ; .arch x64 ; ->leave:);
+        self.asm.bind(self.leave);
         self.save_gprs();
         self.save(SHADOW_SP, RSP);
         self.load(RSP, DISPATCHER_SP);
         self.save_flags();
         self.save_vectors();
-        dynasm!(self.asm.buf ; .arch x64 ; ->to_host:);
+        self.asm.bind(self.to_host);
         self.asm.op(Opcode::of(0x0fae), 2, Mem::state(HOST_FLOAT_CONTROL), &[]);
         dynasm!(self.asm.buf ; .arch x64 ; pop rdi);
         for r in CALLEE_SAVED.into_iter().rev() {
@@ -349,12 +359,15 @@ impl Builder {
         self.load(7, CALLOUT_CONTEXT);
         dynasm!(self.asm.buf ; .arch x64 ; mov rsi, [rsp]);
         self.asm.op(Opcode::of(0xff), 2, Rm::Mem(Mem::state(CALLOUT_FN)), &[]);
-        dynasm!(self.asm.buf ; .arch x64 ; test rax, rax ; jz >go_on);
+        let go_on = self.asm.label();
+        dynasm!(self.asm.buf ; .arch x64 ; test rax, rax);
+        self.asm.jcc(Cond::E, go_on);
         // Leaving: the return address goes.
         self.load(RAX, SHADOW_SP);
         dynasm!(self.asm.buf ; .arch x64 ; add rax, 8);
         self.save(SHADOW_SP, RAX);
-        dynasm!(self.asm.buf ; .arch x64 ; jmp ->to_host ; go_on:);
+        self.asm.jmp(self.to_host);
+        self.asm.bind(go_on);
         self.load_vectors();
         self.load_flags();
         self.load(RSP, SHADOW_SP);
