@@ -35,8 +35,10 @@ impl CodeSource for (GuestAddr, &[u8]) {
 /// What is found at an address.
 #[derive(Clone, Copy)]
 pub(crate) enum Decoded {
-    /// An instruction.
-    Instruction(Instruction),
+    /// An instruction of so many bytes.
+    Instruction(u8),
+    /// A debugger wants to stop before what is there.
+    Breakpoint,
     /// Bytes that no instruction starts with; so many of them make up the faulting encoding.
     Invalid(u8),
     /// More than 15 bytes: a general protection fault.
@@ -49,9 +51,9 @@ impl Decoded {
     /// Number of code bytes looked at.
     pub(crate) fn len(&self) -> u8 {
         match self {
-            Decoded::Instruction(raw) => raw.len() as u8,
+            Decoded::Breakpoint => 1,
             Decoded::TooLong => MAX_LEN as u8,
-            Decoded::Invalid(len) | Decoded::Unreadable(len) => *len,
+            Decoded::Instruction(len) | Decoded::Invalid(len) | Decoded::Unreadable(len) => *len,
         }
     }
 }
@@ -59,17 +61,23 @@ impl Decoded {
 /// Longest legal instruction.
 const MAX_LEN: usize = 15;
 
+/// Bytes of code that are fetched at once, mostly from an address that they divide.
+pub const WINDOW: usize = 512;
+
 /// Guest code as it was fetched.
+#[derive(Debug, Default)]
 pub(crate) struct Window {
-    bytes: [u8; 128],
+    bytes: Vec<u8>,
     start: u64,
+    /// Bytes that there are.
     len: usize,
 }
 
 impl Window {
-    /// One without code.
-    pub(crate) fn new() -> Self {
-        Window { bytes: [0; 128], start: 0, len: 0 }
+    fn fetch(&mut self, code: &dyn CodeSource, start: u64, most: usize) {
+        self.bytes.resize(most, 0);
+        self.len = code.fetch(GuestAddr(start), &mut self.bytes).min(most);
+        self.start = start;
     }
 
     /// Where in the window `at` is, if all of the longest instruction is there.
@@ -78,18 +86,27 @@ impl Window {
         (n.saturating_add(MAX_LEN as u64) <= self.len as u64).then_some(n as usize)
     }
 
-    /// A reader of the instructions from `at` on, which are fetched from `code` where they are not there.
+    /// A reader of the instructions from `at` on and around it, which are fetched from `code`.
     pub(crate) fn read(&mut self, code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Reader<'_> {
-        if self.whole(at).is_none() {
-            self.len = code.fetch(at, &mut self.bytes).min(self.bytes.len());
-            self.start = at.0;
+        let offset = at.0 % WINDOW as u64;
+        // Jumps lead back as well. But at the window's end another begins, and code may begin right at `at`.
+        self.len = 0;
+        if offset as usize + MAX_LEN <= WINDOW {
+            self.fetch(code, at.0 - offset, WINDOW);
         }
+        if self.whole(at).is_none() {
+            self.fetch(code, at.0, WINDOW);
+        }
+        self.reader(mode)
+    }
+
+    fn reader(&self, mode: CpuMode) -> Reader<'_> {
         let (bitness, mask) = match mode {
             CpuMode::Protected32 => (32, u64::from(u32::MAX)),
             CpuMode::Long64 => (64, u64::MAX),
         };
         let decoder = Decoder::new(bitness, &self.bytes[..self.len], DecoderOptions::NONE);
-        Reader { window: self, decoder, mask, first: at }
+        Reader { window: self, decoder, mask }
     }
 }
 
@@ -99,37 +116,47 @@ pub(crate) struct Reader<'a> {
     decoder: Decoder<'a>,
     /// Bits of an instruction pointer.
     mask: u64,
-    /// For which the window was made: it is there as far as there is code.
-    first: GuestAddr,
 }
 
 impl Reader<'_> {
-    /// The instruction at `at`; `None` where that takes another window.
-    pub(crate) fn decode(&mut self, at: GuestAddr) -> Option<Decoded> {
+    /// Decodes what is at `at`, an instruction to `raw`; `None` where that takes another window.
+    pub(crate) fn decode(&mut self, at: GuestAddr, raw: &mut Instruction) -> Option<Decoded> {
         let offset = match self.window.whole(at) {
             Some(n) => n,
-            None if at == self.first => (at.0 - self.window.start) as usize,
+            // Fetched for it: what is not there cannot be read.
+            None if at.0 == self.window.start => 0,
             None => return None,
         };
-        let rest = &self.window.bytes[offset..self.window.len];
-        // `rest` begins there, so this place is one of the decoder's.
+        // A place in the window is one of the decoder's.
         let Ok(()) = self.decoder.set_position(offset) else { return Some(Decoded::Unreadable(0)) };
         self.decoder.set_ip(at.0 & self.mask);
-        let raw = self.decoder.decode();
+        self.decoder.decode_out(raw);
         Some(match self.decoder.last_error() {
-            DecoderError::None => Decoded::Instruction(raw),
+            DecoderError::None => Decoded::Instruction(raw.len() as u8),
+            error => self.refused(error, offset, raw.len()),
+        })
+    }
+
+    /// What the decoder refuses after `len` bytes from `offset` on.
+    #[cold]
+    fn refused(&self, error: DecoderError, offset: usize, len: usize) -> Decoded {
+        let rest = &self.window.bytes[offset..self.window.len];
+        match error {
             DecoderError::NoMoreBytes if rest.len() < MAX_LEN => Decoded::Unreadable(rest.len() as u8),
-            _ if raw.len() == MAX_LEN && is_too_long(self.decoder.bitness(), &rest[..rest.len().min(2 * MAX_LEN)]) => {
+            _ if len == MAX_LEN && is_too_long(self.decoder.bitness(), &rest[..rest.len().min(2 * MAX_LEN)]) => {
                 Decoded::TooLong
             }
-            _ => Decoded::Invalid((raw.len() as u8).max(1)),
-        })
+            _ => Decoded::Invalid((len as u8).max(1)),
+        }
     }
 }
 
 /// The instruction at `at` alone.
-pub(crate) fn decode_one(code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Decoded {
-    Window::new().read(code, mode, at).decode(at).unwrap_or(Decoded::Unreadable(0))
+pub(crate) fn decode_one(code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Option<Instruction> {
+    let (mut window, mut raw) = (Window::default(), Instruction::default());
+    window.fetch(code, at.0, MAX_LEN);
+    let decoded = window.reader(mode).decode(at, &mut raw);
+    matches!(decoded, Some(Decoded::Instruction(_))).then_some(raw)
 }
 
 /// Whether `bytes`, which the decoder refuses after 15 of them, are an instruction of more, and not an invalid one that processors recognise by

@@ -1,16 +1,15 @@
 //! Region discovery: translates instructions along direct jumps and finds where blocks start.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
-use hokku_ir::{BlockKey, CpuMode, Exit, GuestAddr, Inst, MAX_VALUES, Num, Target, Trap};
-use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use hokku_ir::{Block, BlockKey, CpuMode, Exit, GuestAddr, Inst, MAX_VALUES, Num, Target, Trap};
+use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
-use crate::decode::{CodeSource, Decoded, Window};
+use crate::decode::{CodeSource, Decoded, Reader, Window};
 use crate::dispatch::{self, Known};
 use crate::emit::{Emitter, Step};
-use crate::insn::Insn;
-use crate::places::Places;
+use crate::insn::{Insn, Unsupported};
+use crate::places::{Place, Places, Seen};
 
 /// How large a region may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,39 +46,33 @@ impl Limits {
     }
 }
 
-/// One translated instruction.
-pub(crate) struct Piece {
-    /// Its address.
-    pub(crate) at: GuestAddr,
-    /// Its ops' places in [`Found::insts`].
-    pub(crate) insts: Range<usize>,
-    /// Number of code bytes.
-    pub(crate) len: u8,
-    /// How it goes on.
-    pub(crate) step: Step,
-    /// The address after it.
-    pub(crate) next: GuestAddr,
-    /// Whether a block starts with it: for whoever cuts what was found into blocks.
-    pub(crate) starts_block: bool,
-}
-
 /// What discovery finds. Its memory serves one region after the other.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// Ops of all instructions, in the order of discovery.
-    pub(crate) insts: Vec<Inst>,
-    /// One more than their largest value number.
+    /// Blocks in the order of discovery, which is that of their values. Direct targets are guest addresses still.
+    pub(crate) blocks: Vec<Block>,
+    /// Instructions inside them with which a block starts, too: number of the first value, address.
+    pub(crate) cuts: Vec<(u32, GuestAddr)>,
+    /// One more than the largest value number.
     pub(crate) value_count: u32,
-    /// Instructions in the order of discovery.
-    pub(crate) pieces: Vec<Piece>,
-    /// Place in `pieces` of the instruction at an address.
+    /// What is known of addresses.
     pub(crate) places: Places,
-    /// Addresses where blocks start, in order; those without a piece were beyond the limits.
-    pub(crate) leaders: Vec<GuestAddr>,
-    /// Those of them that are still to be translated.
+    /// Their guest code.
+    pub(crate) spans: Vec<Span>,
+    /// Where blocks are to start that are still to be translated.
     queue: VecDeque<GuestAddr>,
-    /// Memory for the ops of blocks: for whoever cuts what was found into blocks.
-    pub(crate) block_rooms: Vec<Vec<Inst>>,
+    window: Window,
+    /// Memory for the ops of blocks.
+    pub(crate) rooms: Vec<Vec<Inst>>,
+}
+
+/// Contiguous guest code of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) start: GuestAddr,
+    pub(crate) len: u32,
+    /// The block's place in [`Found::blocks`]; `None` where the code has gone on at address zero.
+    pub(crate) block: Option<usize>,
 }
 
 /// Values at which a region ends: few enough that passes may add to those that the last instruction brings before the evaluator's table is full.
@@ -88,83 +81,194 @@ const MOST_VALUES: u32 = MAX_VALUES / 2;
 /// Translates the instructions of the region at `key.pc`, nearest first; `found` becomes what is found.
 pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits, found: &mut Found) {
     let limits = if key.single_step { &Limits::single_step() } else { limits };
-    found.pieces.clear();
-    found.places.clear(limits.max_instructions);
-    found.leaders.clear();
-    found.leaders.push(key.pc);
+    found.blocks.clear();
+    found.cuts.clear();
+    found.spans.clear();
     found.queue.clear();
-    found.queue.push_back(key.pc);
-    let mut emitter = Emitter::new(key, std::mem::take(&mut found.insts));
-    let mut window = Window::new();
-    while let Some(leader) = found.queue.pop_front() {
-        let mut from = Some(leader);
-        while let Some(at) = from {
-            from = run(code, key, limits, &mut window, &mut emitter, found, at);
-        }
+    found.places.clear();
+    let (entry, _) = found.places.find(key.pc);
+    found.places.set(entry, Seen::Awaited);
+    let mut window = std::mem::take(&mut found.window);
+    let mut emitter = Emitter::new(key);
+    emitter.collect_in(found.rooms.pop().unwrap_or_default());
+    let insn = Insn { raw: Instruction::default(), mode: key.mode };
+    let mut search =
+        Search { code, key, limits, found, emitter, insn, block: None, span: key.pc, instructions: 0, leaders: 1 };
+    let mut next = Some(key.pc);
+    while let Some(at) = next {
+        next = search.translate_from(at, &mut window.read(code, key.mode, at));
     }
+    let mut emitter = search.emitter;
     found.value_count = emitter.value_count();
-    found.insts = emitter.take();
+    found.rooms.push(emitter.take());
+    found.window = window;
 }
 
-/// Translates instructions from `at` on, to the end of their block or to what is known; gives the address of the next one where that takes another
-/// window.
-fn run(
-    code: &dyn CodeSource,
+/// Discovery of one region.
+struct Search<'a> {
+    code: &'a dyn CodeSource,
     key: BlockKey,
-    limits: &Limits,
-    window: &mut Window,
-    emitter: &mut Emitter,
-    found: &mut Found,
-    mut at: GuestAddr,
-) -> Option<GuestAddr> {
-    let (mut window, mut reader) = (Some(window), None);
-    loop {
-        if found.places.find(at).is_some() {
-            found.add_leader(at);
-            return None;
+    limits: &'a Limits,
+    found: &'a mut Found,
+    /// Has the ops of the block that is being translated.
+    emitter: Emitter,
+    /// The instruction that is being translated.
+    insn: Insn,
+    /// Where that block starts.
+    block: Option<GuestAddr>,
+    /// Where its code starts, or has gone on at address zero.
+    span: GuestAddr,
+    /// How many were translated.
+    instructions: usize,
+    /// Blocks that were started or are to be.
+    leaders: usize,
+}
+
+impl Search<'_> {
+    /// Translates from `at` on, then what is to be translated still, as far as the code is in the window of `reader`; gives the address that takes
+    /// another.
+    fn translate_from(&mut self, mut at: GuestAddr, reader: &mut Reader<'_>) -> Option<GuestAddr> {
+        loop {
+            if let Some(beyond) = self.translate_block(at, reader) {
+                return Some(beyond);
+            }
+            at = self.found.queue.pop_front()?;
         }
-        if found.pieces.len() >= limits.max_instructions.max(1) || emitter.value_count() >= MOST_VALUES {
-            return None;
-        }
-        let piece = if code.has_breakpoint(at) {
-            breakpoint(emitter, at)
-        } else {
-            let reader = match &mut reader {
-                Some(reader) => reader,
-                none => none.insert(window.take()?.read(code, key.mode, at)),
+    }
+
+    /// Translates instructions from `at` on, to the end of their block or to what is known; gives the address of the next one where that takes
+    /// another window.
+    fn translate_block(&mut self, mut at: GuestAddr, reader: &mut Reader<'_>) -> Option<GuestAddr> {
+        loop {
+            let (place, seen) = self.found.places.find(at);
+            let is_full =
+                self.instructions >= self.limits.max_instructions.max(1) || self.emitter.value_count() >= MOST_VALUES;
+            if seen != Seen::Nothing || is_full {
+                self.end_block(at, Exit::Jump { to: Target::Guest(at) });
+            }
+            if let Seen::Inside(value) = seen {
+                self.cut(place, at, value);
+            }
+            if is_full || matches!(seen, Seen::Start(_) | Seen::Inside(_)) {
+                return None;
+            }
+            let decoded = if self.code.has_breakpoint(at) {
+                Decoded::Breakpoint
+            } else if let Some(decoded) = reader.decode(at, &mut self.insn.raw) {
+                decoded
+            } else {
+                return Some(at);
             };
-            let Some(decoded) = reader.decode(at) else { return Some(at) };
-            translate_at(decoded, emitter, key, at)
-        };
-        let (step, next) = (piece.step, piece.next);
-        found.places.insert(at, found.pieces.len() as u32);
-        found.pieces.push(piece);
-        let Step::End(exit) = step else {
-            at = next;
-            continue;
-        };
-        for target in follow(&exit).into_iter().flatten() {
-            let near = target.0.abs_diff(key.pc.0) <= limits.max_distance;
-            let room = near && found.leaders.len() < limits.max_blocks;
-            if room && found.leaders.binary_search(&target).is_err() && !code.is_translated(target) {
-                found.add_leader(target);
-                found.queue.push_back(target);
+            if self.block.is_some() {
+                self.found.places.set(place, Seen::Inside(self.emitter.value_count()));
+            } else {
+                self.found.places.set(place, Seen::Start(0));
+                (self.block, self.span) = (Some(at), at);
+            }
+            self.instructions += 1;
+            match self.translate_instruction(decoded, at) {
+                Step::Next => {
+                    let next = self.insn.next();
+                    if next.0 < at.0 {
+                        self.end_span(at.offset(u64::from(decoded.len())));
+                        self.span = next;
+                    }
+                    at = next;
+                }
+                Step::End(exit) => {
+                    // The first unreadable byte belongs to the code: what appears there changes the region.
+                    let unreadable = matches!(decoded, Decoded::Unreadable(_));
+                    self.end_block(at.offset(u64::from(decoded.len()) + u64::from(unreadable)), exit);
+                    self.follow(&exit);
+                    return None;
+                }
             }
         }
-        return None;
     }
-}
 
-impl Found {
-    fn add_leader(&mut self, at: GuestAddr) {
-        if let Err(place) = self.leaders.binary_search(&at) {
-            self.leaders.insert(place, at);
+    /// Translates what was decoded at `at`.
+    fn translate_instruction(&mut self, decoded: Decoded, at: GuestAddr) -> Step {
+        let e = &mut self.emitter;
+        e.insn(at, Num(decoded.len()));
+        let trap = |trap: Trap, next: GuestAddr| Step::End(Exit::Trap { trap, at, next });
+        let behind = || at.offset(u64::from(decoded.len()));
+        match decoded {
+            Decoded::Instruction(_) => {}
+            Decoded::Breakpoint => return trap(Trap::Debug, at),
+            Decoded::Unreadable(_) => return trap(Trap::Fetch, behind()),
+            Decoded::TooLong => return trap(Trap::Protection, behind()),
+            Decoded::Invalid(_) => return trap(Trap::InvalidOpcode, behind()),
+        }
+        let insn = &self.insn;
+        let start = e.insts().len();
+        let translated = match dispatch::lookup(insn.code(), self.key.features) {
+            Known::Translator(translate) => translate(e, insn),
+            Known::Invalid => e.trap(insn, Trap::InvalidOpcode),
+            Known::Untranslated => Err(Unsupported),
+        };
+        match translated {
+            Ok(_) if writes_through_cs(insn) => {
+                e.truncate_to(start);
+                trap(Trap::Protection, insn.next())
+            }
+            Ok(Step::Next) if self.key.single_step && !loads_stack_segment(insn) => trap(Trap::Debug, insn.next()),
+            Ok(step) => step,
+            Err(Unsupported) => {
+                e.truncate_to(start);
+                trap(Trap::Untranslated, insn.next())
+            }
+        }
+    }
+
+    /// Ends the block that is being translated, if there is one, with `exit`; its code ends at `end`.
+    fn end_block(&mut self, end: GuestAddr, exit: Exit) {
+        if let Some(pc) = self.block {
+            self.end_span(end);
+            self.block = None;
+            let insts = self.emitter.take();
+            self.emitter.collect_in(self.found.rooms.pop().unwrap_or_default());
+            self.found.blocks.push(Block { pc, insts, exit });
+        }
+    }
+
+    /// Notes the code of the block that is being translated up to `end`.
+    fn end_span(&mut self, end: GuestAddr) {
+        let (start, len) = (self.span, end.0.wrapping_sub(self.span.0) as u32);
+        let block = (self.block == Some(start)).then_some(self.found.blocks.len());
+        if len > 0 {
+            self.found.spans.push(Span { start, len, block });
+        }
+    }
+
+    /// A block starts at the instruction at `at` inside another, whose first value is `value`.
+    fn cut(&mut self, place: Place, at: GuestAddr, value: u32) {
+        self.found.places.set(place, Seen::Start(0));
+        self.found.cuts.push((value, at));
+        self.leaders += 1;
+    }
+
+    /// Lets blocks start where `exit` leads, as far as they belong to the region.
+    fn follow(&mut self, exit: &Exit) {
+        for target in successors(exit).into_iter().flatten() {
+            let near = target.0.abs_diff(self.key.pc.0) <= self.limits.max_distance;
+            if !near || self.leaders >= self.limits.max_blocks {
+                continue;
+            }
+            match self.found.places.find(target) {
+                (place, Seen::Nothing) if !self.code.is_translated(target) => {
+                    self.found.places.set(place, Seen::Awaited);
+                    self.found.queue.push_back(target);
+                    self.leaders += 1;
+                }
+                (place, Seen::Inside(value)) if !self.code.is_translated(target) => self.cut(place, target, value),
+                _ => {}
+            }
         }
     }
 }
 
 /// The guest addresses where a region goes on after `exit`, the likelier to be laid out next first.
-fn follow(exit: &Exit) -> [Option<GuestAddr>; 2] {
+fn successors(exit: &Exit) -> [Option<GuestAddr>; 2] {
     let guest = |t: &Target| match t {
         Target::Guest(at) => Some(*at),
         Target::Block(_) => None,
@@ -181,51 +285,9 @@ fn follow(exit: &Exit) -> [Option<GuestAddr>; 2] {
     }
 }
 
-/// What stands for an instruction before which a debugger wants to stop.
-fn breakpoint(e: &mut Emitter, at: GuestAddr) -> Piece {
-    let start = e.insts().len();
-    e.insn(at, Num(1));
-    let step = Step::End(Exit::Trap { trap: Trap::Debug, at, next: at });
-    Piece { at, insts: start..e.insts().len(), len: 1, step, next: at, starts_block: false }
-}
-
 /// `MOV SS`, `POP SS`: no debug exception until the instruction after them is done (SDM vol. 3A, 6.8.3).
 fn loads_stack_segment(insn: &Insn) -> bool {
     matches!(insn.mnemonic(), Mnemonic::Mov | Mnemonic::Pop) && insn.raw.op0_register() == Register::SS
-}
-
-/// Translates what was decoded at `at`.
-fn translate_at(decoded: Decoded, e: &mut Emitter, key: BlockKey, at: GuestAddr) -> Piece {
-    let (start, len) = (e.insts().len(), decoded.len());
-    e.insn(at, Num(len));
-    let trap = |trap: Trap, next: GuestAddr| (Step::End(Exit::Trap { trap, at, next }), next);
-    let (step, next) = match decoded {
-        Decoded::Unreadable(len) => trap(Trap::Fetch, at.offset(u64::from(len))),
-        Decoded::TooLong => trap(Trap::Protection, at.offset(u64::from(len))),
-        Decoded::Invalid(len) => trap(Trap::InvalidOpcode, at.offset(u64::from(len))),
-        Decoded::Instruction(raw) => {
-            let insn = Insn { raw, mode: key.mode };
-            let next = insn.next();
-            let translated = match dispatch::lookup(insn.code(), key.features) {
-                Known::Translator(translate) => Some(translate(e, &insn)),
-                Known::Invalid => Some(e.trap(&insn, Trap::InvalidOpcode)),
-                Known::Untranslated => None,
-            };
-            match translated {
-                Some(Ok(_)) if writes_through_cs(&insn) => {
-                    e.truncate_to(start + 1);
-                    trap(Trap::Protection, next)
-                }
-                Some(Ok(Step::Next)) if key.single_step && !loads_stack_segment(&insn) => trap(Trap::Debug, next),
-                Some(Ok(step)) => (step, next),
-                None | Some(Err(_)) => {
-                    e.truncate_to(start + 1);
-                    trap(Trap::Untranslated, next)
-                }
-            }
-        }
-    };
-    Piece { at, insts: start..e.insts().len(), len, step, next, starts_block: false }
 }
 
 /// Whether the instruction writes memory through the code segment, which 32-bit code must not: code segments are never writable.

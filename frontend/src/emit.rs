@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use hokku_ir::{
-    Addr, Align, AtomicOp, BlockKey, Builder, CpuFeatures, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Inst, Target, Trap,
-    Type, Value, Width,
+    Addr, Align, AtomicOp, BlockKey, Builder, CpuFeatures, CpuMode, Exit, FlagSet, Gpr, GuestAddr, Target, Trap, Type,
+    Value, Width,
 };
 use iced_x86::{OpKind, Register};
 
@@ -63,10 +63,10 @@ impl DerefMut for Emitter {
 }
 
 impl Emitter {
-    /// An emitter for code of `key`, which collects in the memory of `room`.
-    pub(crate) fn new(key: BlockKey, room: Vec<Inst>) -> Self {
+    /// An emitter for code of `key`.
+    pub(crate) fn new(key: BlockKey) -> Self {
         let BlockKey { mode, features, single_step, .. } = key;
-        Emitter { builder: Builder::with_room(room), mode, features, single_step }
+        Emitter { builder: Builder::new(), mode, features, single_step }
     }
 
     /// Width of addresses on the stack and of the stack pointer.

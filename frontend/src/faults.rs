@@ -3,7 +3,7 @@
 use hokku_ir::{CpuMode, CpuState, Gpr, GuestAddr, Seg};
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedMemory};
 
-use crate::decode::{CodeSource, Decoded, decode_one};
+use crate::decode::{CodeSource, decode_one};
 use crate::insn::gpr;
 
 /// The access of an instruction that faulted.
@@ -23,7 +23,7 @@ pub fn faulting_access(
     cpu: &CpuState,
     address: Option<GuestAddr>,
 ) -> FaultingAccess {
-    let Decoded::Instruction(raw) = decode_one(code, mode, GuestAddr(cpu.rip)) else {
+    let Some(raw) = decode_one(code, mode, GuestAddr(cpu.rip)) else {
         return FaultingAccess::default();
     };
     let faulted = |m: &&UsedMemory| {
@@ -56,7 +56,7 @@ pub fn faulting_access(
 /// is none. What a call has pushed stays in memory, as on processors.
 pub fn undo_transfer(code: &dyn CodeSource, cpu: &mut CpuState) {
     let mode = CpuMode::Long64;
-    if let Decoded::Instruction(raw) = decode_one(code, mode, GuestAddr(cpu.rip)) {
+    if let Some(raw) = decode_one(code, mode, GuestAddr(cpu.rip)) {
         let moved = i64::from(raw.stack_pointer_increment());
         cpu.set(Gpr::Rsp, cpu.get(Gpr::Rsp).wrapping_sub(moved as u64));
     }

@@ -1,69 +1,126 @@
-//! Which instruction of a region stands at an address.
+//! What a region has at an address.
 
-use hokku_ir::GuestAddr;
+use hokku_ir::{BlockId, GuestAddr};
 
-/// Places of instructions by their addresses: asked for each instruction, emptied for each region.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
-    /// A power of two of them (or none), less than half in use; an entry is in the first free one from its own on.
-    slots: Vec<Slot>,
-    used: usize,
+/// What is known of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing.
+    Nothing,
+    /// A block is to start there.
+    Awaited,
+    /// An instruction with which a block starts: of this number, once blocks have numbers.
+    Start(u32),
+    /// An instruction inside a block, and the number of its first value.
+    Inside(u32),
 }
 
+/// What is known of addresses: asked for each instruction, emptied for each region.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// A power of two of them (or none), at most half in use; an address is in the first free one from its own on.
+    slots: Vec<Slot>,
+    used: usize,
+    /// Number of the region.
+    region: u32,
+}
+
+/// In use if it is of the region.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     at: GuestAddr,
-    place: u32,
+    region: u32,
+    /// [`AWAITED`], a block's number, or a value's with [`INSIDE`].
+    seen: u32,
 }
 
-const FREE: Slot = Slot { at: GuestAddr(0), place: u32::MAX };
+/// No region's number.
+const NO_REGION: u32 = u32::MAX;
+const FREE: Slot = Slot { at: GuestAddr(0), region: NO_REGION, seen: 0 };
+const AWAITED: u32 = u32::MAX;
+const INSIDE: u32 = 1 << 31;
 
 /// The fewest slots.
-const FEWEST: usize = 32;
-/// The most that are made before they are needed.
-const MOST_AT_FIRST: usize = 512;
+const FEWEST: usize = 512;
+
+/// The slot of an address, until another address gets one.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    at: GuestAddr,
+    slot: usize,
+}
 
 impl Places {
-    /// Forgets all; makes room for `expected` of them.
-    pub(crate) fn clear(&mut self, expected: usize) {
-        let slots = expected.saturating_mul(2).clamp(FEWEST, MOST_AT_FIRST).next_power_of_two();
-        self.slots.clear();
-        self.slots.resize(slots, FREE);
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
         self.used = 0;
+        self.region += 1;
+        if self.region == NO_REGION {
+            self.slots.fill(FREE);
+            self.region = 0;
+        }
     }
 
-    /// The slot that holds `at`, or the one that it would go to. There are slots.
+    /// The slot that holds `at`, or the one that it would go to. There are free ones.
     fn slot(&self, at: GuestAddr) -> usize {
         let mask = self.slots.len() - 1;
         let mut n = (at.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
-        while self.slots[n].place != FREE.place && self.slots[n].at != at {
+        while self.slots[n].region == self.region && self.slots[n].at != at {
             n = (n + 1) & mask;
         }
         n
     }
 
-    /// The place of the instruction at `at`.
-    pub(crate) fn find(&self, at: GuestAddr) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        Some(self.slots[self.slot(at)].place).filter(|place| *place != FREE.place)
+    /// The block that starts at `at`, once blocks have numbers.
+    pub(crate) fn block(&self, at: GuestAddr) -> Option<BlockId> {
+        let slot = &self.slots[self.slot(at)];
+        (slot.region == self.region && slot.seen & INSIDE == 0).then_some(BlockId(slot.seen))
     }
 
-    /// The instruction at `at`, which had none, has `place`.
-    pub(crate) fn insert(&mut self, at: GuestAddr, place: u32) {
-        if 2 * (self.used + 1) > self.slots.len() {
-            let more = (2 * self.slots.len()).max(FEWEST);
-            for old in std::mem::replace(&mut self.slots, vec![FREE; more]) {
-                if old.place != FREE.place {
-                    let n = self.slot(old.at);
-                    self.slots[n] = old;
-                }
+    /// The block that starts at `at` has this number.
+    pub(crate) fn set_block(&mut self, at: GuestAddr, BlockId(number): BlockId) {
+        let slot = self.slot(at);
+        self.set(Place { at, slot }, Seen::Start(number));
+    }
+
+    /// The place of `at`, and what is known of it.
+    pub(crate) fn find(&mut self, at: GuestAddr) -> (Place, Seen) {
+        if 2 * self.used >= self.slots.len() {
+            self.grow();
+        }
+        let slot = self.slot(at);
+        let Slot { region, seen, .. } = self.slots[slot];
+        let seen = match seen {
+            _ if region != self.region => Seen::Nothing,
+            AWAITED => Seen::Awaited,
+            value if value & INSIDE != 0 => Seen::Inside(value & !INSIDE),
+            number => Seen::Start(number),
+        };
+        (Place { at, slot }, seen)
+    }
+
+    /// From now on `seen` is what is known of `place`.
+    pub(crate) fn set(&mut self, place: Place, seen: Seen) {
+        let (region, seen) = match seen {
+            Seen::Nothing => return,
+            Seen::Awaited => (self.region, AWAITED),
+            Seen::Start(number) => (self.region, number),
+            Seen::Inside(value) => (self.region, value | INSIDE),
+        };
+        let slot = &mut self.slots[place.slot];
+        self.used += usize::from(slot.region != region);
+        *slot = Slot { at: place.at, region, seen };
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let more = (2 * self.slots.len()).max(FEWEST);
+        for old in std::mem::replace(&mut self.slots, vec![FREE; more]) {
+            if old.region == self.region {
+                let n = self.slot(old.at);
+                self.slots[n] = old;
             }
         }
-        let n = self.slot(at);
-        self.slots[n] = Slot { at, place };
-        self.used += 1;
     }
 }
 
@@ -71,24 +128,37 @@ impl Places {
 mod tests {
     use super::*;
 
+    fn set(places: &mut Places, at: GuestAddr, seen: Seen) {
+        let (place, _) = places.find(at);
+        places.set(place, seen);
+    }
+
     #[test]
     fn finds_what_was_entered_and_nothing_else() {
         let mut places = Places::default();
-        assert_eq!(places.find(GuestAddr(0)), None);
-        for expected in [1, 64, 100_000] {
-            places.clear(expected);
+        assert_eq!(places.find(GuestAddr(0)).1, Seen::Nothing);
+        for _ in 0..3 {
+            places.clear();
             // Addresses that share low bits, and those at both ends.
             let at = |n: u32| GuestAddr((u64::from(n) << 32).wrapping_sub(7));
+            let seen = |n: u32| [Seen::Awaited, Seen::Start(n), Seen::Inside(n)][n as usize % 3];
             for n in 0..2000 {
-                assert_eq!(places.find(at(n)), None);
-                places.insert(at(n), n);
+                assert_eq!(places.find(at(n)).1, Seen::Nothing);
+                set(&mut places, at(n), seen(n));
             }
             for n in 0..2000 {
-                assert_eq!(places.find(at(n)), Some(n));
+                assert_eq!(places.find(at(n)).1, seen(n));
             }
-            assert_eq!(places.find(GuestAddr(1)), None);
+            assert_eq!(places.find(GuestAddr(1)).1, Seen::Nothing);
         }
-        places.clear(8);
-        assert_eq!(places.find(GuestAddr(u64::MAX - 6)), None);
+        set(&mut places, GuestAddr(0), Seen::Awaited);
+        set(&mut places, GuestAddr(0), Seen::Start(5));
+        assert_eq!(places.find(GuestAddr(0)).1, Seen::Start(5));
+        // Numbers of regions start again.
+        places.region = NO_REGION - 1;
+        set(&mut places, GuestAddr(1), Seen::Awaited);
+        places.clear();
+        assert_eq!(places.find(GuestAddr(0)).1, Seen::Nothing);
+        assert_eq!(places.find(GuestAddr(1)).1, Seen::Nothing);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
-use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Inst, Region, Target, Trap};
+use hokku_ir::{Block, BlockId, BlockKey, Exit, GuestAddr, Region, Target};
 
 use crate::decode::CodeSource;
-use crate::discover::{Found, Limits, Piece, discover};
-use crate::emit::Step;
+use crate::discover::{Found, Limits, Span, discover};
+use crate::places::Places;
 
 /// Translates the guest code at `key.pc` and what it reaches by direct jumps within `limits`.
 ///
@@ -16,20 +16,10 @@ use crate::emit::Step;
 pub fn translate(code: &dyn CodeSource, key: BlockKey, limits: &Limits) -> Region {
     let mut found = ROOM.take();
     discover(code, key, limits, &mut found);
-    let mut starts = Starts(Vec::with_capacity(found.leaders.len()));
-    starts.0.push(key.pc);
-    for at in &found.leaders {
-        if let Some(place) = found.places.find(*at) {
-            found.pieces[place as usize].starts_block = true;
-            if *at != key.pc {
-                starts.0.push(*at);
-            }
-        }
-    }
-    let mut room = std::mem::take(&mut found.block_rooms);
-    let blocks = starts.0.iter().map(|at| block(&found, &starts, *at, room.pop().unwrap_or_default())).collect();
-    found.block_rooms = room;
-    let region = Region { key, blocks, value_count: found.value_count, ranges: ranges(&found.pieces) };
+    cut(&mut found);
+    found.spans.sort_unstable_by_key(|span| span.start);
+    let ranges = ranges(&found.spans);
+    let region = Region { key, blocks: in_order(&mut found), value_count: found.value_count, ranges };
     ROOM.set(found);
     region
 }
@@ -42,72 +32,61 @@ thread_local! {
 /// The most lists of ops that are kept for later regions: as many as a large region has blocks.
 const MOST_ROOMS: usize = 32;
 
-/// Gives the memory of `region`, which is needed no more, to the regions that this thread translates next.
-pub fn reuse(region: Region) {
-    ROOM.with_borrow_mut(|found| {
-        for mut block in region.blocks {
-            if found.block_rooms.len() < MOST_ROOMS {
-                block.insts.clear();
-                found.block_rooms.push(block.insts);
+/// Gives the memory of `blocks`, which are needed no more, to the regions that this thread translates next.
+pub fn reuse(blocks: Vec<Block>) {
+    // Where the thread ends, it translates no more.
+    let _ = ROOM.try_with(|found| {
+        let rooms = &mut found.borrow_mut().rooms;
+        for Block { mut insts, .. } in blocks {
+            if rooms.len() < MOST_ROOMS {
+                insts.clear();
+                rooms.push(insts);
             }
         }
     });
 }
 
-/// Where blocks start, by number: the region's entry, then the others in order.
-struct Starts(Vec<GuestAddr>);
-
-impl Starts {
-    /// The block at `at`.
-    fn block(&self, at: GuestAddr) -> Option<BlockId> {
-        let (entry, others) = self.0.split_first()?;
-        let number = if at == *entry { 0 } else { others.binary_search(&at).ok()? + 1 };
-        Some(BlockId(number as u32))
+/// Cuts the blocks that jumps lead into: their tails become blocks of their own.
+fn cut(found: &mut Found) {
+    found.cuts.sort_unstable();
+    let uncut = found.blocks.len();
+    // From the last one on: what is cut off is not cut again.
+    for (value, pc) in found.cuts.drain(..).rev() {
+        let after = found.blocks[..uncut].partition_point(|b| b.insts[0].value.0 <= value);
+        let block = &mut found.blocks[after - 1];
+        let first = block.insts.partition_point(|i| i.value.0 < value);
+        let mut insts = found.rooms.pop().unwrap_or_default();
+        insts.extend_from_slice(&block.insts[first..]);
+        block.insts.truncate(first);
+        let exit = std::mem::replace(&mut block.exit, Exit::Jump { to: Target::Guest(pc) });
+        // Its code is in the other one's span.
+        found.spans.push(Span { start: pc, len: 0, block: Some(found.blocks.len()) });
+        found.blocks.push(Block { pc, insts, exit });
     }
 }
 
-/// The block at `start`: instructions up to the next block's start or the end of what was found. Each instruction is in one block only,
-/// because wherever two ways meet a block starts; so values stay unique. Its ops are collected in `insts`, which is empty.
-fn block(found: &Found, starts: &Starts, start: GuestAddr, mut insts: Vec<Inst>) -> Block {
-    // Instructions found one after the other have their ops side by side: copied in one go.
-    let mut run = 0..0;
-    let mut at = start;
-    let exit = loop {
-        let place = found.places.find(at).map(|place| place as usize);
-        let Some(mut place) = place.filter(|place| at == start || !found.pieces[*place].starts_block) else {
-            break Exit::Jump { to: Target::Guest(at) };
-        };
-        let mut piece = &found.pieces[place];
-        loop {
-            if run.end == piece.insts.start {
-                run.end = piece.insts.end;
-            } else {
-                insts.extend_from_slice(&found.insts[run]);
-                run = piece.insts.clone();
-            }
-            // The next instruction was mostly found right after this one.
-            match found.pieces.get(place + 1) {
-                Some(next) if matches!(piece.step, Step::Next) && next.at == piece.next && !next.starts_block => {
-                    place += 1;
-                    piece = next;
-                }
-                _ => break,
-            }
-        }
-        match piece.step {
-            Step::Next => at = piece.next,
-            Step::End(exit) => break exit,
-        }
+/// The blocks by number: the region's entry, which was found first, then the others in order, as the spans are. They lead to each other.
+fn in_order(found: &mut Found) -> Vec<Block> {
+    let Found { blocks, spans, places, .. } = found;
+    let others = spans.iter().filter_map(|span| span.block).filter(|n| *n != 0);
+    let order = || std::iter::once(0).chain(others.clone());
+    for (number, n) in (0..).zip(order()) {
+        places.set_block(blocks[n].pc, BlockId(number));
+    }
+    let take = |n: usize| {
+        let Block { pc, insts, exit } = &mut blocks[n];
+        Block { pc: *pc, insts: std::mem::take(insts), exit: resolved(*exit, places) }
     };
-    insts.extend_from_slice(&found.insts[run]);
-    Block { pc: start, insts, exit: resolved(exit, starts) }
+    let mut blocks = Vec::with_capacity(spans.len());
+    blocks.extend(order().map(take));
+    blocks
 }
 
 /// `exit` with blocks of the region for the guest addresses that have one.
-fn resolved(mut exit: Exit, starts: &Starts) -> Exit {
+fn resolved(mut exit: Exit, places: &Places) -> Exit {
     let resolve = |t: &mut Target| {
         if let Target::Guest(at) = t {
-            if let Some(id) = starts.block(*at) {
+            if let Some(id) = places.block(*at) {
                 *t = Target::Block(id);
             }
         }
@@ -120,9 +99,9 @@ fn resolved(mut exit: Exit, starts: &Starts) -> Exit {
         }
         Exit::Call { to, ret, ret_block } => {
             resolve(to);
-            *ret_block = starts.block(*ret);
+            *ret_block = places.block(*ret);
         }
-        Exit::IndirectCall { ret, ret_block, .. } => *ret_block = starts.block(*ret),
+        Exit::IndirectCall { ret, ret_block, .. } => *ret_block = places.block(*ret),
         Exit::Indirect { .. }
         | Exit::Dispatch { .. }
         | Exit::Return { .. }
@@ -132,25 +111,14 @@ fn resolved(mut exit: Exit, starts: &Starts) -> Exit {
     exit
 }
 
-/// The guest bytes of what was found, in contiguous runs. The first unreadable byte belongs to them: code that appears there changes the region.
-fn ranges(pieces: &[Piece]) -> Vec<(GuestAddr, u32)> {
+/// The contiguous pieces of guest code of `spans`, which are in order.
+fn ranges(spans: &[Span]) -> Vec<(GuestAddr, u32)> {
     let mut ranges: Vec<(GuestAddr, u32)> = Vec::new();
-    // Most instructions were found right after the one before them.
-    for piece in pieces {
-        let unreadable = matches!(piece.step, Step::End(Exit::Trap { trap: Trap::Fetch, .. }));
-        let len = u32::from(piece.len) + u32::from(unreadable);
+    for &Span { start: at, len, .. } in spans {
         match ranges.last_mut() {
-            Some((start, run)) if start.0.checked_add(u64::from(*run)) == Some(piece.at.0) => *run += len,
-            _ => ranges.push((piece.at, len)),
+            Some((start, run)) if at.0 - start.0 <= u64::from(*run) => *run = (*run).max((at.0 - start.0) as u32 + len),
+            _ => ranges.push((at, len)),
         }
     }
-    ranges.sort_unstable();
-    ranges.dedup_by(|(at, len), (start, run)| {
-        let touches = at.0 - start.0 <= u64::from(*run);
-        if touches {
-            *run = (*run).max((at.0 - start.0) as u32 + *len);
-        }
-        touches
-    });
     ranges
 }

@@ -189,3 +189,29 @@ fn instructions_that_two_windows_share_are_whole() {
         .collect();
     assert_eq!(constants, (0..40).map(|n| 0x0706_0504_0302_0100 | n).collect::<Vec<u64>>());
 }
+
+#[test]
+fn a_region_does_not_see_the_code_of_the_one_before() {
+    // At places all over a window, its end included: add eax, ecx; ret, then dec ecx; ret.
+    for at in (START..START + 2 * hokku_frontend::WINDOW as u64).step_by(3).map(GuestAddr) {
+        for (code, expected) in [(&[0x01, 0xc8, 0xc3], "add"), (&[0xff, 0xc9, 0xc3], "dec")] {
+            let padded = [code.as_slice(), &[0x90; 40]].concat();
+            let region = translate(&(at, &padded[..]), BlockKey::new(at, CpuMode::Long64), &Limits::default());
+            let is_dec = region.blocks[0].insts.iter().any(|i| matches!(i.op, Op::DecFlags { .. }));
+            assert_eq!(is_dec, expected == "dec", "{at:?}");
+        }
+    }
+}
+
+#[test]
+fn jumps_back_cut_a_block_twice() {
+    // a: inc eax; b: inc ecx; c: inc edx; je b; je c; ret
+    let region = region(&[0xff, 0xc0, 0xff, 0xc1, 0xff, 0xc2, 0x74, 0xfa, 0x74, 0xfa, 0xc3]);
+    assert_eq!(blocks(&region), [0, 2, 4, 8, 10]);
+    assert_eq!(instructions(&region), [1, 1, 2, 1, 1]);
+    assert_eq!(region.blocks[0].exit, Exit::Jump { to: Target::Block(hokku_ir::BlockId(1)) });
+    assert_eq!(region.blocks[1].exit, Exit::Jump { to: Target::Block(hokku_ir::BlockId(2)) });
+    assert!(matches!(region.blocks[2].exit, Exit::Branch { taken: Target::Block(hokku_ir::BlockId(1)), .. }));
+    assert!(matches!(region.blocks[3].exit, Exit::Branch { taken: Target::Block(hokku_ir::BlockId(2)), .. }));
+    assert_eq!(region.ranges, [(GuestAddr(START), 11)]);
+}

@@ -520,12 +520,6 @@ impl Builder {
         Builder::default()
     }
 
-    /// The same, which collects in the memory of `room`.
-    pub fn with_room(mut room: Vec<Inst>) -> Self {
-        room.clear();
-        Builder { insts: room, next: 0 }
-    }
-
     /// Appends `op`; the result is its value (without meaning for ops that give none).
     #[inline]
     pub fn push(&mut self, op: Op) -> Value {
@@ -538,6 +532,12 @@ impl Builder {
     /// The ops since the last call: one block's.
     pub fn take(&mut self) -> Vec<Inst> {
         std::mem::take(&mut self.insts)
+    }
+
+    /// Collects the next block's ops, of which there are none yet, in the memory of `room`.
+    pub fn collect_in(&mut self, room: Vec<Inst>) {
+        debug_assert!(self.insts.is_empty() && room.is_empty());
+        self.insts = room;
     }
 
     /// The ops collected so far for this block.

@@ -14,7 +14,7 @@ use crate::debug::{Watch, WatchHit, WatchedMemory};
 use crate::stats::Stats;
 use crate::team::Team;
 use crate::thread::{Attention, Thread};
-use crate::translator::{self, Translation};
+use crate::translator;
 
 /// Entries of a thread's own table of regions; a power of two.
 const RECENT: usize = 1 << 12;
@@ -157,7 +157,7 @@ fn install(team: &Team, key: BlockKey) {
         team.flush_code();
     }
     let start = Instant::now();
-    let Translation { region, pages, is_checked, .. } = translator::translate(
+    let translation = translator::translate(
         &team.memory,
         &team.debug,
         key,
@@ -170,12 +170,13 @@ fn install(team: &Team, key: BlockKey) {
     Stats::time(counts.translation_ns, start.elapsed());
     let mut tables = team.code.lock();
     // Where a page has changed meanwhile, the caller finds no region and comes again.
-    if tables.is_fresh(&team.memory, &pages) {
+    if tables.is_fresh(&team.memory, &translation.pages) {
         Stats::add(counts.regions, 1);
-        Stats::add(&team.stats.checked_regions, is_checked.into());
-        let outline = Outline::of(&region);
+        Stats::add(&team.stats.checked_regions, translation.is_checked.into());
+        let outline = Outline::of(&translation.region);
         Stats::add(counts.guest_bytes, outline.bytes());
         Stats::add(counts.guest_instructions, outline.instructions);
-        tables.insert(&outline, &pages, Code::Interp(Arc::new(Prepared::new(&region))));
+        let prepared = Prepared::new(&translation.region);
+        tables.insert(&outline, &translation.pages, Code::Interp(Arc::new(prepared)));
     }
 }

@@ -43,6 +43,12 @@ impl Translation {
     }
 }
 
+impl Drop for Translation {
+    fn drop(&mut self) {
+        hokku_frontend::reuse(std::mem::take(&mut self.region.blocks));
+    }
+}
+
 /// A page that code is read from.
 #[derive(Debug)]
 struct OpenPage {
@@ -53,7 +59,7 @@ struct OpenPage {
 }
 
 /// Bytes of a page that are read at once.
-const LINE: usize = 128;
+const LINE: usize = hokku_frontend::WINDOW;
 
 /// A piece of a page as it was when it was read first.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     let start = Instant::now();
     // Code that runs for the first time is not translated twice; hot code has all of its loop in one region.
     let is_translated = |pc| tier != Tier::Second && team.code.lock().find(&BlockKey { pc, ..key }).is_some();
-    let translation = translator::translate(
+    let mut translation = translator::translate(
         &team.memory,
         &team.debug,
         key,
@@ -78,8 +78,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     if let Some((disk, code)) = kept.and_then(|disk| Some((disk, translation.guest_code()?))) {
         disk.store(&team.memory, tier, &outline, &code, &compiled);
     }
-    hokku_frontend::reuse(translation.region);
-    Fresh::new(team, outline, translation.pages, compiled, tier)
+    Fresh::new(team, outline, std::mem::take(&mut translation.pages), compiled, tier)
 }
 
 /// Enters host code for `key` into the cache: from disk, the best that there is, or translated for the first time. `false`: it is too large
