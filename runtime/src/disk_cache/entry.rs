@@ -1,7 +1,8 @@
 //! One region as bytes: its guest code, what was made of it, and what the runtime must know of that.
 //!
-//! Numbers are [`wire`](crate::wire) numbers; guest addresses are distances, each from the one before, the first from the region's own. Host
-//! code is position-independent but for the relocations that are kept with it.
+//! Numbers are [`wire`](crate::wire) numbers; guest addresses are distances, each from the one before, the first from the region's own, and
+//! offsets in host code are distances from the one of the same kind before in the same list. Host code is position-independent but for the
+//! relocations that are kept with it.
 
 use hokku_ir::backend::*;
 use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
@@ -9,7 +10,7 @@ use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, SyscallKind, Trap, text};
 
 use crate::code_cache::Outline;
 use crate::jit::fault_table::{Coder, put_lazy, take_lazy};
-use crate::wire::{Source, put, put_signed};
+use crate::wire::{Source, of_signed, put, put_all};
 
 /// A region that is to be kept.
 pub(super) struct Kept<'a> {
@@ -19,13 +20,32 @@ pub(super) struct Kept<'a> {
     pub(super) compiled: &'a Compiled,
 }
 
+/// Writes and reads offsets as distances.
+#[derive(Default)]
+struct Step(u32);
+
+impl Step {
+    fn to(&mut self, offset: u32) -> u64 {
+        // Few lists ever go back.
+        let distance = offset.wrapping_sub(self.0);
+        self.0 = offset;
+        distance.into()
+    }
+
+    fn take(&mut self, from: &mut Source<'_>) -> Option<u32> {
+        self.0 = self.0.wrapping_add(from.word()?);
+        Some(self.0)
+    }
+}
+
 /// Writes and reads addresses as distances.
 struct Near(u64);
 
 impl Near {
-    fn put(&mut self, to: &mut Vec<u8>, at: GuestAddr) {
-        put_signed(to, at.0.wrapping_sub(self.0) as i64);
+    fn to(&mut self, at: GuestAddr) -> u64 {
+        let distance = at.0.wrapping_sub(self.0) as i64;
         self.0 = at.0;
+        of_signed(distance)
     }
 
     fn take(&mut self, from: &mut Source<'_>) -> Option<GuestAddr> {
@@ -60,6 +80,17 @@ const STUBS: &[StubId] = &[
     StubId::X87Truncation,
 ];
 
+/// Place of each stub in `STUBS`, by the compiler's own number; [`u8::MAX`] where it has none.
+const STUB_NUMBERS: [u8; 64] = {
+    let mut numbers = [u8::MAX; 64];
+    let mut i = 0;
+    while i < STUBS.len() {
+        numbers[STUBS[i] as usize] = i as u8;
+        i += 1;
+    }
+    numbers
+};
+
 const TRAPS: &[Trap] = &[
     Trap::InvalidOpcode,
     Trap::Untranslated,
@@ -76,8 +107,8 @@ fn number_of<T: PartialEq>(list: &[T], wanted: &T) -> Option<u8> {
     list.iter().position(|one| one == wanted).map(|n| n as u8)
 }
 
-/// The region as bytes; `None` where it holds something that must not be kept: a fetch that failed depends on more than the guest's code.
-pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
+/// Appends the region; `None` where it holds something that must not be kept: a fetch that failed depends on more than the guest's code.
+pub(super) fn encode(kept: &Kept<'_>, to: &mut Vec<u8>) -> Option<()> {
     let Outline { key, block_pcs, ranges, instructions } = kept.outline;
     let Compiled {
         code,
@@ -96,86 +127,82 @@ pub(super) fn encode(kept: &Kept<'_>) -> Option<Vec<u8>> {
         host_instructions,
         block_callouts,
     } = kept.compiled;
-    let mut to = Vec::with_capacity(code.len() * 2);
+    to.reserve(code.len() * 2);
     let mut near = Near(key.pc.0);
-    put(&mut to, ranges.len() as u64);
+    put(to, ranges.len() as u64);
     for (start, len) in ranges {
-        near.put(&mut to, *start);
-        put(&mut to, (*len).into());
+        put_all(to, [near.to(*start), (*len).into()]);
     }
     kept.guest.iter().for_each(|bytes| to.extend_from_slice(bytes));
-    put(&mut to, *instructions);
-    put(&mut to, (*host_instructions).into());
-    put(&mut to, (*block_callouts).into());
-    put(&mut to, code.len() as u64);
+    put(to, *instructions);
+    put(to, (*host_instructions).into());
+    put(to, (*block_callouts).into());
+    put(to, code.len() as u64);
     to.extend_from_slice(code);
-    put(&mut to, block_pcs.len() as u64);
-    block_pcs.iter().for_each(|pc| near.put(&mut to, *pc));
-    put(&mut to, blocks.len() as u64);
+    put(to, block_pcs.len() as u64);
+    block_pcs.iter().for_each(|pc| put(to, near.to(*pc)));
+    put(to, blocks.len() as u64);
+    let [mut number, mut at, mut behind] = [const { Step(0) }; 3];
     for BlockEntry { block, pc, offset, checked } in blocks {
-        put(&mut to, block.0.into());
-        near.put(&mut to, *pc);
-        put(&mut to, (*offset).into());
-        put(&mut to, (*checked).into());
+        put_all(to, [number.to(block.0), near.to(*pc), at.to(*offset), behind.to(*checked)]);
     }
     for list in [links, back_edges] {
-        put(&mut to, list.len() as u64);
+        put(to, list.len() as u64);
+        let [mut at, mut behind] = [const { Step(0) }; 2];
         for Link { site, stub, target, is_call, far } in list {
-            put(&mut to, (*site).into());
-            put(&mut to, (*stub).into());
-            to.push(u8::from(*is_call) | u8::from(far.is_some()) << 1);
+            let how = u64::from(*is_call) | u64::from(far.is_some()) << 1;
+            put_all(to, [at.to(*site), behind.to(*stub), how, near.to(*target)]);
             if let Some(FarJump { jump, slot }) = far {
-                put(&mut to, (*jump).into());
-                put(&mut to, (*slot).into());
+                put_all(to, [(*jump).into(), (*slot).into()]);
             }
-            near.put(&mut to, *target);
         }
     }
-    put(&mut to, hot_exits.len() as u64);
+    put(to, hot_exits.len() as u64);
+    let mut at = Step::default();
     for HotExit { stub, target } in hot_exits {
-        put(&mut to, (*stub).into());
-        near.put(&mut to, *target);
+        put_all(to, [at.to(*stub), near.to(*target)]);
     }
-    put(&mut to, counters.len() as u64);
-    counters.iter().for_each(|offset| put(&mut to, (*offset).into()));
-    put(&mut to, stops.len() as u64);
+    put(to, counters.len() as u64);
+    let mut at = Step::default();
+    counters.iter().for_each(|offset| put(to, at.to(*offset)));
+    put(to, stops.len() as u64);
+    let mut behind = Step::default();
     for Stop { stub, kind, at, next } in stops {
-        put(&mut to, (*stub).into());
+        put(to, behind.to(*stub));
         to.extend_from_slice(&stop_kind(*kind)?);
-        near.put(&mut to, *at);
-        near.put(&mut to, *next);
+        put_all(to, [near.to(*at), near.to(*next)]);
     }
-    put(&mut to, faults.len() as u64);
+    put(to, faults.len() as u64);
     let mut coder = Coder::default();
-    faults.iter().for_each(|site| coder.put(&mut to, site));
-    put(&mut to, callouts.len() as u64);
+    faults.iter().for_each(|site| coder.put(to, site));
+    put(to, callouts.len() as u64);
     for Callout { offset, op, pc, lazy } in callouts {
-        put(&mut to, (*offset).into());
-        near.put(&mut to, *pc);
-        put_op(&mut to, op);
-        put_lazy(&mut to, *lazy);
+        put_all(to, [(*offset).into(), near.to(*pc)]);
+        put_op(to, op);
+        put_lazy(to, *lazy);
     }
-    put(&mut to, return_pads.len() as u64);
+    put(to, return_pads.len() as u64);
+    let mut at = Step::default();
     for ReturnPad { offset, pc } in return_pads {
-        put(&mut to, (*offset).into());
-        near.put(&mut to, *pc);
+        put_all(to, [at.to(*offset), near.to(*pc)]);
     }
-    put(&mut to, relocations.len() as u64);
+    put(to, relocations.len() as u64);
+    let mut at = Step::default();
     for Relocation { offset, stub } in relocations {
-        put(&mut to, (*offset).into());
-        to.push(number_of(STUBS, stub)?);
+        let number = STUB_NUMBERS.get(*stub as usize).filter(|n| **n != u8::MAX)?;
+        put_all(to, [at.to(*offset), (*number).into()]);
     }
-    put(&mut to, recipes.len() as u64);
+    put(to, recipes.len() as u64);
     for recipe in recipes {
-        put(&mut to, recipe.steps.len() as u64);
-        recipe.steps.iter().for_each(|step| put_step(&mut to, step));
+        put(to, recipe.steps.len() as u64);
+        recipe.steps.iter().for_each(|step| put_step(to, step));
     }
-    put(&mut to, flag_sites.len() as u64);
+    put(to, flag_sites.len() as u64);
+    let mut at = Step::default();
     for FlagSite { offset, recipe } in flag_sites {
-        put(&mut to, (*offset).into());
-        put(&mut to, (*recipe).into());
+        put_all(to, [at.to(*offset), (*recipe).into()]);
     }
-    Some(to)
+    Some(())
 }
 
 fn put_op(to: &mut Vec<u8>, op: &Op) {
@@ -264,22 +291,27 @@ impl Opened<'_> {
         let code_len = from.count()?;
         let code = from.bytes(code_len)?.to_vec();
         let block_pcs = list(&mut from, |from| near.take(from))?;
+        let [mut number, mut at, mut behind] = [const { Step(0) }; 3];
         let blocks = list(&mut from, |from| {
-            let block = BlockId(from.word()?);
-            Some(BlockEntry { block, pc: near.take(from)?, offset: from.word()?, checked: from.word()? })
+            let (block, pc) = (BlockId(number.take(from)?), near.take(from)?);
+            Some(BlockEntry { block, pc, offset: at.take(from)?, checked: behind.take(from)? })
         })?;
         let mut links = || {
+            let [mut at, mut behind] = [const { Step(0) }; 2];
             list(&mut from, |from| {
-                let (site, stub, how) = (from.word()?, from.word()?, from.byte()?);
+                let (site, stub, how, target) = (at.take(from)?, behind.take(from)?, from.byte()?, near.take(from)?);
                 let far = if how & 2 != 0 { Some(FarJump { jump: from.word()?, slot: from.word()? }) } else { None };
-                Some(Link { site, stub, target: near.take(from)?, is_call: how & 1 != 0, far })
+                Some(Link { site, stub, target, is_call: how & 1 != 0, far })
             })
         };
         let (links, back_edges) = (links()?, links()?);
-        let hot_exits = list(&mut from, |from| Some(HotExit { stub: from.word()?, target: near.take(from)? }))?;
-        let counters = list(&mut from, |from| from.word())?;
+        let mut at = Step::default();
+        let hot_exits = list(&mut from, |from| Some(HotExit { stub: at.take(from)?, target: near.take(from)? }))?;
+        let mut at = Step::default();
+        let counters = list(&mut from, |from| at.take(from))?;
+        let mut behind = Step::default();
         let stops = list(&mut from, |from| {
-            let (stub, kind) = (from.word()?, read_stop_kind(from)?);
+            let (stub, kind) = (behind.take(from)?, read_stop_kind(from)?);
             Some(Stop { stub, kind, at: near.take(from)?, next: near.take(from)? })
         })?;
         let mut coder = Coder::default();
@@ -288,12 +320,15 @@ impl Opened<'_> {
             let (offset, pc) = (from.word()?, near.take(from)?);
             Some(Callout { offset, op: take_op(from)?, pc, lazy: take_lazy(from)? })
         })?;
-        let return_pads = list(&mut from, |from| Some(ReturnPad { offset: from.word()?, pc: near.take(from)? }))?;
+        let mut at = Step::default();
+        let return_pads = list(&mut from, |from| Some(ReturnPad { offset: at.take(from)?, pc: near.take(from)? }))?;
+        let mut at = Step::default();
         let relocations = list(&mut from, |from| {
-            Some(Relocation { offset: from.word()?, stub: *STUBS.get(usize::from(from.byte()?))? })
+            Some(Relocation { offset: at.take(from)?, stub: *STUBS.get(usize::from(from.byte()?))? })
         })?;
         let recipes = list(&mut from, |from| Some(FlagsRecipe { steps: list(from, take_step)? }))?;
-        let flag_sites = list(&mut from, |from| Some(FlagSite { offset: from.word()?, recipe: from.word()? }))?;
+        let mut at = Step::default();
+        let flag_sites = list(&mut from, |from| Some(FlagSite { offset: at.take(from)?, recipe: from.word()? }))?;
         let ranges = guest.iter().map(|(at, bytes)| (*at, bytes.len() as u32)).collect();
         let compiled = Compiled {
             code,

@@ -4,7 +4,7 @@
 //! rename, and one that another process has removed is still there for those that use it. What is used least is removed first.
 
 use std::fs::{self, File, FileTimes};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::image::ImageId;
-use super::segment::{Draft, Segment, Unusable};
+use super::segment::{self, Draft, Segment, Unusable};
 use crate::host::file_view::FileView;
 
 /// How the names of segments end.
@@ -124,25 +124,26 @@ fn open_segment(path: &Path, name: &str) -> io::Result<Result<Segment, Unusable>
 }
 
 /// Writes `draft` into `folder`, together with segments there that are not much larger; those are removed.
-pub(super) fn add(folder: &Path, name: &str, mut draft: Draft) -> io::Result<()> {
+pub(super) fn add(folder: &Path, name: &str, draft: &Draft) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     if !is_ours(folder)? {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write there"));
     }
     let Found { segments: mut kept, damaged: mut replaced } = open_segments(folder, name);
+    let (mut joined, mut bytes) = (Vec::new(), draft.bytes());
     while let Some((path, segment)) = kept.pop() {
-        if segment.len() > 2 * draft.bytes() && kept.len() < MOST_SEGMENTS - 1 {
+        if segment.len() > 2 * bytes && kept.len() < MOST_SEGMENTS - 1 {
             break;
         }
-        draft.add_all(&segment);
+        bytes += segment.len();
+        joined.push(segment);
         replaced.push(path);
     }
-    let bytes = draft.write(name).ok_or_else(|| io::Error::other("too many translations for one file"))?;
     let unique = unique();
     let (unfinished, path) =
         (folder.join(format!("{unique}.{UNFINISHED}")), folder.join(format!("{unique}.{SEGMENT}")));
     let written = File::create_new(&unfinished)
-        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|file| segment::write(draft, &joined, name, file))
         .and_then(|()| fs::rename(&unfinished, &path));
     if written.is_err() {
         // A full disk: what is there of it would only take more room.

@@ -21,12 +21,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use hokku_ir::backend::{Backend, Compiled, Tier};
 use hokku_ir::eval::cpuid::CpuModel;
 use hokku_ir::{BlockKey, GuestAddr};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::code_cache::{CodePage, Outline};
 use crate::guest_memory::{GuestMemory, Watch};
@@ -95,6 +96,8 @@ pub(crate) struct DiskCache {
     /// What translations depend on, beside guest code.
     name: String,
     images: Mutex<HashMap<ImageId, Image>>,
+    /// A thread writes what is new, since it has become much.
+    is_writing: AtomicBool,
 }
 
 impl DiskCache {
@@ -108,7 +111,7 @@ impl DiskCache {
             backend.fingerprint(),
             backend.passes(),
         );
-        DiskCache { config, name, images: Mutex::default() }
+        DiskCache { config, name, images: Mutex::default(), is_writing: AtomicBool::default() }
     }
 
     /// The region for `key`, if it was kept and the guest's code is what it was made of; its pages are protected from stores.
@@ -137,18 +140,23 @@ impl DiskCache {
     ) {
         let key = outline.key;
         let Some(image) = memory.image_at(key.pc).filter(|_| !key.single_step) else { return };
+        // All of a page comes from one file.
+        let page = |at: GuestAddr| at.0 & !(PAGE_SIZE - 1);
+        let mut known = page(key.pc);
         let mut ends = outline.ranges.iter().flat_map(|&(at, len)| [at, at.offset(u64::from(len).saturating_sub(1))]);
-        if !ends.all(|at| memory.image_at(at) == Some(image)) {
+        if !ends.all(|at| std::mem::replace(&mut known, page(at)) == page(at) || memory.image_at(at) == Some(image)) {
             return;
         }
-        let Some(bytes) = entry::encode(&entry::Kept { outline, guest, compiled }) else { return };
+        let kept = entry::Kept { outline, guest, compiled };
         let new: usize = {
             let mut images = self.lock();
-            images.entry(image).or_default().new.add(entry_key(key, tier), &bytes);
+            images.entry(image).or_default().new.add(entry_key(key, tier), |to| entry::encode(&kept, to));
             images.values().map(|i| i.new.bytes()).sum()
         };
-        if new >= WRITE_AT {
+        // Two that write at once would both write what is there already.
+        if new >= WRITE_AT && !self.is_writing.swap(true, Ordering::Acquire) {
             self.flush();
+            self.is_writing.store(false, Ordering::Release);
         }
     }
 
@@ -162,6 +170,8 @@ impl DiskCache {
         for image in self.lock().values_mut() {
             image.inherited.merge(&std::mem::take(&mut image.new));
         }
+        // It was another thread of the parent's.
+        self.is_writing.store(false, Ordering::Release);
     }
 
     fn segments(&self, image: ImageId) -> Vec<Segment> {
@@ -176,7 +186,7 @@ impl DiskCache {
         let mut wrote = false;
         for (id, new) in new {
             let folder = folder::of_image(&self.config.folder, id, &self.name);
-            match folder::add(&folder, &self.name, new) {
+            match folder::add(&folder, &self.name, &new) {
                 Ok(()) => {
                     wrote = true;
                     let segments = self.segments(id);
@@ -197,11 +207,24 @@ impl DiskCache {
     }
 }
 
+/// Hashes all at once what is few bytes in many pieces.
+struct Written(Vec<u8>);
+
+impl Hasher for Written {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        xxh3_64(&self.0)
+    }
+}
+
 /// The key with everything but the address as one number.
 fn entry_key(key: BlockKey, tier: Tier) -> EntryKey {
-    let mut hash = Xxh3::new();
-    (BlockKey { pc: GuestAddr(0), ..key }, tier).hash(&mut hash);
-    EntryKey { pc: key.pc.0, variant: hash.finish() }
+    let mut rest = Written(Vec::with_capacity(96));
+    (BlockKey { pc: GuestAddr(0), ..key }, tier).hash(&mut rest);
+    EntryKey { pc: key.pc.0, variant: rest.finish() }
 }
 
 /// The pages of `guest`, protected, if the guest's code there is those bytes.

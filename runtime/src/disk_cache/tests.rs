@@ -28,7 +28,7 @@ impl Folder {
 
     fn cache(&self) -> DiskCache {
         let config = DiskCacheConfig { folder: self.0.clone(), limit: DiskCacheConfig::LIMIT };
-        DiskCache { config, name: NAME.into(), images: Mutex::default() }
+        DiskCache { config, name: NAME.into(), images: Mutex::default(), is_writing: AtomicBool::default() }
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -325,4 +325,25 @@ fn a_child_finds_what_its_parent_has_yet_to_write_and_leaves_it_to_it() {
     assert!(found(&cache, &memory, at).is_some());
     cache.flush();
     assert_eq!(folder.files().len(), 0);
+}
+
+#[test]
+fn one_thread_at_a_time_writes_what_has_become_much() {
+    let folder = Folder::new("one-writer");
+    let (memory, at) = guest(0x1a_0000_0000);
+    let cache = folder.cache();
+    let store_much = || {
+        let (outline, mut compiled) = region(at);
+        compiled.code.resize(WRITE_AT, 0);
+        cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+    };
+    cache.is_writing.store(true, Ordering::Relaxed);
+    store_much();
+    assert!(folder.files().is_empty() && found(&cache, &memory, at).is_some());
+    // Nobody writes in a new process.
+    cache.moved_to_child();
+    store_much();
+    assert_eq!(folder.files().len(), 1);
+    assert!(!cache.is_writing.load(Ordering::Relaxed));
+    assert!(found(&folder.cache(), &memory, at).is_some());
 }

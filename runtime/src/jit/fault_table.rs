@@ -5,7 +5,7 @@
 use hokku_ir::GuestAddr;
 use hokku_ir::backend::{FaultSite, LazyState, StubId};
 
-use crate::wire::{Source, put, put_signed};
+use crate::wire::{Source, of_signed, put, put_all, put_signed};
 
 /// Where sites lead: numbered by place.
 const LEAVES: [StubId; 3] = [StubId::LeaveFault, StubId::LeaveFaultString, StubId::LeaveFaultBytes];
@@ -26,8 +26,25 @@ pub(crate) struct Coder {
 
 impl Coder {
     /// Appends `site`.
+    #[inline]
     pub(crate) fn put(&mut self, to: &mut Vec<u8>, site: &FaultSite) {
-        let FaultSite { offset, pc, leave, stack_delta, borrowed, lazy, retry } = *site;
+        let forward = u64::from(site.offset.wrapping_sub(self.offset));
+        let guest = of_signed(site.pc.0.wrapping_sub(self.pc.0) as i64);
+        *self = Coder { offset: site.offset, pc: site.pc };
+        let is_usual = site.leave == LEAVES[0]
+            && site.borrowed.iter().all(Option::is_none)
+            && site.retry.is_none()
+            && site.lazy == LazyState::default();
+        match site.stack_delta {
+            0 if is_usual => put_all(to, [0, forward, guest]),
+            delta if is_usual => put_all(to, [STACK.into(), forward, guest, of_signed(delta.into())]),
+            _ => Self::put_unusual(to, site, [forward, guest]),
+        }
+    }
+
+    #[inline(never)]
+    fn put_unusual(to: &mut Vec<u8>, site: &FaultSite, distances: [u64; 2]) {
+        let FaultSite { leave, stack_delta, borrowed, lazy, retry, .. } = *site;
         let number = LEAVES.iter().position(|one| *one == leave);
         let number = number.unwrap_or_else(|| panic!("{leave:?} is not for faults"));
         let lent = borrowed.iter().flatten();
@@ -42,8 +59,7 @@ impl Coder {
             what |= RETRY;
         }
         to.push(what);
-        put(to, offset.wrapping_sub(self.offset).into());
-        put_signed(to, pc.0.wrapping_sub(self.pc.0) as i64);
+        put_all(to, distances);
         if stack_delta != 0 {
             put_signed(to, stack_delta.into());
         }
@@ -54,7 +70,6 @@ impl Coder {
         if let Some(retry) = retry {
             put(to, retry.into());
         }
-        *self = Coder { offset, pc };
     }
 
     /// Reads the next site; `None`: there is none.
