@@ -1,5 +1,7 @@
 //! Guest code bytes to decoded instructions.
 
+use std::slice;
+
 use hokku_ir::{CpuMode, GuestAddr};
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
@@ -11,6 +13,11 @@ pub trait CodeSource {
     /// Whether there is a translation of the code at `at` already, to which a region had better lead than translate it again.
     fn is_translated(&self, _at: GuestAddr) -> bool {
         false
+    }
+
+    /// Whether [`Self::has_breakpoint`] may say yes: asked once for a region.
+    fn has_breakpoints(&self) -> bool {
+        true
     }
 
     /// Whether a debugger wants to stop before the instruction at `at`: it becomes a [`hokku_ir::Trap::Debug`] whose `next` is `at` itself.
@@ -64,83 +71,59 @@ const MAX_LEN: usize = 15;
 /// Bytes of code that are fetched at once, mostly from an address that they divide.
 pub const WINDOW: usize = 512;
 
-/// Guest code as it was fetched.
-#[derive(Debug, Default)]
-pub(crate) struct Window {
-    bytes: Vec<u8>,
+/// Windows that are open at the same time.
+pub(crate) const WINDOWS: usize = 16;
+
+/// Guest code as it was fetched, and its decoder: to make one takes longer than to decode an instruction.
+struct Window<'a> {
     start: u64,
-    /// Bytes that there are.
-    len: usize,
-}
-
-impl Window {
-    fn fetch(&mut self, code: &dyn CodeSource, start: u64, most: usize) {
-        self.bytes.resize(most, 0);
-        self.len = code.fetch(GuestAddr(start), &mut self.bytes).min(most);
-        self.start = start;
-    }
-
-    /// Where in the window `at` is, if all of the longest instruction is there.
-    fn whole(&self, at: GuestAddr) -> Option<usize> {
-        let n = at.0.checked_sub(self.start)?;
-        (n.saturating_add(MAX_LEN as u64) <= self.len as u64).then_some(n as usize)
-    }
-
-    /// A reader of the instructions from `at` on and around it, which are fetched from `code`.
-    pub(crate) fn read(&mut self, code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Reader<'_> {
-        let offset = at.0 % WINDOW as u64;
-        // Jumps lead back as well. But at the window's end another begins, and code may begin right at `at`.
-        self.len = 0;
-        if offset as usize + MAX_LEN <= WINDOW {
-            self.fetch(code, at.0 - offset, WINDOW);
-        }
-        if self.whole(at).is_none() {
-            self.fetch(code, at.0, WINDOW);
-        }
-        self.reader(mode)
-    }
-
-    fn reader(&self, mode: CpuMode) -> Reader<'_> {
-        let (bitness, mask) = match mode {
-            CpuMode::Protected32 => (32, u64::from(u32::MAX)),
-            CpuMode::Long64 => (64, u64::MAX),
-        };
-        let decoder = Decoder::new(bitness, &self.bytes[..self.len], DecoderOptions::NONE);
-        Reader { window: self, decoder, mask }
-    }
-}
-
-/// Decodes instructions of a window: to make a decoder takes longer than to decode an instruction.
-pub(crate) struct Reader<'a> {
-    window: &'a Window,
+    bytes: &'a [u8],
     decoder: Decoder<'a>,
-    /// Bits of an instruction pointer.
-    mask: u64,
 }
 
-impl Reader<'_> {
-    /// Decodes what is at `at`, an instruction to `raw`; `None` where that takes another window.
-    pub(crate) fn decode(&mut self, at: GuestAddr, raw: &mut Instruction) -> Option<Decoded> {
-        let offset = match self.window.whole(at) {
-            Some(n) => n,
-            // Fetched for it: what is not there cannot be read.
-            None if at.0 == self.window.start => 0,
-            None => return None,
+impl<'a> Window<'a> {
+    /// One of the code at `at` and around it.
+    fn open(code: &dyn CodeSource, mode: CpuMode, at: GuestAddr, room: &'a mut [u8]) -> Self {
+        let offset = at.0 % room.len() as u64;
+        let (mut start, mut len) = (at.0 - offset, 0);
+        // Jumps lead back as well. But at the window's end another begins, and code may begin right at `at`.
+        if offset as usize + MAX_LEN <= room.len() {
+            len = code.fetch(GuestAddr(start), room).min(room.len());
+        }
+        if offset as usize + MAX_LEN > len {
+            start = at.0;
+            len = code.fetch(at, room).min(room.len());
+        }
+        let bytes = &room[..len];
+        let bitness = match mode {
+            CpuMode::Protected32 => 32,
+            CpuMode::Long64 => 64,
         };
+        Window { start, bytes, decoder: Decoder::new(bitness, bytes, DecoderOptions::NONE) }
+    }
+
+    /// Where in the window `at` is, if all of the longest instruction is there, or all that can be read.
+    fn find(&self, at: GuestAddr) -> Option<usize> {
+        let n = at.0.wrapping_sub(self.start);
+        (n == 0 || n.saturating_add(MAX_LEN as u64) <= self.bytes.len() as u64).then_some(n as usize)
+    }
+
+    /// Decodes what is at `offset`, the address `ip`; an instruction to `raw`.
+    fn decode(&mut self, offset: usize, ip: u64, raw: &mut Instruction) -> Decoded {
         // A place in the window is one of the decoder's.
-        let Ok(()) = self.decoder.set_position(offset) else { return Some(Decoded::Unreadable(0)) };
-        self.decoder.set_ip(at.0 & self.mask);
+        let Ok(()) = self.decoder.set_position(offset) else { return Decoded::Unreadable(0) };
+        self.decoder.set_ip(ip);
         self.decoder.decode_out(raw);
-        Some(match self.decoder.last_error() {
+        match self.decoder.last_error() {
             DecoderError::None => Decoded::Instruction(raw.len() as u8),
             error => self.refused(error, offset, raw.len()),
-        })
+        }
     }
 
     /// What the decoder refuses after `len` bytes from `offset` on.
     #[cold]
     fn refused(&self, error: DecoderError, offset: usize, len: usize) -> Decoded {
-        let rest = &self.window.bytes[offset..self.window.len];
+        let rest = &self.bytes[offset..];
         match error {
             DecoderError::NoMoreBytes if rest.len() < MAX_LEN => Decoded::Unreadable(rest.len() as u8),
             _ if len == MAX_LEN && is_too_long(self.decoder.bitness(), &rest[..rest.len().min(2 * MAX_LEN)]) => {
@@ -151,12 +134,54 @@ impl Reader<'_> {
     }
 }
 
+/// Decodes guest code by way of windows, each opened where its first instruction is asked for.
+pub(crate) struct Reader<'a> {
+    code: &'a dyn CodeSource,
+    mode: CpuMode,
+    /// For windows to come.
+    room: slice::IterMut<'a, [u8; WINDOW]>,
+    windows: Vec<Window<'a>>,
+    /// That of the last instruction.
+    current: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(code: &'a dyn CodeSource, mode: CpuMode, room: &'a mut [[u8; WINDOW]]) -> Self {
+        Reader { code, mode, room: room.iter_mut(), windows: Vec::new(), current: 0 }
+    }
+
+    /// Decodes what is at `at`, an instruction to `raw`; `None` where that takes more windows than there are, which a new reader has again.
+    pub(crate) fn decode(&mut self, at: GuestAddr, raw: &mut Instruction) -> Option<Decoded> {
+        let offset = match self.windows.get(self.current).and_then(|window| window.find(at)) {
+            Some(offset) => offset,
+            None => self.turn_to(at)?,
+        };
+        Some(self.windows[self.current].decode(offset, at.0 & self.mode.word().mask(), raw))
+    }
+
+    /// Makes the window of `at` the current one; gives the place of `at` there.
+    fn turn_to(&mut self, at: GuestAddr) -> Option<usize> {
+        let found = (0..).zip(&self.windows).find_map(|(n, window)| Some((n, window.find(at)?)));
+        let (n, offset) = match found {
+            Some(found) => found,
+            None => {
+                let window = Window::open(self.code, self.mode, at, self.room.next()?);
+                let offset = window.find(at)?;
+                self.windows.push(window);
+                (self.windows.len() - 1, offset)
+            }
+        };
+        self.current = n;
+        Some(offset)
+    }
+}
+
 /// The instruction at `at` alone.
 pub(crate) fn decode_one(code: &dyn CodeSource, mode: CpuMode, at: GuestAddr) -> Option<Instruction> {
-    let (mut window, mut raw) = (Window::default(), Instruction::default());
-    window.fetch(code, at.0, MAX_LEN);
-    let decoded = window.reader(mode).decode(at, &mut raw);
-    matches!(decoded, Some(Decoded::Instruction(_))).then_some(raw)
+    let (mut room, mut raw) = ([0; MAX_LEN], Instruction::default());
+    let mut window = Window::open(code, mode, at, &mut room);
+    let decoded = window.decode(window.find(at)?, at.0 & mode.word().mask(), &mut raw);
+    matches!(decoded, Decoded::Instruction(_)).then_some(raw)
 }
 
 /// Whether `bytes`, which the decoder refuses after 15 of them, are an instruction of more, and not an invalid one that processors recognise by

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hokku_ir::{Block, BlockKey, CpuMode, Exit, GuestAddr, Inst, MAX_VALUES, Num, Target, Trap};
 use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
-use crate::decode::{CodeSource, Decoded, Reader, Window};
+use crate::decode::{CodeSource, Decoded, Reader, WINDOW, WINDOWS};
 use crate::dispatch::{self, Known};
 use crate::emit::{Emitter, Step};
 use crate::insn::{Insn, Unsupported};
@@ -61,7 +61,8 @@ pub(crate) struct Found {
     pub(crate) spans: Vec<Span>,
     /// Where blocks are to start that are still to be translated.
     queue: VecDeque<GuestAddr>,
-    window: Window,
+    /// Memory for windows on guest code.
+    windows: Vec<[u8; WINDOW]>,
     /// Memory for the ops of blocks.
     pub(crate) rooms: Vec<Vec<Inst>>,
 }
@@ -88,25 +89,38 @@ pub(crate) fn discover(code: &dyn CodeSource, key: BlockKey, limits: &Limits, fo
     found.places.clear();
     let (entry, _) = found.places.find(key.pc);
     found.places.set(entry, Seen::Awaited);
-    let mut window = std::mem::take(&mut found.window);
+    let mut windows = std::mem::take(&mut found.windows);
+    windows.resize(WINDOWS, [0; WINDOW]);
     let mut emitter = Emitter::new(key);
     emitter.collect_in(found.rooms.pop().unwrap_or_default());
     let insn = Insn { raw: Instruction::default(), mode: key.mode };
-    let mut search =
-        Search { code, key, limits, found, emitter, insn, block: None, span: key.pc, instructions: 0, leaders: 1 };
+    let mut search = Search {
+        code,
+        has_breakpoints: code.has_breakpoints(),
+        key,
+        limits,
+        found,
+        emitter,
+        insn,
+        block: None,
+        span: key.pc,
+        instructions: 0,
+        leaders: 1,
+    };
     let mut next = Some(key.pc);
     while let Some(at) = next {
-        next = search.translate_from(at, &mut window.read(code, key.mode, at));
+        next = search.translate_from(at, &mut Reader::new(code, key.mode, &mut windows));
     }
     let mut emitter = search.emitter;
     found.value_count = emitter.value_count();
     found.rooms.push(emitter.take());
-    found.window = window;
+    found.windows = windows;
 }
 
 /// Discovery of one region.
 struct Search<'a> {
     code: &'a dyn CodeSource,
+    has_breakpoints: bool,
     key: BlockKey,
     limits: &'a Limits,
     found: &'a mut Found,
@@ -125,8 +139,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Translates from `at` on, then what is to be translated still, as far as the code is in the window of `reader`; gives the address that takes
-    /// another.
+    /// Translates from `at` on, then what is to be translated still, as far as `reader` has windows for it; gives the address that takes another
+    /// reader.
     fn translate_from(&mut self, mut at: GuestAddr, reader: &mut Reader<'_>) -> Option<GuestAddr> {
         loop {
             if let Some(beyond) = self.translate_block(at, reader) {
@@ -137,7 +151,7 @@ impl Search<'_> {
     }
 
     /// Translates instructions from `at` on, to the end of their block or to what is known; gives the address of the next one where that takes
-    /// another window.
+    /// another reader.
     fn translate_block(&mut self, mut at: GuestAddr, reader: &mut Reader<'_>) -> Option<GuestAddr> {
         loop {
             let (place, seen) = self.found.places.find(at);
@@ -152,7 +166,7 @@ impl Search<'_> {
             if is_full || matches!(seen, Seen::Start(_) | Seen::Inside(_)) {
                 return None;
             }
-            let decoded = if self.code.has_breakpoint(at) {
+            let decoded = if self.has_breakpoints && self.code.has_breakpoint(at) {
                 Decoded::Breakpoint
             } else if let Some(decoded) = reader.decode(at, &mut self.insn.raw) {
                 decoded

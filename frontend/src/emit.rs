@@ -8,7 +8,7 @@ use hokku_ir::{
 };
 use iced_x86::{OpKind, Register};
 
-use crate::insn::{Insn, Unsupported, gpr};
+use crate::insn::{GprPart, Insn, Unsupported, general};
 
 /// What follows a translated instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,42 +86,52 @@ impl Emitter {
         let (base, index) = (insn.raw.memory_base(), insn.raw.memory_index());
         let index = if index.is_vector_register() { Register::None } else { index };
         let displacement = insn.raw.memory_displacement64();
-        let width = match (base, index) {
-            (Register::RIP, _) => Width::W64,
-            (Register::EIP, _) => Width::W32,
-            (Register::None, Register::None) => Width::from_bytes(insn.raw.memory_displ_size()).ok_or(Unsupported)?,
-            (Register::None, r) | (r, _) => Width::from_bytes(r.size() as u32).ok_or(Unsupported)?,
+        let parts = (general(base), general(index));
+        let width = match parts {
+            (Some(part), _) | (None, Some(part)) => part.w,
+            (None, None) => match base {
+                Register::RIP => Width::W64,
+                Register::EIP => Width::W32,
+                Register::None if index == Register::None => {
+                    Width::from_bytes(insn.raw.memory_displ_size()).ok_or(Unsupported)?
+                }
+                _ => return Err(Unsupported),
+            },
         };
         let disp = match width {
             Width::W64 => displacement as i64,
             Width::W32 => i64::from(displacement as i32),
             _ => i64::from(displacement as i16),
         };
-        let mut part = |register: Register| -> Result<Option<Value>, Unsupported> {
-            if register == Register::None || register.is_ip() {
-                return Ok(None);
-            }
-            let (reg, _) = gpr(register).ok_or(Unsupported)?;
-            Ok(Some(self.builder.get_gpr(reg, width)))
-        };
-        let (base, index) = (part(base)?, part(index)?);
+        let mut value = |part: Option<GprPart>| part.map(|part| self.builder.get_gpr(part.reg, width));
+        let (base, index) = (value(parts.0), value(parts.1));
         let scale = insn.raw.memory_index_scale().trailing_zeros() as u8;
         Ok(Addr { base, index, scale: if index.is_some() { scale } else { 0 }, disp, seg: insn.segment(), width })
     }
 
     /// The operand `operand`: a general register, memory or an immediate.
+    #[inline(always)]
     pub(crate) fn place(&mut self, insn: &Insn, operand: u32) -> Result<Place, Unsupported> {
         match insn.raw.try_op_kind(operand).map_err(|_| Unsupported)? {
-            OpKind::Register => match gpr(insn.raw.op_register(operand)).ok_or(Unsupported)? {
-                (reg, true) => Ok(Place::High(reg)),
-                (reg, false) => Ok(Place::Gpr(reg)),
+            OpKind::Register => match general(insn.raw.op_register(operand)).ok_or(Unsupported)? {
+                GprPart { reg, is_high: true, .. } => Ok(Place::High(reg)),
+                GprPart { reg, is_high: false, .. } => Ok(Place::Gpr(reg)),
             },
-            OpKind::Memory => self.address(insn).map(Place::Memory),
-            _ => insn.immediate(operand).map(Place::Constant),
+            _ => self.place_elsewhere(insn, operand),
+        }
+    }
+
+    /// The same where it is no register.
+    fn place_elsewhere(&mut self, insn: &Insn, operand: u32) -> Result<Place, Unsupported> {
+        if insn.raw.op_kind(operand) == OpKind::Memory {
+            self.address(insn).map(Place::Memory)
+        } else {
+            insn.immediate(operand).map(Place::Constant)
         }
     }
 
     /// The value of `place`.
+    #[inline]
     pub(crate) fn read(&mut self, place: Place, w: Width) -> Value {
         match place {
             Place::Gpr(reg) => self.get_gpr(reg, w),
@@ -132,6 +142,7 @@ impl Emitter {
     }
 
     /// Writes `v` to `place`.
+    #[inline]
     pub(crate) fn write(&mut self, place: Place, w: Width, v: Value) -> Result<(), Unsupported> {
         match place {
             Place::Gpr(reg) => self.set_gpr(reg, w, v),
@@ -144,8 +155,17 @@ impl Emitter {
 
     /// The value of operand `operand`.
     pub(crate) fn operand(&mut self, insn: &Insn, operand: u32, w: Width) -> Result<Value, Unsupported> {
-        let place = self.place(insn, operand)?;
-        Ok(self.read(place, w))
+        match insn.raw.try_op_kind(operand).map_err(|_| Unsupported)? {
+            OpKind::Register => match general(insn.raw.op_register(operand)).ok_or(Unsupported)? {
+                GprPart { reg, is_high: true, .. } => Ok(self.get_gpr_high(reg)),
+                GprPart { reg, is_high: false, .. } => Ok(self.get_gpr(reg, w)),
+            },
+            OpKind::Memory => {
+                let at = self.address(insn)?;
+                Ok(self.load(w.ty(), Align::Any, at))
+            }
+            _ => insn.immediate(operand).map(|value| self.constant(w, value)),
+        }
     }
 
     /// Width and place of the first operand and value of the second: `op dst, src`.

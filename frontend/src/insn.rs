@@ -74,14 +74,19 @@ impl Insn {
 
     /// The register that `operand` is.
     pub(crate) fn register(&self, operand: u32) -> Option<Register> {
-        (operand < self.raw.op_count() && self.raw.op_kind(operand) == OpKind::Register)
+        // An operand that is not there is the register "none".
+        (self.raw.op_kind(operand) == OpKind::Register)
             .then(|| self.raw.op_register(operand))
+            .filter(|r| *r != Register::None)
     }
 
     /// Width of the integer operand `operand`.
     pub(crate) fn width_of(&self, operand: u32) -> Result<Width, Unsupported> {
         let bytes = match self.register(operand) {
-            Some(register) => register.size(),
+            Some(register) => match general(register) {
+                Some(part) => return Ok(part.w),
+                None => register.size(),
+            },
             None => self.raw.memory_size().size(),
         };
         Width::from_bytes(bytes as u32).ok_or(Unsupported)
@@ -104,7 +109,7 @@ impl Insn {
 
     /// The segment with a base of its own (fs, gs) that its memory operand is in.
     pub(crate) fn segment(&self) -> Option<Seg> {
-        match self.raw.memory_segment() {
+        match self.raw.segment_prefix() {
             Register::FS => Some(Seg::Fs),
             Register::GS => Some(Seg::Gs),
             _ => None,
@@ -112,19 +117,44 @@ impl Insn {
     }
 }
 
+/// What a register of iced's is of a general register.
+#[derive(Clone, Copy)]
+pub(crate) struct GprPart {
+    pub(crate) reg: Gpr,
+    /// Its second byte, not its low part.
+    pub(crate) is_high: bool,
+    pub(crate) w: Width,
+}
+
+/// By number of the register.
+const GPR_PARTS: [Option<GprPart>; Register::R15 as usize + 1] = {
+    let mut parts = [None; Register::R15 as usize + 1];
+    let mut n = 0;
+    while n < Gpr::ALL.len() {
+        let reg = Gpr::ALL[n];
+        let low = if n < 4 { Register::AL as usize + n } else { Register::SPL as usize + n - 4 };
+        parts[low] = Some(GprPart { reg, is_high: false, w: Width::W8 });
+        parts[Register::AX as usize + n] = Some(GprPart { reg, is_high: false, w: Width::W16 });
+        parts[Register::EAX as usize + n] = Some(GprPart { reg, is_high: false, w: Width::W32 });
+        parts[Register::RAX as usize + n] = Some(GprPart { reg, is_high: false, w: Width::W64 });
+        if n < 4 {
+            parts[Register::AH as usize + n] = Some(GprPart { reg, is_high: true, w: Width::W8 });
+        }
+        n += 1;
+    }
+    parts
+};
+
+/// What `register` is of a general register, if it is one or a part of one.
+#[inline]
+pub(crate) fn general(register: Register) -> Option<GprPart> {
+    *GPR_PARTS.get(register as usize)?
+}
+
 /// The general register that holds `register`, and whether it is its second byte.
+#[inline]
 pub(crate) fn gpr(register: Register) -> Option<(Gpr, bool)> {
-    match register {
-        Register::AH => return Some((Gpr::Rax, true)),
-        Register::CH => return Some((Gpr::Rcx, true)),
-        Register::DH => return Some((Gpr::Rdx, true)),
-        Register::BH => return Some((Gpr::Rbx, true)),
-        _ => {}
-    }
-    if !register.is_gpr() {
-        return None;
-    }
-    Gpr::ALL.get(register.full_register().number()).map(|r| (*r, false))
+    general(register).map(|part| (part.reg, part.is_high))
 }
 
 /// The segment register that `register` is.

@@ -18,7 +18,7 @@ pub(crate) enum Seen {
 /// What is known of addresses: asked for each instruction, emptied for each region.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// A power of two of them (or none), at most half in use; an address is in the first free one from its own on.
+    /// A power of two of them, at most half in use; an address is in the first free one from its own on.
     slots: Vec<Slot>,
     used: usize,
     /// Number of the region.
@@ -43,7 +43,7 @@ const INSIDE: u32 = 1 << 31;
 /// The fewest slots.
 const FEWEST: usize = 512;
 
-/// The slot of an address, until another address gets one.
+/// The slot of an address, until something is set.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     at: GuestAddr,
@@ -51,13 +51,16 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Forgets all.
+    /// Forgets all. To be called before anything else.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
         self.region += 1;
         if self.region == NO_REGION {
             self.slots.fill(FREE);
             self.region = 0;
+        }
+        if self.slots.is_empty() {
+            self.slots.resize(FEWEST, FREE);
         }
     }
 
@@ -84,10 +87,7 @@ impl Places {
     }
 
     /// The place of `at`, and what is known of it.
-    pub(crate) fn find(&mut self, at: GuestAddr) -> (Place, Seen) {
-        if 2 * self.used >= self.slots.len() {
-            self.grow();
-        }
+    pub(crate) fn find(&self, at: GuestAddr) -> (Place, Seen) {
         let slot = self.slot(at);
         let Slot { region, seen, .. } = self.slots[slot];
         let seen = match seen {
@@ -110,11 +110,14 @@ impl Places {
         let slot = &mut self.slots[place.slot];
         self.used += usize::from(slot.region != region);
         *slot = Slot { at: place.at, region, seen };
+        if 2 * self.used > self.slots.len() {
+            self.grow();
+        }
     }
 
     #[cold]
     fn grow(&mut self) {
-        let more = (2 * self.slots.len()).max(FEWEST);
+        let more = 2 * self.slots.len();
         for old in std::mem::replace(&mut self.slots, vec![FREE; more]) {
             if old.region == self.region {
                 let n = self.slot(old.at);
@@ -136,7 +139,6 @@ mod tests {
     #[test]
     fn finds_what_was_entered_and_nothing_else() {
         let mut places = Places::default();
-        assert_eq!(places.find(GuestAddr(0)).1, Seen::Nothing);
         for _ in 0..3 {
             places.clear();
             // Addresses that share low bits, and those at both ends.

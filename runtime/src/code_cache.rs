@@ -46,12 +46,19 @@ pub(crate) struct Outline {
 impl Outline {
     /// That of `region`.
     pub(crate) fn of(region: &Region) -> Outline {
-        let starts = |op: &Op| matches!(op, Op::Insn { .. });
+        let mut instructions = 0;
+        for block in &region.blocks {
+            for inst in &block.insts {
+                if let Op::Insn { .. } = inst.op {
+                    instructions += 1;
+                }
+            }
+        }
         Outline {
             key: region.key,
             block_pcs: region.blocks.iter().map(|b| b.pc).collect(),
             ranges: region.ranges.clone(),
-            instructions: region.blocks.iter().flat_map(|b| &b.insts).filter(|i| starts(&i.op)).count() as u64,
+            instructions,
         }
     }
 

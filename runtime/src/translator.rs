@@ -108,7 +108,7 @@ impl GuestCode<'_> {
         }
         match self.memory.watch_code(at) {
             Ok(ticket) => {
-                pages.push(OpenPage { page, ticket, lines: Vec::new() });
+                pages.push(OpenPage { page, ticket, lines: Vec::with_capacity(PAGE_SIZE as usize / LINE) });
                 true
             }
             Err(_) => false,
@@ -127,6 +127,10 @@ impl GuestCode<'_> {
 impl CodeSource for GuestCode<'_> {
     fn is_translated(&self, at: GuestAddr) -> bool {
         (self.is_translated)(at)
+    }
+
+    fn has_breakpoints(&self) -> bool {
+        self.debug.has_breakpoints()
     }
 
     fn has_breakpoint(&self, at: GuestAddr) -> bool {
