@@ -2,8 +2,8 @@
 
 use hokku_ir::{Addr, Value, Width};
 
-use crate::assign::R13;
-use crate::encode::{Mem, Rm};
+use crate::assign::{R13, home};
+use crate::encode::{Mem, Rm, Space};
 use crate::lower::Lowering;
 use crate::values::Loc;
 
@@ -20,9 +20,32 @@ impl Lowering<'_> {
         self.address_with(at, true)
     }
 
+    /// The operand for `at` where that is a register of the guest's, or rsp plus a constant, and a displacement, as it mostly is.
+    fn address_of_register(&mut self, at: &Addr, segment: bool) -> Option<Mem> {
+        let (Some(base), None) = (at.base, at.index) else { return None };
+        if at.width == Width::W16 || (segment && at.seg.is_some()) {
+            return None;
+        }
+        let loc = self.loc(base);
+        let (reg, offset) = match loc {
+            Loc::Home(g) if self.borrowed.is_empty() => (home(g)?, 0),
+            Loc::Stack(offset) if at.width == self.mode.word() => (R13, offset),
+            _ => return None,
+        };
+        let disp = at.disp.wrapping_add(offset.into());
+        let short = at.width == Width::W32;
+        let disp = if short { disp as i32 } else { i32::try_from(disp).ok()? };
+        self.lock(reg);
+        // `[base]` alone cannot wrap: 32-bit registers have zeros above.
+        let wraps = disp != 0 || !self.is_zero_extended(Some(base)) || matches!(loc, Loc::Stack(_));
+        Some(Mem { short: short && wraps, space: Space::Guest, ..Mem::plain(reg, disp) })
+    }
+
     /// The operand for `at`; without its segment base where not `segment`.
     pub(crate) fn address_with(&mut self, at: Addr, segment: bool) -> Mem {
-        use crate::encode::Space;
+        if let Some(m) = self.address_of_register(&at, segment) {
+            return m;
+        }
         let long = self.mode == hokku_ir::CpuMode::Long64;
         let mut disp = at.disp;
         let (mut base, mut index) = (at.base, at.index);

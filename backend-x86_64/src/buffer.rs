@@ -56,11 +56,11 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Appends the first `len` bytes of `bytes`, the lowest first. (All eight are written, which takes no loop.)
+    /// Appends `len` bits of `bits`, whole bytes, the lowest first. (All 16 bytes are written, which takes no loop.)
     #[inline]
-    pub(crate) fn append_some(&mut self, bytes: u64, len: u32) {
-        let end = self.bytes.len() + len as usize;
-        self.bytes.extend_from_slice(&bytes.to_le_bytes());
+    pub(crate) fn append_bits(&mut self, bits: u128, len: u32) {
+        let end = self.bytes.len() + len as usize / 8;
+        self.bytes.extend_from_slice(&bits.to_le_bytes());
         self.bytes.truncate(end);
     }
 

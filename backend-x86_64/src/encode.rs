@@ -84,32 +84,25 @@ pub(crate) struct Asm {
     pub(crate) stack_delta: i32,
 }
 
-/// A part of an instruction while it is put together: at most eight bytes, the first in the lowest bits.
+/// A part of an instruction while it is put together: at most 64 bits, the first byte in the lowest of them.
 #[derive(Clone, Copy, Default)]
 struct Part {
-    bytes: u64,
+    bits: u64,
     len: u32,
 }
 
 impl Part {
+    /// One byte.
     #[inline]
-    fn push(&mut self, byte: u8) {
-        self.append(byte.into(), 1);
+    fn byte(byte: u8) -> Part {
+        Part { bits: byte.into(), len: 8 }
     }
 
-    /// Appends `len` bytes, the others of `bytes` being zero.
+    /// `byte`, and then this.
     #[inline]
-    fn append(&mut self, bytes: u64, len: u32) {
-        debug_assert!(self.len + len <= 8, "an instruction has no part as long as that");
-        self.bytes |= bytes << (8 * self.len);
-        self.len += len;
-    }
-
-    /// This and then `next`.
-    #[inline]
-    fn then(mut self, next: Part) -> Part {
-        self.append(next.bytes, next.len);
-        self
+    fn after(self, byte: u8) -> Part {
+        debug_assert!(self.len <= 56, "an instruction has no part as long as that");
+        Part { bits: self.bits << 8 | u64::from(byte), len: self.len + 8 }
     }
 
     /// The bytes of an immediate operand.
@@ -117,7 +110,7 @@ impl Part {
     fn of(imm: &[u8]) -> Part {
         let mut bytes = [0; 8];
         bytes[..imm.len()].copy_from_slice(imm);
-        Part { bytes: u64::from_le_bytes(bytes), len: imm.len() as u32 }
+        Part { bits: u64::from_le_bytes(bytes), len: 8 * imm.len() as u32 }
     }
 }
 
@@ -185,54 +178,39 @@ impl Asm {
 
     /// The same with an immediate operand of `len` bytes.
     pub(crate) fn op_imm(&mut self, op: Opcode, reg: u8, rm: impl Into<Rm>, n: i32, len: u32) {
-        let bytes = u64::from(n as u32) & ((1 << (8 * len)) - 1);
-        self.put(op, reg, rm.into(), Part { bytes, len });
+        let len = 8 * len;
+        let bits = u64::from(n as u32) & ((1 << len) - 1);
+        self.put(op, reg, rm.into(), Part { bits, len });
     }
 
-    fn put(&mut self, op: Opcode, reg: u8, rm: Rm, imm: Part) {
+    fn put(&mut self, op: Opcode, mut reg: u8, mut rm: Rm, imm: Part) {
         debug_assert!(!matches!(rm, Rm::Mem(Mem { index: Some(RSP), .. })), "rsp cannot be an index");
         self.count += 1;
-        let mut head = Part::default();
-        let mut rex = u8::from(op.wide) << 3 | (reg >> 3 & 1) << 2;
-        let mut force = op.byte_reg && (4..8).contains(&reg);
-        let mut high = op.byte_reg && reg & HIGH != 0;
-        match rm {
-            Rm::Reg(r) => {
-                force |= op.byte_rm && (4..8).contains(&r);
-                high |= op.byte_rm && r & HIGH != 0;
-                rex |= r >> 3 & 1;
+        let mut force = false;
+        if op.byte_reg || op.byte_rm {
+            (reg, rm, force) = byte_registers(op, reg, rm);
+        }
+        let (rest, body) = extension_and_body(reg, &rm);
+        let rex = u8::from(op.wide) << 3 | (reg >> 3 & 1) << 2 | rest;
+        let mut head = match op.code {
+            0..=0xff => Part::byte(op.code as u8),
+            code => {
+                let zeros = code.leading_zeros() & !7;
+                Part { bits: (code.swap_bytes() >> zeros).into(), len: 32 - zeros }
             }
-            Rm::Mem(m) => {
-                self.mem_prefixes(&mut head, &m);
-                rex |= m.index.map_or(0, |r| r >> 3) << 1 | m.base.map_or(0, |r| r >> 3);
-            }
-        }
-        debug_assert!(!(high && (rex != 0 || force)), "a high byte register cannot go with REX");
-        if op.lock {
-            head.push(0xf0);
-        }
-        if op.prefix != 0 {
-            head.push(op.prefix);
-        }
-        if rex != 0 || force {
-            head.push(0x40 | rex);
-        }
-        if op.code < 0x100 {
-            head.push(op.code as u8);
-        } else {
-            let len = 4 - op.code.leading_zeros() / 8;
-            head.append((op.code.swap_bytes() >> (32 - 8 * len)).into(), len);
-        }
-        let field = |r: u8, byte: bool| if byte && r & HIGH != 0 { (r & 3) + 4 } else { r & 7 };
-        let reg = field(reg, op.byte_reg) << 3;
-        let tail = match rm {
-            Rm::Reg(r) => {
-                head.push(0xc0 | reg | field(r, op.byte_rm));
-                imm
-            }
-            Rm::Mem(m) => memory(&mut head, reg, &m).then(imm),
         };
-        self.append(head, tail);
+        if rex != 0 || force {
+            head = head.after(0x40 | rex);
+        }
+        if op.prefix != 0 || op.lock {
+            if op.prefix != 0 {
+                head = head.after(op.prefix);
+            }
+            if op.lock {
+                head = head.after(0xf0);
+            }
+        }
+        self.append(rm, head, body, imm);
     }
 
     /// The VEX form of `op`: `op reg, v, rm`, on 256 bits where `long`. What has no second operand says 0 for `v`.
@@ -245,14 +223,8 @@ impl Asm {
 
     fn put_vex(&mut self, op: Opcode, long: bool, reg: u8, v: u8, rm: Rm, imm: Part) {
         self.count += 1;
-        let mut head = Part::default();
-        let (x, b) = match rm {
-            Rm::Reg(r) => (0, r >> 3),
-            Rm::Mem(m) => {
-                self.mem_prefixes(&mut head, &m);
-                (m.index.map_or(0, |r| r >> 3), m.base.map_or(0, |r| r >> 3))
-            }
-        };
+        let (rest, body) = extension_and_body(reg, &rm);
+        let (x, b) = (rest >> 1, rest & 1);
         let map = match op.code >> 8 {
             0x0f => 1,
             0x0f38 => 2,
@@ -267,45 +239,36 @@ impl Asm {
         let wide = u8::from(op.wide) << 7;
         let last = (15 - v) << 3 | u8::from(long) << 2 | pp;
         let inverted = |bit: u8, at: u8| (1 - bit) << at;
-        if map == 1 && !op.wide && x == 0 && b == 0 {
-            head.push(0xc5);
-            head.push(inverted(reg >> 3, 7) | last);
+        let code = Part::byte(op.code as u8);
+        let head = if map == 1 && !op.wide && x == 0 && b == 0 {
+            code.after(inverted(reg >> 3, 7) | last).after(0xc5)
         } else {
-            head.push(0xc4);
-            head.push(inverted(reg >> 3, 7) | inverted(x, 6) | inverted(b, 5) | map);
-            head.push(wide | last);
-        }
-        head.push(op.code as u8);
-        let reg = (reg & 7) << 3;
-        let tail = match rm {
-            Rm::Reg(r) => {
-                head.push(0xc0 | reg | r & 7);
-                imm
-            }
-            Rm::Mem(m) => memory(&mut head, reg, &m).then(imm),
+            let first = inverted(reg >> 3, 7) | inverted(x, 6) | inverted(b, 5) | map;
+            code.after(wide | last).after(first).after(0xc4)
         };
-        self.append(head, tail);
+        self.append(rm, head, body, imm);
     }
 
-    /// What goes before an instruction with memory operand `m`, which may fault if that is the guest's.
+    /// Appends an instruction on `rm`, with the prefixes of that. It may fault if that is the guest's memory.
     #[inline]
-    fn mem_prefixes(&mut self, head: &mut Part, m: &Mem) {
-        match m.space {
-            Space::Guest => self.may_fault_here(),
-            Space::State => head.push(0x65),
-            Space::Plain => {}
+    fn append(&mut self, rm: Rm, mut head: Part, body: Part, imm: Part) {
+        if let Rm::Mem(m) = rm {
+            if m.short {
+                head = head.after(0x67);
+            }
+            match m.space {
+                Space::Guest => self.may_fault_here(),
+                Space::State => head = head.after(0x65),
+                Space::Plain => {}
+            }
         }
-        if m.short {
-            head.push(0x67);
+        let mut all = u128::from(body.bits) << head.len | u128::from(head.bits);
+        let mut len = head.len + body.len;
+        if imm.len > 0 {
+            all |= u128::from(imm.bits) << len;
+            len += imm.len;
         }
-    }
-
-    #[inline]
-    fn append(&mut self, head: Part, tail: Part) {
-        self.buf.append_some(head.bytes, head.len);
-        if tail.len > 0 {
-            self.buf.append_some(tail.bytes, tail.len);
-        }
+        self.buf.append_bits(all, len);
     }
 
     // ---- Alignment
@@ -341,29 +304,49 @@ impl Asm {
     }
 }
 
-/// Appends ModRM and SIB for `m`, beside `reg`, and gives the displacement.
+/// `reg` and `rm` of an instruction on byte registers as the numbers that stand in it, and whether it must have a REX prefix.
+fn byte_registers(op: Opcode, reg: u8, rm: Rm) -> (u8, Rm, bool) {
+    let number = |r: u8| if r & HIGH != 0 { (r & 3) + 4 } else { r };
+    let needs_rex = |r: u8| (4..8).contains(&r);
+    let (reg, mut force, mut high) =
+        if op.byte_reg { (number(reg), needs_rex(reg), reg & HIGH != 0) } else { (reg, false, false) };
+    let rm = match rm {
+        Rm::Reg(r) if op.byte_rm => {
+            force |= needs_rex(r);
+            high |= r & HIGH != 0;
+            Rm::Reg(number(r))
+        }
+        rm => rm,
+    };
+    let rex = force || op.wide || reg >= 8 || extension_and_body(reg, &rm).0 != 0;
+    debug_assert!(!(high && rex), "a high byte register cannot go with REX");
+    (reg, rm, force)
+}
+
+/// For `rm` beside `reg`: the bits for REX.X and REX.B; ModRM, SIB and displacement.
 #[inline]
-fn memory(head: &mut Part, reg: u8, m: &Mem) -> Part {
+fn extension_and_body(reg: u8, rm: &Rm) -> (u8, Part) {
+    let reg = (reg & 7) << 3;
+    let m = match rm {
+        Rm::Reg(r) => return (r >> 3 & 1, Part::byte(0xc0 | reg | r & 7)),
+        Rm::Mem(m) => m,
+    };
     let disp = u64::from(m.disp as u32);
+    let x = m.index.map_or(0, |i| i >> 3) << 1;
+    let sib = |base: u8| m.index.map_or(RSP << 3, |i| m.scale << 6 | (i & 7) << 3) | base;
     let Some(base) = m.base else {
         // No base: SIB with base 101 and a 32-bit displacement (the form without SIB is relative to rip).
-        head.push(reg | 4);
-        head.push(m.index.map_or(0x25, |i| m.scale << 6 | (i & 7) << 3 | 5));
-        return Part { bytes: disp, len: 4 };
+        return (x, Part { bits: disp, len: 32 }.after(sib(5)).after(reg | 4));
     };
     let (mode, disp) = match m.disp {
         0 if base & 7 != RBP => (0, Part::default()),
-        -128..=127 => (0x40, Part { bytes: disp & 0xff, len: 1 }),
-        _ => (0x80, Part { bytes: disp, len: 4 }),
+        -128..=127 => (0x40, Part { bits: disp & 0xff, len: 8 }),
+        _ => (0x80, Part { bits: disp, len: 32 }),
     };
-    if let Some(index) = m.index {
-        head.push(mode | reg | 4);
-        head.push(m.scale << 6 | (index & 7) << 3 | base & 7);
+    let body = if m.index.is_some() || base & 7 == RSP {
+        disp.after(sib(base & 7)).after(mode | reg | 4)
     } else {
-        head.push(mode | reg | base & 7);
-        if base & 7 == RSP {
-            head.push(0x24);
-        }
-    }
-    disp
+        disp.after(mode | reg | base & 7)
+    };
+    (x | base >> 3, body)
 }

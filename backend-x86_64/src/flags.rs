@@ -98,11 +98,16 @@ impl Lowering<'_> {
     }
 
     /// Makes the host's flags hold `f`.
+    #[inline]
     pub(crate) fn need_flags(&mut self, f: Value) {
         let f = self.root(f);
-        if self.eflags == Some(f) {
-            return;
+        if self.eflags != Some(f) {
+            self.bring_flags(f);
         }
+    }
+
+    #[inline(never)]
+    fn bring_flags(&mut self, f: Value) {
         if self.vals[f.0 as usize].loc == Loc::Deferred {
             self.compute_flags(f);
         } else if let Some((_, slot)) = self.saved_flags.iter().copied().find(|(v, _)| *v == f) {
@@ -131,6 +136,7 @@ impl Lowering<'_> {
     }
 
     /// The host's flags must be the guest's: an instruction that may fault or leave comes next.
+    #[inline]
     pub(crate) fn before_fault(&mut self) {
         // While the instruction's own flags are being computed, from memory, the host's flags are still those before it.
         if self.loc(self.guest_flags) == Loc::Deferred {
@@ -179,9 +185,9 @@ impl Lowering<'_> {
     pub(crate) fn write_flags(&mut self, set: FlagSet, v: Value) {
         let f = self.root(v);
         let kept = self.live_flags() - set;
-        let passes = self
-            .passes_on(f)
-            .is_some_and(|(rest, changed)| rest == self.guest_flags && !(changed - set).intersects(kept));
+        let passes = |l: &Self| {
+            l.passes_on(f).is_some_and(|(rest, changed)| rest == l.guest_flags && !(changed - set).intersects(kept))
+        };
         if self.cur.checked_sub(3).is_some_and(|first| self.is_sahf(first)) {
             if kept.is_empty() {
                 self.clobber_flags();
@@ -194,7 +200,7 @@ impl Lowering<'_> {
             self.flags_are(Some(new));
             self.vals[f.0 as usize].loc = Loc::Nowhere;
             self.consume_inst(self.def(f));
-        } else if kept.is_empty() || passes {
+        } else if kept.is_empty() || passes(self) {
             self.replacing = true;
             self.need_flags(f);
             self.replacing = false;

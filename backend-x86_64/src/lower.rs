@@ -279,6 +279,7 @@ impl<'a> Lowering<'a> {
         self.end_inst();
     }
 
+    #[inline]
     fn end_inst(&mut self) {
         if !self.asm.guest_accesses.is_empty() {
             self.note_faults();
@@ -290,10 +291,9 @@ impl<'a> Lowering<'a> {
     }
 
     /// Enters what the instruction accessed as places that may fault.
+    #[inline(never)]
     fn note_faults(&mut self) {
-        let pc = self.pc;
-        let mut accesses = std::mem::take(&mut self.asm.guest_accesses);
-        for (offset, stack_delta) in accesses.drain(..) {
+        for &(offset, stack_delta) in &self.asm.guest_accesses {
             let mut borrowed = [None; 4];
             let earlier = self.borrowed.iter().filter(|b| b.since <= offset);
             for (place, b) in borrowed.iter_mut().zip(earlier) {
@@ -301,7 +301,7 @@ impl<'a> Lowering<'a> {
             }
             self.out.faults.push(FaultSite {
                 offset,
-                pc,
+                pc: self.pc,
                 leave: StubId::LeaveFault,
                 stack_delta,
                 borrowed,
@@ -309,7 +309,7 @@ impl<'a> Lowering<'a> {
                 retry: None,
             });
         }
-        self.asm.guest_accesses = accesses;
+        self.asm.guest_accesses.clear();
     }
 
     /// Keeps the flags value `f` for later uses; as the guest's flags it is overwritten by the next instruction itself.

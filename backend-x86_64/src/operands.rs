@@ -23,7 +23,21 @@ impl Lowering<'_> {
     /// `v` of width `w` as an operand: a register, memory or a constant of 32 bits.
     pub(crate) fn src(&mut self, v: Value, w: Width) -> Src {
         let root = self.root(v);
-        match self.loc(root) {
+        let loc = self.vals[root.0 as usize].loc;
+        let reg = match loc {
+            Loc::Home(g) if self.borrowed.is_empty() => home(g),
+            Loc::Temp(r) => Some(r),
+            _ => None,
+        };
+        let Some(r) = reg else { return self.other_src(root, loc, w) };
+        self.lock(r);
+        Src::Reg(r)
+    }
+
+    /// [`Self::src`] of `root`, which is at `loc`, in most cases not in a register.
+    #[inline(never)]
+    fn other_src(&mut self, root: Value, loc: Loc, w: Width) -> Src {
+        match loc {
             Loc::Const(n) => match constant_src(n, w) {
                 Some(imm) => imm,
                 None => {
@@ -59,10 +73,6 @@ impl Lowering<'_> {
                 }
             },
             Loc::Stack(offset) => self.stack_src(offset),
-            Loc::Temp(r) => {
-                self.lock(r);
-                Src::Reg(r)
-            }
             Loc::Slot(s) => Src::Mem(Mem::state(slot_offset(s))),
             Loc::Deferred => {
                 let def = self.def(root);
@@ -78,8 +88,8 @@ impl Lowering<'_> {
                 self.force(root);
                 self.src(root, w)
             }
-            Loc::VecHome(_) | Loc::VecTemp(_) | Loc::Flags | Loc::Nowhere => {
-                debug_assert!(false, "{v} is no integer at {:?}", self.loc(root));
+            Loc::Temp(_) | Loc::VecHome(_) | Loc::VecTemp(_) | Loc::Flags | Loc::Nowhere => {
+                debug_assert!(false, "{root} is no integer at {loc:?}");
                 Src::Imm(0)
             }
         }
@@ -187,11 +197,17 @@ impl Lowering<'_> {
     }
 
     /// Writes the code of a deferred value now, so that `v` is in a register, a slot or a constant.
+    #[inline]
     pub(crate) fn force(&mut self, v: Value) {
         let root = self.root(v);
-        if self.loc(root) != Loc::Deferred || self.val(root).ty == Type::Flags {
-            return;
+        let val = &self.vals[root.0 as usize];
+        if val.loc == Loc::Deferred && val.ty != Type::Flags {
+            self.force_deferred(root);
         }
+    }
+
+    #[inline(never)]
+    fn force_deferred(&mut self, root: Value) {
         let def = self.def(root);
         let (at, locked, vec_locked) = (self.cur, self.locked, self.vec_locked);
         self.cur = def;

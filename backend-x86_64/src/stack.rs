@@ -14,11 +14,16 @@ use crate::values::Loc;
 
 impl Lowering<'_> {
     /// Makes the register of rsp hold what it should.
+    #[inline]
     pub(crate) fn flush_stack(&mut self) {
-        let delta = self.asm.stack_delta;
-        if delta == 0 {
-            return;
+        if self.asm.stack_delta != 0 {
+            self.move_stack();
         }
+    }
+
+    #[inline(never)]
+    fn move_stack(&mut self) {
+        let delta = self.asm.stack_delta;
         self.evict_named(Gpr::Rsp);
         self.asm.lea(self.mode.word(), R13, Mem::plain(R13, delta));
         self.asm.stack_delta = 0;

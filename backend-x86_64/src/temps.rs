@@ -64,6 +64,7 @@ impl Lowering<'_> {
     }
 
     /// Puts borrowed guest registers back.
+    #[inline(never)]
     pub(crate) fn give_back(&mut self) {
         while let Some(Borrowed { reg, slot, .. }) = self.borrowed.pop() {
             self.spill_temp(reg);

@@ -101,13 +101,26 @@ impl Lowering<'_> {
 
     /// Consumes the operands of op number `n` of the block.
     pub(crate) fn consume_inst(&mut self, n: u32) {
-        let InstInfo { args, arg_count, .. } = self.plan.insts[n as usize];
-        for k in (args..).take(arg_count.into()) {
+        let &InstInfo { args, arg_count, .. } = &self.plan.insts[n as usize];
+        for k in args..args + u32::from(arg_count) {
             self.consume(self.plan.args[k as usize]);
         }
     }
 
+    #[inline]
     fn release(&mut self, root: Value) {
+        let loc = &mut self.vals[root.0 as usize].loc;
+        match loc {
+            // Most are in guest registers.
+            Loc::Home(_) | Loc::High(_) | Loc::Stack(_) => *loc = Loc::Nowhere,
+            Loc::Deferred | Loc::Const(_) => {}
+            _ => self.release_place(root),
+        }
+    }
+
+    /// `root`, which has a place of its own, is no longer needed.
+    #[inline(never)]
+    fn release_place(&mut self, root: Value) {
         match self.vals[root.0 as usize].loc {
             Loc::Temp(r) if self.temp_owner[r as usize] == Some(root) => self.temp_owner[r as usize] = None,
             Loc::VecTemp(r) if self.vec_owner[r as usize] == Some(root) => self.vec_owner[r as usize] = None,
@@ -125,7 +138,6 @@ impl Lowering<'_> {
                 }
                 return;
             }
-            Loc::Deferred | Loc::Const(_) => return,
             _ => {}
         }
         self.vals[root.0 as usize].loc = Loc::Nowhere;
@@ -140,6 +152,7 @@ impl Lowering<'_> {
     }
 
     /// Ends an instruction: operands' registers and freed slots can be taken again.
+    #[inline]
     pub(crate) fn end_op(&mut self) {
         self.locked = 0;
         self.shared = 0;
@@ -267,47 +280,58 @@ impl Lowering<'_> {
 
     /// The same for values that are the register itself or a part of it.
     pub(crate) fn evict_named(&mut self, reg: Gpr) {
-        let mut list = std::mem::take(&mut self.aliases[reg.index()]);
-        let mut kept = Vec::new();
-        for v in list.drain(..) {
-            let val = self.vals[v.0 as usize];
-            let high = match val.loc {
-                Loc::Home(g) if g == reg => false,
-                Loc::High(g) if g == reg => true,
-                Loc::Stack(_) => {
-                    kept.push(v);
-                    continue;
-                }
-                _ => continue,
-            };
-            if val.uses == 0 {
-                self.vals[v.0 as usize].loc = Loc::Nowhere;
-                continue;
+        let mut kept = 0;
+        for n in 0..self.aliases[reg.index()].len() {
+            let v = self.aliases[reg.index()][n];
+            if self.survives(v, reg) {
+                self.aliases[reg.index()][kept] = v;
+                kept += 1;
             }
-            let by_name = high && home(reg).is_some_and(|h| h < 4) && self.locked & 1 << RCX == 0;
-            let temp = if by_name {
-                self.take_rcx();
-                RCX
-            } else {
-                self.temp()
-            };
-            match (self.home_rm(reg), high) {
-                (Rm::Reg(h), false) => self.asm.mov(Width::W64, temp, h),
-                (Rm::Reg(h), true) if by_name => self.asm.movzx(Width::W8, temp, Rm::Reg(h | HIGH)),
-                (Rm::Mem(m), false) => self.asm.mov(Width::W64, temp, m),
-                (Rm::Mem(m), true) => self.asm.movzx(Width::W8, temp, Rm::Mem(m.plus(1))),
-                (Rm::Reg(h), true) => {
-                    // Through memory: a high byte of this register has no name, or not together with `temp`.
-                    let slot = self.take_slot(1);
-                    self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), h);
-                    self.asm.movzx(Width::W8, temp, Rm::Mem(Mem::state(slot_offset(slot) + 1)));
-                    self.freed_slots.push((slot, 1));
-                }
-            }
-            self.unlock(temp);
-            self.define_temp(v, temp);
         }
-        list.append(&mut kept);
-        self.aliases[reg.index()] = list;
+        self.aliases[reg.index()].truncate(kept);
+    }
+
+    /// Whether `v` is what it is though `reg` is about to be written; copies it if it is not and is still needed.
+    fn survives(&mut self, v: Value, reg: Gpr) -> bool {
+        let Val { loc, uses, .. } = &mut self.vals[v.0 as usize];
+        let high = match *loc {
+            Loc::Home(g) if g == reg => false,
+            Loc::High(g) if g == reg => true,
+            Loc::Stack(_) => return true,
+            _ => return false,
+        };
+        if *uses == 0 {
+            *loc = Loc::Nowhere;
+        } else {
+            self.copy_away(v, reg, high);
+        }
+        false
+    }
+
+    /// Copies `v`, which is `reg` or its bits 8 to 15, to a temporary.
+    #[inline(never)]
+    fn copy_away(&mut self, v: Value, reg: Gpr, high: bool) {
+        let by_name = high && home(reg).is_some_and(|h| h < 4) && self.locked & 1 << RCX == 0;
+        let temp = if by_name {
+            self.take_rcx();
+            RCX
+        } else {
+            self.temp()
+        };
+        match (self.home_rm(reg), high) {
+            (Rm::Reg(h), false) => self.asm.mov(Width::W64, temp, h),
+            (Rm::Reg(h), true) if by_name => self.asm.movzx(Width::W8, temp, Rm::Reg(h | HIGH)),
+            (Rm::Mem(m), false) => self.asm.mov(Width::W64, temp, m),
+            (Rm::Mem(m), true) => self.asm.movzx(Width::W8, temp, Rm::Mem(m.plus(1))),
+            (Rm::Reg(h), true) => {
+                // Through memory: a high byte of this register has no name, or not together with `temp`.
+                let slot = self.take_slot(1);
+                self.asm.mov(Width::W64, Mem::state(slot_offset(slot)), h);
+                self.asm.movzx(Width::W8, temp, Rm::Mem(Mem::state(slot_offset(slot) + 1)));
+                self.freed_slots.push((slot, 1));
+            }
+        }
+        self.unlock(temp);
+        self.define_temp(v, temp);
     }
 }
