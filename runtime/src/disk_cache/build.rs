@@ -18,6 +18,7 @@ use super::{Cached, DiskCache, DiskCacheConfig};
 use crate::code_cache::Outline;
 use crate::debug::Debugging;
 use crate::guest_memory::{Access, GuestMemory, MapError};
+use crate::jit::fault_table::FaultTable;
 use crate::loader::{ElfImage, LoadError};
 use crate::{tiering, translator};
 
@@ -165,10 +166,11 @@ impl Builder<'_> {
             passes,
             FaultsSee::ExactFlags,
         );
-        let compiled = self.backend.compile_as(&translation.region, TIER);
+        let mut compiled = self.backend.compile_as(&translation.region, TIER);
         let outline = Outline::of(&translation.region);
         if let Some(code) = translation.guest_code() {
-            self.disk.store(self.memory, TIER, &outline, &code, &compiled);
+            let faults = FaultTable::of(&mut compiled);
+            self.disk.store(self.memory, TIER, &outline, &code, &compiled, &faults);
         }
         (outline, compiled, false)
     }

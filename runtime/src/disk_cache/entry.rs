@@ -9,7 +9,7 @@ use hokku_ir::lowering::{FlagsRecipe, RecipeStep};
 use hokku_ir::{BlockId, BlockKey, GuestAddr, Op, SyscallKind, Trap, text};
 
 use crate::code_cache::Outline;
-use crate::jit::fault_table::{Coder, put_lazy, take_lazy};
+use crate::jit::fault_table::{FaultTable, put_lazy, take_lazy};
 use crate::wire::{Source, of_signed, put, put_all};
 
 /// A region that is to be kept.
@@ -18,6 +18,8 @@ pub(super) struct Kept<'a> {
     /// The guest code of each of the outline's ranges.
     pub(super) guest: &'a [Vec<u8>],
     pub(super) compiled: &'a Compiled,
+    /// In place of its faults.
+    pub(super) faults: &'a FaultTable,
 }
 
 /// Writes and reads offsets as distances.
@@ -118,7 +120,7 @@ pub(super) fn encode(kept: &Kept<'_>, to: &mut Vec<u8>) -> Option<()> {
         hot_exits,
         counters,
         stops,
-        faults,
+        faults: _,
         callouts,
         return_pads,
         relocations,
@@ -172,9 +174,8 @@ pub(super) fn encode(kept: &Kept<'_>, to: &mut Vec<u8>) -> Option<()> {
         to.extend_from_slice(&stop_kind(*kind)?);
         put_all(to, [near.to(*at), near.to(*next)]);
     }
-    put(to, faults.len() as u64);
-    let mut coder = Coder::default();
-    faults.iter().for_each(|site| coder.put(to, site));
+    put(to, kept.faults.bytes().len() as u64);
+    to.extend_from_slice(kept.faults.bytes());
     put(to, callouts.len() as u64);
     for Callout { offset, op, pc, lazy } in callouts {
         put_all(to, [(*offset).into(), near.to(*pc)]);
@@ -282,7 +283,7 @@ pub(super) fn open(bytes: &[u8], key: BlockKey) -> Option<Opened<'_>> {
 
 impl Opened<'_> {
     /// Reads the rest; `None`: it is damaged.
-    pub(super) fn decode(self, key: BlockKey) -> Option<(Outline, Compiled)> {
+    pub(super) fn decode(self, key: BlockKey) -> Option<(Outline, Compiled, FaultTable)> {
         let Opened { guest, mut near, rest: mut from } = self;
         let near = &mut near;
         let instructions = from.number()?;
@@ -314,8 +315,8 @@ impl Opened<'_> {
             let (stub, kind) = (behind.take(from)?, read_stop_kind(from)?);
             Some(Stop { stub, kind, at: near.take(from)?, next: near.take(from)? })
         })?;
-        let mut coder = Coder::default();
-        let faults = list(&mut from, |from| coder.take(from))?;
+        let faults_len = from.count()?;
+        let faults = FaultTable::from_bytes(from.bytes(faults_len)?);
         let callouts = list(&mut from, |from| {
             let (offset, pc) = (from.word()?, near.take(from)?);
             Some(Callout { offset, op: take_op(from)?, pc, lazy: take_lazy(from)? })
@@ -338,7 +339,7 @@ impl Opened<'_> {
             hot_exits,
             counters,
             stops,
-            faults,
+            faults: Vec::new(),
             callouts,
             return_pads,
             relocations,
@@ -347,7 +348,7 @@ impl Opened<'_> {
             host_instructions,
             block_callouts,
         };
-        is_sound(&compiled).then_some((Outline { key, block_pcs, ranges, instructions }, compiled))
+        is_sound(&compiled).then_some((Outline { key, block_pcs, ranges, instructions }, compiled, faults))
     }
 }
 

@@ -32,6 +32,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::code_cache::{CodePage, Outline};
 use crate::guest_memory::{GuestMemory, Watch};
 use crate::host::PAGE_SIZE;
+use crate::jit::fault_table::FaultTable;
 
 pub use build::{BuildError, Progress, build};
 pub use folder::{Contents, contents, prune};
@@ -61,12 +62,14 @@ impl DiskCacheConfig {
     }
 }
 
-/// A region from the cache, ready to be placed.
+/// A region, ready to be placed.
 #[derive(Debug)]
 pub(crate) struct Cached {
     pub(crate) outline: Outline,
     pub(crate) pages: Vec<CodePage>,
     pub(crate) compiled: Compiled,
+    /// In place of `compiled`'s.
+    pub(crate) faults: FaultTable,
 }
 
 /// New translations are written when there are so many bytes of them, and at the end.
@@ -124,12 +127,12 @@ impl DiskCache {
         };
         known.find(entry_key(key, tier)).filter_map(|bytes| entry::open(bytes, key)).find_map(|opened| {
             let pages = same_code(memory, &opened.guest)?;
-            let (outline, compiled) = opened.decode(key)?;
-            Some(Cached { outline, pages, compiled })
+            let (outline, compiled, faults) = opened.decode(key)?;
+            Some(Cached { outline, pages, compiled, faults })
         })
     }
 
-    /// Keeps a region. `guest` is the code of each of the outline's ranges that it was translated from.
+    /// Keeps a region. `guest` is the code of each of the outline's ranges that it was translated from; `faults` are in place of `compiled`'s.
     pub(crate) fn store(
         &self,
         memory: &GuestMemory,
@@ -137,6 +140,7 @@ impl DiskCache {
         outline: &Outline,
         guest: &[Vec<u8>],
         compiled: &Compiled,
+        faults: &FaultTable,
     ) {
         let key = outline.key;
         let Some(image) = memory.image_at(key.pc).filter(|_| !key.single_step) else { return };
@@ -147,7 +151,7 @@ impl DiskCache {
         if !ends.all(|at| std::mem::replace(&mut known, page(at)) == page(at) || memory.image_at(at) == Some(image)) {
             return;
         }
-        let kept = entry::Kept { outline, guest, compiled };
+        let kept = entry::Kept { outline, guest, compiled, faults };
         let new: usize = {
             let mut images = self.lock();
             images.entry(image).or_default().new.add(entry_key(key, tier), |to| entry::encode(&kept, to));

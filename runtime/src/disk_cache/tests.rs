@@ -56,7 +56,7 @@ fn guest(low: u64) -> (GuestMemory, GuestAddr) {
 }
 
 /// Something of every kind.
-fn region(at: GuestAddr) -> (Outline, Compiled) {
+fn region(at: GuestAddr) -> (Outline, Compiled, FaultTable) {
     let key = BlockKey::new(at, CpuMode::Long64);
     let outline = Outline { key, block_pcs: vec![at, at.offset(3)], ranges: vec![(at, 6)], instructions: 4 };
     let pc = at.offset(3);
@@ -64,7 +64,7 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
     let link = Link { site: 8, stub: 20, target: GuestAddr(0x10), is_call: false, far: None };
     let far = Some(FarJump { jump: 24, slot: 32 });
     let lazy = LazyState { flags: Some(0), narrow: 5, behind: 8, x87: 1 << 63 };
-    let compiled = Compiled {
+    let mut compiled = Compiled {
         code: (0..100).collect(),
         blocks: vec![BlockEntry { block: hokku_ir::BlockId(1), pc, offset: 4, checked: 70 }],
         links: vec![link, Link { is_call: true, far, ..link }],
@@ -116,12 +116,16 @@ fn region(at: GuestAddr) -> (Outline, Compiled) {
         host_instructions: 12,
         block_callouts: 1,
     };
-    (outline, compiled)
+    let faults = FaultTable::of(&mut compiled);
+    (outline, compiled, faults)
+}
+
+fn keep(cache: &DiskCache, memory: &GuestMemory, (outline, compiled, faults): &(Outline, Compiled, FaultTable)) {
+    cache.store(memory, FIRST, outline, &[CODE.to_vec()], compiled, faults);
 }
 
 fn store(cache: &DiskCache, memory: &GuestMemory, at: GuestAddr) {
-    let (outline, compiled) = region(at);
-    cache.store(memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+    keep(cache, memory, &region(at));
 }
 
 fn found(cache: &DiskCache, memory: &GuestMemory, at: GuestAddr) -> Option<Cached> {
@@ -138,8 +142,9 @@ fn what_is_kept_is_found_in_the_next_run() {
     cache.flush();
     let next = folder.cache();
     let cached = found(&next, &memory, at).unwrap();
-    let (outline, compiled) = region(at);
+    let (outline, compiled, faults) = region(at);
     assert_eq!(cached.outline, outline);
+    assert!(cached.faults == faults && !faults.bytes().is_empty());
     assert_eq!(format!("{:?}", cached.compiled), format!("{compiled:?}"));
     assert_eq!(cached.pages.iter().map(|p| p.0).collect::<Vec<_>>(), [at.0 - PAGE_SIZE + 3, at.0 + 3]);
     let other = |key| next.lookup(&memory, key, FIRST).is_some();
@@ -188,9 +193,9 @@ fn regions_with_a_failed_fetch_are_not_kept() {
     let folder = Folder::new("fetch");
     let (memory, at) = guest(0x14_0000_0000);
     let cache = folder.cache();
-    let (outline, mut compiled) = region(at);
-    compiled.stops[1].kind = StopKind::Trap(hokku_ir::Trap::Fetch);
-    cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+    let mut region = region(at);
+    region.1.stops[1].kind = StopKind::Trap(hokku_ir::Trap::Fetch);
+    keep(&cache, &memory, &region);
     assert!(found(&cache, &memory, at).is_none());
 }
 
@@ -207,9 +212,9 @@ fn what_would_be_written_outside_of_the_code_is_refused() {
     ];
     for (i, change) in changes.into_iter().enumerate() {
         let cache = folder.cache();
-        let (outline, mut compiled) = region(at);
-        change(&mut compiled);
-        cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+        let mut region = region(at);
+        change(&mut region.1);
+        keep(&cache, &memory, &region);
         assert!(found(&cache, &memory, at).is_none(), "change {i}");
     }
 }
@@ -333,9 +338,9 @@ fn one_thread_at_a_time_writes_what_has_become_much() {
     let (memory, at) = guest(0x1a_0000_0000);
     let cache = folder.cache();
     let store_much = || {
-        let (outline, mut compiled) = region(at);
-        compiled.code.resize(WRITE_AT, 0);
-        cache.store(&memory, FIRST, &outline, &[CODE.to_vec()], &compiled);
+        let mut region = region(at);
+        region.1.code.resize(WRITE_AT, 0);
+        keep(&cache, &memory, &region);
     };
     cache.is_writing.store(true, Ordering::Relaxed);
     store_much();

@@ -48,8 +48,8 @@ pub(crate) struct JitCode {
 }
 
 impl JitCode {
-    /// Code of `tier` that was placed at `start`.
-    pub(crate) fn new(start: u64, compiled: Compiled, tier: Tier) -> Self {
+    /// Code of `tier` that was placed at `start`, with the table of its faults.
+    pub(crate) fn new(start: u64, compiled: Compiled, faults: FaultTable, tier: Tier) -> Self {
         let at = |offset: u32| start + u64::from(offset);
         let link = |back_edge| {
             move |l: &Link| {
@@ -61,12 +61,11 @@ impl JitCode {
         let back_edges = compiled.back_edges.iter().map(link(true));
         let mut links: Vec<_> = compiled.links.iter().map(link(false)).chain(back_edges).collect();
         links.sort_unstable_by_key(|l| l.stub);
-        let Compiled { code, mut blocks, mut hot_exits, mut stops, mut faults, mut callouts, .. } = compiled;
+        let Compiled { code, mut blocks, mut hot_exits, mut stops, mut callouts, .. } = compiled;
         let Compiled { back_edges, mut flag_sites, recipes, .. } = compiled;
         hot_exits.sort_unstable_by_key(|h| h.stub);
         blocks.sort_unstable_by_key(|b| b.block);
         stops.sort_unstable_by_key(|s| s.stub);
-        faults.sort_unstable_by_key(|f| f.offset);
         callouts.sort_unstable_by_key(|c| c.offset);
         flag_sites.sort_unstable_by_key(|f| f.offset);
         let mut block_offsets: Vec<_> = blocks.iter().map(|b| (b.offset, b.pc)).collect();
@@ -82,7 +81,7 @@ impl JitCode {
             incoming: Vec::new(),
             hot_exits,
             stops,
-            faults: FaultTable::new(&faults),
+            faults,
             callouts,
             flag_sites,
             recipes,
@@ -97,7 +96,7 @@ impl JitCode {
             + size_of_val(&*self.links)
             + size_of_val(&*self.hot_exits)
             + size_of_val(&*self.stops)
-            + self.faults.len()
+            + self.faults.bytes().len()
             + size_of_val(&*self.callouts)
             + size_of_val(&*self.flag_sites)
             + self.recipes.iter().map(|r| size_of_val(&*r.steps)).sum::<usize>()

@@ -3,7 +3,7 @@
 //! Each is told from the one before it, so a look goes through all that come before.
 
 use hokku_ir::GuestAddr;
-use hokku_ir::backend::{FaultSite, LazyState, StubId};
+use hokku_ir::backend::{Compiled, FaultSite, LazyState, StubId};
 
 use crate::wire::{Source, of_signed, put, put_all, put_signed};
 
@@ -19,7 +19,7 @@ const RETRY: u8 = 1 << 7;
 
 /// Writes or reads sites in order of offset.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Coder {
+struct Coder {
     offset: u32,
     pc: GuestAddr,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Coder {
 impl Coder {
     /// Appends `site`.
     #[inline]
-    pub(crate) fn put(&mut self, to: &mut Vec<u8>, site: &FaultSite) {
+    fn put(&mut self, to: &mut Vec<u8>, site: &FaultSite) {
         let forward = u64::from(site.offset.wrapping_sub(self.offset));
         let guest = of_signed(site.pc.0.wrapping_sub(self.pc.0) as i64);
         *self = Coder { offset: site.offset, pc: site.pc };
@@ -73,7 +73,7 @@ impl Coder {
     }
 
     /// Reads the next site; `None`: there is none.
-    pub(crate) fn take(&mut self, from: &mut Source<'_>) -> Option<FaultSite> {
+    fn take(&mut self, from: &mut Source<'_>) -> Option<FaultSite> {
         let what = from.byte()?;
         let leave = *LEAVES.get(usize::from(what & LEAVE))?;
         let offset = self.offset.wrapping_add(from.word()?);
@@ -104,24 +104,36 @@ pub(crate) fn take_lazy(from: &mut Source<'_>) -> Option<LazyState> {
     Some(LazyState { flags, narrow: from.number()?.try_into().ok()?, behind: from.byte()?, x87: from.number()? })
 }
 
-/// The sites of one region.
-#[derive(Debug)]
+/// The sites of one region. The cache on disk keeps it as it is.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FaultTable {
     bytes: Box<[u8]>,
 }
 
 impl FaultTable {
+    /// The sites of `compiled`, which it has no more.
+    pub(crate) fn of(compiled: &mut Compiled) -> Self {
+        let mut sites = std::mem::take(&mut compiled.faults);
+        sites.sort_unstable_by_key(|site| site.offset);
+        Self::new(&sites)
+    }
+
+    /// The table whose bytes these are.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        FaultTable { bytes: bytes.into() }
+    }
+
     /// `sites`, in order of offset.
-    pub(crate) fn new(sites: &[FaultSite]) -> Self {
+    fn new(sites: &[FaultSite]) -> Self {
         let mut bytes = Vec::with_capacity(4 * sites.len());
         let mut coder = Coder::default();
         sites.iter().for_each(|site| coder.put(&mut bytes, site));
         FaultTable { bytes: bytes.into() }
     }
 
-    /// Bytes of memory that this takes.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+    /// The table as bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn iter(&self) -> impl Iterator<Item = FaultSite> + '_ {
@@ -173,7 +185,11 @@ mod tests {
     #[test]
     fn each_site_is_found_at_its_offset() {
         let sites = sites();
-        let table = FaultTable::new(&sites);
+        // Back ends need not tell them in order.
+        let mut compiled = Compiled { faults: sites.iter().rev().copied().collect(), ..Compiled::default() };
+        let table = FaultTable::of(&mut compiled);
+        assert!(compiled.faults.is_empty());
+        assert_eq!(FaultTable::from_bytes(table.bytes()), table);
         for site in &sites {
             assert_eq!(table.at(site.offset.into()), Some(*site));
             assert_eq!(table.last_until(site.offset.into()), Some(*site));
@@ -187,7 +203,7 @@ mod tests {
     #[test]
     fn a_usual_site_takes_three_bytes() {
         let sites = sites();
-        let [one, two] = [1, 2].map(|n| FaultTable::new(&sites[..n]).len());
+        let [one, two] = [1, 2].map(|n| FaultTable::new(&sites[..n]).bytes().len());
         assert_eq!(two - one, 3);
         assert_eq!(FaultTable::new(&[]).at(0), None);
     }

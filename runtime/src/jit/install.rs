@@ -7,6 +7,7 @@ use hokku_ir::passes::FaultsSee;
 use hokku_ir::{BlockKey, GuestAddr};
 
 use super::JitCode;
+use super::fault_table::FaultTable;
 use super::linking::LinkRef;
 use crate::code_cache::{Code, CodePage, Outline, RegionId, Tables};
 use crate::disk_cache::{Cached, DiskCache};
@@ -20,16 +21,18 @@ struct Fresh {
     outline: Outline,
     pages: Vec<CodePage>,
     compiled: Compiled,
+    faults: FaultTable,
     tier: Tier,
     /// What the perf map is to call it.
     name: String,
 }
 
 impl Fresh {
-    fn new(team: &Team, outline: Outline, pages: Vec<CodePage>, compiled: Compiled, tier: Tier) -> Self {
+    fn new(team: &Team, made: Cached, tier: Tier) -> Self {
+        let Cached { outline, pages, compiled, faults } = made;
         // Symbols may have to be read from their files first, which is not for under the tables' lock.
         let name = team.perf_map.as_ref().map(|_| team.symbols.name(outline.key.pc).to_string());
-        Fresh { outline, pages, compiled, tier, name: name.unwrap_or_default() }
+        Fresh { outline, pages, compiled, faults, tier, name: name.unwrap_or_default() }
     }
 }
 
@@ -42,13 +45,13 @@ fn disk_cache(team: &Team) -> Option<&DiskCache> {
 fn look_up(team: &Team, key: BlockKey, tier: Tier) -> Option<Fresh> {
     let disk = disk_cache(team)?;
     let start = Instant::now();
-    let Cached { outline, pages, compiled } = disk.lookup(&team.memory, key, tier)?;
+    let cached = disk.lookup(&team.memory, key, tier)?;
     let stats = &team.stats;
     Stats::add(&stats.disk_regions, 1);
-    Stats::add(&stats.disk_guest_bytes, outline.bytes());
-    Stats::add(&stats.disk_host_bytes, compiled.code.len() as u64);
+    Stats::add(&stats.disk_guest_bytes, cached.outline.bytes());
+    Stats::add(&stats.disk_host_bytes, cached.compiled.code.len() as u64);
     Stats::time(&stats.disk_ns, start.elapsed());
-    Some(Fresh::new(team, outline, pages, compiled, tier))
+    Some(Fresh::new(team, cached, tier))
 }
 
 /// Translates `key`, and keeps the result for later runs.
@@ -65,7 +68,7 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
         backend.passes(),
         FaultsSee::ExactFlags,
     );
-    let compiled = backend.compile_as(&translation.region, tier);
+    let mut compiled = backend.compile_as(&translation.region, tier);
     let outline = Outline::of(&translation.region);
     let counts = team.stats.tier(tier);
     Stats::time(counts.translation_ns, start.elapsed());
@@ -74,11 +77,13 @@ fn compile(team: &Team, backend: &dyn Backend, key: BlockKey, tier: Tier) -> Fre
     Stats::add(counts.guest_instructions, outline.instructions);
     Stats::add(counts.host_bytes, compiled.code.len() as u64);
     Stats::add(&team.stats.checked_regions, translation.is_checked.into());
+    let faults = FaultTable::of(&mut compiled);
     let kept = disk_cache(team).filter(|_| !translation.is_checked);
     if let Some((disk, code)) = kept.and_then(|disk| Some((disk, translation.guest_code()?))) {
-        disk.store(&team.memory, tier, &outline, &code, &compiled);
+        disk.store(&team.memory, tier, &outline, &code, &compiled, &faults);
     }
-    Fresh::new(team, outline, std::mem::take(&mut translation.pages), compiled, tier)
+    let pages = std::mem::take(&mut translation.pages);
+    Fresh::new(team, Cached { outline, pages, compiled, faults }, tier)
 }
 
 /// Enters host code for `key` into the cache: from disk, the best that there is, or translated for the first time. `false`: it is too large
@@ -130,9 +135,9 @@ pub(super) fn improve(team: &Team, key: BlockKey) {
 
 /// Places `fresh` and enters it into the tables; `None` where there is no room. Code of the second tier takes over from that of the first.
 fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fresh) -> Option<RegionId> {
-    let Fresh { outline, pages, compiled, tier, name } = fresh;
+    let Fresh { outline, pages, compiled, faults, tier, name } = fresh;
     let at = tables.host.as_mut()?.place(backend, compiled, team.tiering.threshold)?;
-    let code = JitCode::new(at, std::mem::take(compiled), *tier);
+    let code = JitCode::new(at, std::mem::take(compiled), std::mem::take(faults), *tier);
     Stats::add(&team.stats.table_bytes, code.table_bytes() as u64);
     let key = outline.key;
     if let Some(map) = &team.perf_map {
