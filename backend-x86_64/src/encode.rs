@@ -183,6 +183,7 @@ impl Asm {
         self.put(op, reg, rm.into(), Part { bits, len });
     }
 
+    /// Put together in registers from its end to its start, where all lengths but those of the parts are known, and appended at once.
     fn put(&mut self, op: Opcode, mut reg: u8, mut rm: Rm, imm: Part) {
         debug_assert!(!matches!(rm, Rm::Mem(Mem { index: Some(RSP), .. })), "rsp cannot be an index");
         self.count += 1;

@@ -55,7 +55,9 @@ impl Lowering<'_> {
         }
         let Some(w) = ty.width() else { return self.store_vector(ty, align, at, v) };
         let root = self.root(v);
-        if let (Loc::Deferred, Some(Op::Condition { cc, f }), Width::W8) = (self.loc(root), self.op_at(root), w)
+        if w == Width::W8
+            && self.loc(root) == Loc::Deferred
+            && let Some(Op::Condition { cc, f }) = self.op_at(root)
             && self.is_condition_on_guest_flags(root)
             && self.vals[root.0 as usize].uses == 1
         {

@@ -44,8 +44,9 @@ impl Lowering<'_> {
         let Some(h) = home(reg) else { return self.write_gpr_memory(reg, w, v) };
         let place = Some(crate::plan::Place::Low(reg));
         let dest = Dest { reg: h, place };
-        if let (Loc::Deferred, Some(Op::Condition { cc, f })) = (loc, self.op_at(root))
+        if loc == Loc::Deferred
             && w == Width::W8
+            && let Some(Op::Condition { cc, f }) = self.op_at(root)
             && self.vals[root.0 as usize].uses == 1
         {
             self.need_flags(f);

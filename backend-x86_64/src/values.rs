@@ -218,13 +218,13 @@ impl Lowering<'_> {
     /// Whether a value that is still needed is where `reg` lives.
     pub(crate) fn is_aliased(&self, reg: Gpr) -> bool {
         self.aliases[reg.index()].iter().any(|v| {
-            let val = self.vals[v.0 as usize];
-            let there = match val.loc {
-                Loc::Home(g) | Loc::High(g) => g == reg,
-                Loc::Stack(_) => reg == Gpr::Rsp,
-                _ => false,
-            };
-            val.uses > 0 && there
+            let val = &self.vals[v.0 as usize];
+            val.uses > 0
+                && match val.loc {
+                    Loc::Home(g) | Loc::High(g) => g == reg,
+                    Loc::Stack(_) => reg == Gpr::Rsp,
+                    _ => false,
+                }
         })
     }
 
