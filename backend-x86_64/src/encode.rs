@@ -286,6 +286,12 @@ impl Asm {
         self.nops(fill);
     }
 
+    /// Fills up to a multiple of 32, as which a region's code is placed: what processors fetch and keep decoded together.
+    pub(crate) fn align_window(&mut self) {
+        let fill = self.offset().wrapping_neg() & 31;
+        self.nops(fill);
+    }
+
     fn nops(&mut self, mut bytes: u32) {
         while bytes > 0 {
             let n = bytes.min(9);

@@ -4,6 +4,7 @@
 
 use hokku_ir::{Addr, Gpr, Op, Type, Value, Width, X87Control, X87Format, X87Op, X87Unary};
 
+use crate::Features;
 use crate::assign::{RCX, slot_offset};
 use crate::encode::{Mem, Opcode, Rm, Src};
 use crate::lower::Lowering;
@@ -273,7 +274,7 @@ impl Lowering<'_> {
             let m = self.address(at);
             self.consume_inst(self.def(root));
             self.consume_inst(self.cur);
-            return self.asm.op(Opcode::of(0xd9), 5, m, &[]);
+            return self.load_control(m);
         }
         self.force(v);
         self.before_fault();
@@ -282,9 +283,16 @@ impl Lowering<'_> {
         let slot = self.take_slot(1);
         let m = Mem::state(slot_offset(slot));
         self.asm.mov(Width::W16, m, r);
+        self.load_control(m);
+        self.freed_slots.push((slot, 1));
+    }
+
+    fn load_control(&mut self, m: Mem) {
+        if self.features.contains(Features::FLDCW_APART) {
+            self.asm.align_window();
+        }
         self.asm.may_fault_here();
         self.asm.op(Opcode::of(0xd9), 5, m, &[]);
-        self.freed_slots.push((slot, 1));
     }
 
     /// `movq2dq`: the MMX register in a vector temporary.

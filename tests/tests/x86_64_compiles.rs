@@ -82,3 +82,23 @@ fn registers_in_memory_are_remembered() {
     assert_eq!(loads_of_r14(b"\x41\x89\xc6\x44\x01\xf3"), (0, 0), "mov r14d, eax; add ebx, r14d");
     assert_eq!(loads_of_r14(b"\x44\x8b\x30\x4c\x01\xf3"), (0, 0), "mov r14d, [rax]; add rbx, r14");
 }
+
+/// Where `fldcw` stands in the code for a conversion as compilers made it: `fldcw [ebp-4]; fistp qword [ebp-16]; fldcw [ebp-2]`, behind `lead` bytes.
+fn places_of_fldcw(features: Features, lead: usize) -> Vec<u64> {
+    let code = [&b"\x40\x41\x42"[..lead], b"\xd9\x6d\xfc\xdf\x7d\xf0\xd9\x6d\xfe"].concat();
+    let region = hosts::region(CpuMode::Protected32, GuestAddr(0x1000), &code, false);
+    let host = X86_64::new(features).compile_as(&region, Tier::Second).code;
+    let all = iced_x86::Decoder::new(64, &host, iced_x86::DecoderOptions::NONE);
+    all.into_iter().filter(|i| i.mnemonic() == iced_x86::Mnemonic::Fldcw).map(|i| i.ip()).collect()
+}
+
+/// AMD's processors are slow where others follow closely: each begins 32 bytes of its own there, and stays where it is elsewhere.
+#[test]
+fn control_words_are_loaded_at_the_start_of_a_window() {
+    for lead in 0..=3 {
+        let aligned = places_of_fldcw(Features::FLDCW_APART, lead);
+        assert!(aligned.len() == 2 && aligned.iter().all(|at| at % 32 == 0), "{aligned:?}");
+        let [first, second] = places_of_fldcw(Features::empty(), lead)[..] else { panic!("they are there") };
+        assert!(second - first < 32, "{first:#x} {second:#x}");
+    }
+}
