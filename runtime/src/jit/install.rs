@@ -105,7 +105,7 @@ pub(super) fn install(team: &Team, key: BlockKey) -> bool {
             return true;
         }
         let len = fresh.compiled.code.len();
-        if !tables.host.as_ref().is_some_and(|host| host.has_room_for(len + 32)) {
+        if !tables.host.as_ref().is_some_and(|host| host.has_room_for(len + 64)) {
             return false;
         }
         if enter(team, backend, &mut tables, &mut fresh).is_some() {
