@@ -1,9 +1,10 @@
 //! Which values and which guest flags are needed, and where.
 
 use hokku_ir::passes::flag_reads;
-use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Inst, Op, Target, Type, Upper, Value};
+use hokku_ir::{Block, BlockId, Effects, Exit, FlagSet, Gpr, Inst, Op, Target, Type, Upper, Value, Width};
 
 use crate::Optimisations;
+use crate::assign::home;
 use crate::plan::{InstInfo, NONE, Plan, ValueInfo};
 use crate::values::{Loc, Val};
 
@@ -18,6 +19,7 @@ impl Plan {
     /// Finds roots, then walks backwards: dead ops, numbers of uses, liveness of guest flags. Gives the flags live at the start. `vals` and `alias`
     /// become what they are before the block's code is written.
     pub(crate) fn count(&mut self, block: &Block, live_out: FlagSet, vals: &mut [Val], alias: &mut [Value]) -> FlagSet {
+        self.last_writes = Default::default();
         let mut insts = std::mem::take(&mut self.insts);
         insts.clear();
         insts.resize(block.insts.len(), InstInfo::NEW);
@@ -26,6 +28,8 @@ impl Plan {
         }
         self.insts = insts;
         let mut live = live_out;
+        // Guest registers in memory that are written again before anyone can look at them, a bit for each.
+        let mut overwritten = 0u16;
         block.exit.values(&mut |v| {
             let root = self.root(v);
             self.info(root).uses += 1;
@@ -38,8 +42,15 @@ impl Plan {
             match inst.op {
                 // Most ops are of these kinds.
                 Op::Insn { .. } => continue,
-                Op::SetGpr { reg, .. } => {
+                Op::SetGpr { reg, w, .. } => {
                     self.written |= 1 << reg.index();
+                    let bit = if self.has_registers_in_memory && home(reg).is_none() { 1 << reg.index() } else { 0 };
+                    if overwritten & bit != 0 {
+                        (info.dead, info.writes) = (true, false);
+                        continue;
+                    }
+                    // One that keeps the upper bits reads them.
+                    overwritten = if w >= Width::W32 { overwritten | bit } else { overwritten & !bit };
                     let value = &mut self.values[self.args[info.args as usize].0 as usize];
                     (value.uses, value.set) = (value.uses + 1, n as u32);
                     continue;
@@ -47,6 +58,11 @@ impl Plan {
                 Op::GetGpr { .. } | Op::Iconst { .. } => {
                     let ValueInfo { uses, ty, .. } = self.values[inst.value.0 as usize];
                     info.dead = uses == 0;
+                    if let Op::GetGpr { reg, .. } = inst.op
+                        && uses > 0
+                    {
+                        overwritten &= !(1 << reg.index());
+                    }
                     vals[inst.value.0 as usize] = Val { loc: Loc::Nowhere, uses, ty };
                     continue;
                 }
@@ -74,6 +90,11 @@ impl Plan {
                 let i = &mut self.insts[n];
                 (i.dead, i.faults, i.writes) = (true, false, false);
                 continue;
+            }
+            let is_blind =
+                fx == Effects::empty() || matches!(inst.op, Op::GetVec { .. } | Op::SetVec { .. } | Op::GetFlags {});
+            if !is_blind {
+                overwritten = 0;
             }
             let InstInfo { args, arg_count, .. } = self.insts[n];
             for k in (args..).take(arg_count.into()) {
@@ -111,6 +132,11 @@ impl Plan {
         live
     }
 
+    /// The place of `reg` among the guest registers in memory, if it is one whose writes are looked at.
+    fn register_in_memory(&self, reg: Gpr) -> Option<usize> {
+        (self.has_registers_in_memory && home(reg).is_none()).then(|| reg.index() - Gpr::R13.index())
+    }
+
     /// Enters the value of op `n`, and into `info`, which is new, what its operands are and what it does.
     #[inline]
     fn first_look(&mut self, block: &Block, n: usize, inst: &Inst, info: &mut InstInfo, alias: &mut [Value]) {
@@ -121,6 +147,14 @@ impl Plan {
                 return;
             }
             Op::SetGpr { v, .. } | Op::SetFlags { v, .. } => {
+                if let Op::SetGpr { reg, w, .. } = inst.op
+                    && let Some(n) = self.register_in_memory(reg)
+                {
+                    let def = self.values[self.root(v).0 as usize].def;
+                    // A copy of another register would have to be made when that changes.
+                    let is_own = !matches!(block.insts[def as usize].op, Op::GetGpr { .. } | Op::GetGprHigh { .. });
+                    self.last_writes[n] = (is_own && w >= Width::W32).then_some((w, v));
+                }
                 (info.writes, info.effects) = (true, Effects::writes_state);
                 (info.args, info.arg_count) = (self.args.len() as u32, 1);
                 let ValueInfo { root, ty, .. } = self.values[v.0 as usize];
@@ -128,7 +162,14 @@ impl Plan {
                 self.args.push(root);
                 return;
             }
-            Op::GetGpr { w, .. } | Op::Iconst { w, .. } => {
+            Op::GetGpr { reg, w } => {
+                let written = self.register_in_memory(reg).and_then(|n| self.last_writes[n]);
+                let root = written.filter(|(of, _)| *of >= w).map_or(inst.value, |(_, v)| self.root(v));
+                self.values[inst.value.0 as usize] = ValueInfo::new(root, n as u32, w.ty());
+                alias[inst.value.0 as usize] = root;
+                return;
+            }
+            Op::Iconst { w, .. } => {
                 self.values[inst.value.0 as usize] = ValueInfo::new(inst.value, n as u32, w.ty());
                 return;
             }
@@ -140,6 +181,9 @@ impl Plan {
         alias[inst.value.0 as usize] = root;
         let effects = inst.op.effects();
         info.effects = effects;
+        if effects.contains(Effects::writes_state) && !matches!(inst.op, Op::SetVec { .. }) {
+            self.last_writes = Default::default();
+        }
         (info.faults, info.writes) = (effects.contains(Effects::may_fault), effects.intersects(WRITES));
         info.args = self.args.len() as u32;
         info.reads_flags = self.collect_args(&inst.op);

@@ -41,6 +41,8 @@ optimisations! {
     /// A guest register that lives in memory and is written in the region is loaded by an instruction of its own, not as an operand: AMD's
     /// processors (Zen 3) forward stores to plain loads without delay, to others in 7 cycles.
     SEPARATE_LOADS = 10 "separate-loads";
+    /// A guest register that lives in memory is not written where it is written again before anyone can look at it, and its value is used as it is.
+    DEAD_WRITES = 11 "dead-writes";
 }
 
 impl Default for Optimisations {

@@ -5,7 +5,7 @@
 //! operand, flags that the consuming op puts into the host's flags, an addition that becomes `add [mem], reg` at the store. Faults must stay
 //! in order and before all writes of guest state, so a load is deferred only across ops that neither fault nor write.
 
-use hokku_ir::{Addr, Align, Block, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
+use hokku_ir::{Addr, Align, Block, CpuMode, Effects, FlagSet, Gpr, Inst, Op, Region, Type, Value, Width};
 
 use crate::liveness::live_after;
 use crate::pairs::{computes_flags_of, may_give_flags, modify_operands};
@@ -169,6 +169,10 @@ pub(crate) struct Plan {
     counted: Vec<Vec<InstInfo>>,
     /// Guest registers that the region writes, a bit for each.
     pub(crate) written: u16,
+    /// Whether the code has guest registers that live in memory, of which writes that nobody sees are left out.
+    pub(crate) has_registers_in_memory: bool,
+    /// What was written last to each of them, all of it and by this block, while its ops are looked at: the width and the value.
+    pub(crate) last_writes: [Option<(Width, Value)>; 3],
     /// Place in the block behind the last op that moves rsp.
     pub(crate) settled: usize,
     /// Guest flags that are read after each block; faults count as readers.
@@ -199,6 +203,9 @@ impl Plan {
             args,
             counted,
             written: 0,
+            has_registers_in_memory: region.key.mode == CpuMode::Long64
+                && optimisations.contains(Optimisations::DEAD_WRITES),
+            last_writes: Default::default(),
             settled: 0,
             live_out,
             live_in: kept,

@@ -10,7 +10,7 @@ use crate::values::{Dest, Loc};
 
 impl Lowering<'_> {
     /// The constant count that `n` is.
-    fn fixed_count(&self, w: Width, n: Value) -> Option<u8> {
+    pub(crate) fn fixed_count(&self, w: Width, n: Value) -> Option<u8> {
         self.constant_of(n).map(|n| (n & if w == Width::W64 { 63 } else { 31 }) as u8)
     }
 

@@ -182,20 +182,29 @@ impl Lowering<'_> {
 
     /// Whether the code that computed the W32 value `root` cleared the upper half of its register.
     fn clears_upper_half(&self, root: Value) -> bool {
-        matches!(
-            self.op_at(root),
+        match self.op_at(root) {
             Some(
                 Op::Add { w: Width::W32, .. }
-                    | Op::Sub { w: Width::W32, .. }
-                    | Op::And { w: Width::W32, .. }
-                    | Op::Or { w: Width::W32, .. }
-                    | Op::Xor { w: Width::W32, .. }
-                    | Op::Load { .. }
-                    | Op::Mul { w: Width::W32, .. }
-                    | Op::ExtendZero { .. }
-                    | Op::Lea { w: Width::W32, .. }
-            )
-        )
+                | Op::Sub { w: Width::W32, .. }
+                | Op::And { w: Width::W32, .. }
+                | Op::Or { w: Width::W32, .. }
+                | Op::Xor { w: Width::W32, .. }
+                | Op::Not { w: Width::W32, .. }
+                | Op::Load { .. }
+                | Op::Mul { w: Width::W32, .. }
+                | Op::ExtendZero { .. }
+                | Op::ExtendSign { to: Width::W32, .. }
+                | Op::Lea { w: Width::W32, .. },
+            ) => true,
+            Some(
+                Op::Shl { w: Width::W32, n, .. }
+                | Op::Shr { w: Width::W32, n, .. }
+                | Op::Sar { w: Width::W32, n, .. }
+                | Op::Rotl { w: Width::W32, n, .. }
+                | Op::Rotr { w: Width::W32, n, .. },
+            ) => self.fixed_count(Width::W32, n) != Some(0),
+            _ => false,
+        }
     }
 
     /// The op that defines `root`, if it is one of this block.

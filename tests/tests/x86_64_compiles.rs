@@ -48,20 +48,22 @@ fn hashes_are_made_of_what_is_loaded() {
     assert!(is_of_registers(b"\x0f\x3a\xcc\x1f\x01", b"\x0f\x3a\xcc"), "sha1rnds4 xmm3, [rdi], 1");
 }
 
-/// Loads of r14, which lives in memory: `mov` and those that are part of an operation, in the second tier's code of `code`.
-fn loads_of_r14(code: &[u8]) -> (usize, usize) {
+/// The instructions on r14, which lives in memory, in the second tier's code of `code`: those that read it and those that write it.
+fn accesses_of_r14(code: &[u8]) -> (Vec<iced_x86::Instruction>, Vec<iced_x86::Instruction>) {
     let region = hosts::region(CpuMode::Long64, GuestAddr(0x1000), code, false);
     let host = X86_64::new(Features::all()).compile_as(&region, Tier::Second).code;
     let r14 = hokku_ir::offsets::gpr_offset(hokku_ir::Gpr::R14) as u64;
-    let reads = |i: &iced_x86::Instruction| {
-        i.segment_prefix() == iced_x86::Register::GS
-            && i.memory_displacement64() == r14
-            && i.op0_kind() == iced_x86::OpKind::Register
-    };
+    let is_it =
+        |i: &iced_x86::Instruction| i.segment_prefix() == iced_x86::Register::GS && i.memory_displacement64() == r14;
     let all = iced_x86::Decoder::new(64, &host, iced_x86::DecoderOptions::NONE);
-    let (plain, operands): (Vec<_>, Vec<_>) =
-        all.into_iter().filter(reads).partition(|i| i.mnemonic() == iced_x86::Mnemonic::Mov);
-    (plain.len(), operands.len())
+    all.into_iter().filter(is_it).partition(|i| i.op0_kind() == iced_x86::OpKind::Register)
+}
+
+/// Loads of r14: `mov` and those that are part of an operation.
+fn loads_of_r14(code: &[u8]) -> (usize, usize) {
+    let (reads, _) = accesses_of_r14(code);
+    let plain = reads.iter().filter(|i| i.mnemonic() == iced_x86::Mnemonic::Mov).count();
+    (plain, reads.len() - plain)
 }
 
 /// AMD's processors forward what was stored to plain loads without delay, but not to operands.
@@ -81,6 +83,20 @@ fn registers_in_memory_that_change_are_loaded_apart() {
 fn registers_in_memory_are_remembered() {
     assert_eq!(loads_of_r14(b"\x41\x89\xc6\x44\x01\xf3"), (0, 0), "mov r14d, eax; add ebx, r14d");
     assert_eq!(loads_of_r14(b"\x44\x8b\x30\x4c\x01\xf3"), (0, 0), "mov r14d, [rax]; add rbx, r14");
+}
+
+/// A register in memory is written where somebody may look at it, and not before.
+#[test]
+fn registers_in_memory_are_not_written_twice_for_nothing() {
+    let (or, shl) = (b"\x49\x09\xc6", b"\x49\xc1\xe6\x03"); // or r14, rax; shl r14, 3
+    let (load, high) = (b"\x48\x8b\x19", b"\x66\x41\x89\xde"); // mov rbx, [rcx]; mov r14w, bx
+    let loads_and_stores = |code: &[&[u8]]| {
+        let (reads, writes) = accesses_of_r14(&code.concat());
+        (reads.len(), writes.len())
+    };
+    assert_eq!(loads_and_stores(&[or, shl, or]), (1, 1), "nothing comes between");
+    assert_eq!(loads_and_stores(&[or, shl, load, or]), (1, 2), "a fault of the load shows it");
+    assert_eq!(loads_and_stores(&[or, high]).1, 2, "the upper bits stay");
 }
 
 /// Where `fldcw` stands in the code for a conversion as compilers made it: `fldcw [ebp-4]; fistp qword [ebp-16]; fldcw [ebp-2]`, behind `lead` bytes.
