@@ -124,7 +124,7 @@ impl Lowering<'_> {
 
     /// The call alone, of `op` with its operands `numbered`; after [`Self::settle_for_stub`].
     pub(crate) fn call_stub_now(&mut self, numbered: Op) {
-        self.r15_copy = None;
+        (self.r15_copy, self.rcx_copy) = (None, None);
         self.asm.count += 1;
         self.asm.bytes(&[0xe8]);
         let offset = self.asm.offset();

@@ -39,6 +39,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) temp_owner: [Option<Value>; 16],
     /// The guest register that lives in memory and of which host r15 holds a copy.
     pub(crate) r15_copy: Option<Gpr>,
+    /// The same for rcx: until anything else is done with it.
+    pub(crate) rcx_copy: Option<Gpr>,
     pub(crate) locked: u16,
     /// Those that were locked more than once: another operand may be in them too.
     pub(crate) shared: u16,
@@ -127,6 +129,7 @@ pub(crate) fn compile(region: &Region, features: Features, optimisations: Optimi
         temporaries: temporaries(region.key.mode),
         temp_owner: [None; 16],
         r15_copy: None,
+        rcx_copy: None,
         locked: 0,
         shared: 0,
         vec_owner: [None; 16],
@@ -199,7 +202,7 @@ impl<'a> Lowering<'a> {
         self.vals.truncate(self.region.value_count as usize);
         self.alias.truncate(self.region.value_count as usize);
         self.temp_owner = [None; 16];
-        self.r15_copy = None;
+        (self.r15_copy, self.rcx_copy) = (None, None);
         self.vec_owner = [None; 16];
         self.slots = 0;
         self.aliases.iter_mut().for_each(Vec::clear);

@@ -51,6 +51,11 @@ impl Lowering<'_> {
                     self.lock(R15);
                     return Src::Reg(R15);
                 }
+                if self.rcx_copy == Some(g) && w >= Width::W32 {
+                    self.lock(RCX);
+                    self.rcx_copy = Some(g);
+                    return Src::Reg(RCX);
+                }
                 let rm = self.home_rm(g);
                 if let Rm::Reg(r) = rm {
                     self.lock(r);

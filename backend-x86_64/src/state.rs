@@ -167,8 +167,8 @@ impl Lowering<'_> {
         self.consume(v);
         self.evict(reg);
         self.asm.mov(if w == Width::W32 { Width::W64 } else { w }, m, src);
-        if self.r15_copy == Some(reg) {
-            self.r15_copy = None;
+        for copy in [&mut self.r15_copy, &mut self.rcx_copy] {
+            *copy = copy.filter(|of| *of != reg);
         }
         if let (Src::Reg(r), Width::W32 | Width::W64) = (src, w) {
             self.note_copy(r, reg);
@@ -231,7 +231,7 @@ impl Lowering<'_> {
         self.evict(reg);
         match self.home_rm(reg) {
             Rm::Mem(m) => {
-                self.r15_copy = None;
+                (self.r15_copy, self.rcx_copy) = (None, None);
                 let src = if matches!(src, Src::Mem(_)) { Src::Reg(self.copy_src(src, Width::W8)) } else { src };
                 let src = self.encodable(Width::W8, Rm::Mem(m), src);
                 self.asm.mov(Width::W8, m.plus(1), src);

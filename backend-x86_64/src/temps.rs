@@ -25,7 +25,8 @@ impl Lowering<'_> {
         let all = self.temporaries;
         let free = |l: &Self, r: u8| l.temp_owner[r as usize].is_none() && l.locked & 1 << r == 0;
         // What r15 is a copy of may be wanted again.
-        let other = self.r15_copy.filter(|_| self.wants_rcx.is_none() && free(self, RCX)).map(|_| RCX);
+        let only_r15_copies = self.r15_copy.is_some() && self.rcx_copy.is_none();
+        let other = (only_r15_copies && self.wants_rcx.is_none() && free(self, RCX)).then_some(RCX);
         let found = other.or_else(|| all.iter().copied().find(|r| free(self, *r)));
         let reg = found.or_else(|| {
             let victim = all.iter().copied().find(|r| self.locked & 1 << r == 0)?;
@@ -40,8 +41,10 @@ impl Lowering<'_> {
 
     /// Temporary `reg` is about to hold something else.
     pub(crate) fn forget_copy(&mut self, reg: u8) {
-        if reg == R15 {
-            self.r15_copy = None;
+        match reg {
+            R15 => self.r15_copy = None,
+            RCX => self.rcx_copy = None,
+            _ => {}
         }
     }
 
@@ -49,8 +52,13 @@ impl Lowering<'_> {
     pub(crate) fn note_copy(&mut self, reg: u8, of: Gpr) {
         // One that was borrowed is in memory for an instruction only.
         let stays = home(of).is_none();
-        if reg == R15 && stays && self.optimisations.contains(Optimisations::REMEMBERED_REGISTERS) {
-            self.r15_copy = Some(of);
+        if !stays || !self.optimisations.contains(Optimisations::REMEMBERED_REGISTERS) {
+            return;
+        }
+        match reg {
+            R15 => self.r15_copy = Some(of),
+            RCX => self.rcx_copy = Some(of),
+            _ => {}
         }
     }
 

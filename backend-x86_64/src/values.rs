@@ -163,6 +163,10 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn lock(&mut self, reg: u8) {
+        if reg & 15 == RCX {
+            // Whoever takes it may write it.
+            self.rcx_copy = None;
+        }
         self.shared |= self.locked & 1 << (reg & 15);
         self.locked |= 1 << (reg & 15);
     }

@@ -83,6 +83,8 @@ fn registers_in_memory_that_change_are_loaded_apart() {
 fn registers_in_memory_are_remembered() {
     assert_eq!(loads_of_r14(b"\x41\x89\xc6\x44\x01\xf3"), (0, 0), "mov r14d, eax; add ebx, r14d");
     assert_eq!(loads_of_r14(b"\x44\x8b\x30\x4c\x01\xf3"), (0, 0), "mov r14d, [rax]; add rbx, r14");
+    let (load, add) = (b"\x44\x0f\xb6\x30", b"\x44\x01\xf3"); // movzx r14d, byte [rax]; add ebx, r14d
+    assert_eq!(loads_of_r14(&[&load[..], add, load, add].concat()), (0, 0), "either temporary is a copy");
 }
 
 /// A register in memory is written where somebody may look at it, and not before.
