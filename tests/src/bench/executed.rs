@@ -161,7 +161,10 @@ impl Drop for Counter {
 }
 
 /// How many rounds `kernel` makes if it is not told otherwise: about 0.4 s of native work.
-fn standard_rounds(kernel: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// Where its source does not say.
+pub fn standard_rounds(kernel: &str) -> Result<u64, String> {
     let source = workspace().join("tests/bench/kernels").join(format!("{kernel}.c"));
     let text = fs::read_to_string(&source).map_err(|e| format!("{}: {e}", source.display()))?;
     let number = text.split("kernel_scale(argc, argv, ").nth(1).and_then(|rest| rest.split(')').next());

@@ -28,7 +28,7 @@ struct Args {
     /// Times that each command is run; other translators that take more than ten times as long as the native program are run twice
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Also time hokku's interpreter, once a kernel
+    /// Also time hokku's interpreter on the kernels, once, with an eighth of their usual rounds
     #[arg(long)]
     interp: bool,
     /// Leave other translators out
@@ -108,7 +108,7 @@ fn bench(args: &Args) -> Result<(), String> {
             let (root, guest) = flavour.guest(kernel)?;
             Some((kernel.clone(), Built { native: native.join(flavour.native_folder()).join(kernel), root, guest }))
         };
-        bench.table(flavour.name(), *flavour, &kernels.iter().filter_map(of).collect::<Vec<_>>())?;
+        bench.table(flavour.name(), *flavour, &kernels.iter().filter_map(of).collect::<Vec<_>>(), args.interp)?;
     }
     for flavour in &flavours {
         let mut built = Vec::new();
@@ -116,14 +116,14 @@ fn bench(args: &Args) -> Result<(), String> {
             eprintln!("building {program} for {}", flavour.name());
             built.push((program.clone(), programs::build(program, *flavour, &native)?));
         }
-        bench.table(&format!("programs {}", flavour.name()), *flavour, &built)?;
+        bench.table(&format!("programs {}", flavour.name()), *flavour, &built, false)?;
         if !args.no_translating {
             bench.translating(*flavour, &built)?;
         }
     }
     let build = |name: &String| Ok::<_, String>((name.clone(), programs::build_system(name)?));
     let built = systems.iter().map(build).collect::<Result<Vec<_>, _>>()?;
-    bench.table("system x86_64", Flavour::X86_64, &built)?;
+    bench.table("system x86_64", Flavour::X86_64, &built, false)?;
     let mut report = bench.report;
     if !args.no_latencies {
         report.latencies = latencies(&hokku, args.rounds)?;
@@ -162,14 +162,20 @@ impl Bench<'_> {
         if self.args.no_peers { Vec::new() } else { all.iter().copied().filter(is_there).collect() }
     }
 
-    /// Times each of `programs` under everything, as a table of the report; none where there are no programs.
-    fn table(&mut self, name: &str, flavour: Flavour, programs: &[(String, Built)]) -> Result<(), String> {
+    /// Times each of `programs` under everything, as a table of the report; none where there are no programs. With `interp` they are kernels.
+    fn table(
+        &mut self,
+        name: &str,
+        flavour: Flavour,
+        programs: &[(String, Built)],
+        interp: bool,
+    ) -> Result<(), String> {
         if programs.is_empty() {
             return Ok(());
         }
         let peers = self.peers(flavour);
         let mut runners = vec!["hokku".to_string()];
-        runners.extend(self.args.interp.then(|| "hokku interp".into()));
+        runners.extend(interp.then(|| "hokku interp".into()));
         runners.extend(peers.iter().map(|p| p.to_string()));
         let at = self.report.tables.len();
         self.report.tables.push(Table { flavour: name.into(), runners: runners.clone(), rows: Vec::new() });
@@ -181,15 +187,15 @@ impl Bench<'_> {
                 Job::new(self.hokku, &line)
             };
             let mut jobs = vec![Job::new(native, &[]), under("jit")];
-            if self.args.interp {
-                // Some fifty times slower: once tells enough.
-                jobs.push(Job { most: 1, ..under("interp") });
-            }
             // They take most of the time, up to 140 times the native one.
             jobs.extend(peers.iter().map(|peer| Job { most_if_slow: 2, ..Job::new(Path::new(peer), &[native]) }));
             eprint!("{name} {program} ... ");
-            let results = measure::interleaved(&jobs, self.args.rounds);
+            let mut results = measure::interleaved(&jobs, self.args.rounds);
             let native_seconds = median(results[0].as_ref().map_err(|e| format!("{program}, native: {e}"))?);
+            if interp {
+                let per_native = interpreted(program, Job::new(native, &[]), under("interp"));
+                results.insert(2, per_native.map(|ratio| vec![ratio * native_seconds]));
+            }
             let ratios: Vec<Option<f64>> =
                 results[1..].iter().map(|r| r.as_ref().ok().map(|times| median(times) / native_seconds)).collect();
             let runs = results[1..].iter().map(|r| r.as_ref().map_or(0, Vec::len)).collect();
@@ -217,6 +223,20 @@ impl Bench<'_> {
         }
         Ok(())
     }
+}
+
+/// Time of `interp` divided by that of `native`, both of one part in so many of what `kernel` usually does: some fifty times slower, the interpreter
+/// would take most of the run, and once tells enough.
+fn interpreted(kernel: &str, native: Job, interp: Job) -> Result<f64, String> {
+    const SHARE: u64 = 8;
+    let rounds = (executed::standard_rounds(kernel)? / SHARE).max(1).to_string();
+    let part = |mut job: Job| {
+        job.args.push(rounds.as_str().into());
+        job
+    };
+    let jobs = [part(native), Job { most: 1, ..part(interp) }];
+    let results = measure::interleaved(&jobs, 3).into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(median(&results[1]) / median(&results[0]))
 }
 
 fn latencies(hokku: &Path, rounds: usize) -> Result<Vec<Latency>, String> {
