@@ -155,17 +155,8 @@ impl Emitter {
 
     /// The value of operand `operand`.
     pub(crate) fn operand(&mut self, insn: &Insn, operand: u32, w: Width) -> Result<Value, Unsupported> {
-        match insn.raw.try_op_kind(operand).map_err(|_| Unsupported)? {
-            OpKind::Register => match general(insn.raw.op_register(operand)).ok_or(Unsupported)? {
-                GprPart { reg, is_high: true, .. } => Ok(self.get_gpr_high(reg)),
-                GprPart { reg, is_high: false, .. } => Ok(self.get_gpr(reg, w)),
-            },
-            OpKind::Memory => {
-                let at = self.address(insn)?;
-                Ok(self.load(w.ty(), Align::Any, at))
-            }
-            _ => insn.immediate(operand).map(|value| self.constant(w, value)),
-        }
+        let place = self.place(insn, operand)?;
+        Ok(self.read(place, w))
     }
 
     /// Width and place of the first operand and value of the second: `op dst, src`.
