@@ -145,7 +145,7 @@ impl Lowering<'_> {
     /// What follows is the computed jump of the guest instruction at `pc`: the runtime asks where the target is no address.
     fn tell_transfer(&mut self, pc: GuestAddr) {
         if self.mode == CpuMode::Long64 && self.out.faults.last().is_none_or(|f| f.pc != pc) {
-            let (offset, leave, lazy) = (self.asm.here(), StubId::LeaveFault, LazyState::default());
+            let (offset, leave, lazy) = (self.asm.here(), StubId::JumpMiss, LazyState::default());
             self.out.faults.push(FaultSite {
                 offset,
                 pc,

@@ -271,7 +271,8 @@ pub struct FaultSite {
     pub offset: u32,
     /// The guest instruction it belongs to.
     pub pc: GuestAddr,
-    /// [`StubId::LeaveFault`], [`StubId::LeaveFaultString`] or [`StubId::LeaveFaultBytes`].
+    /// [`StubId::LeaveFault`], [`StubId::LeaveFaultString`] or [`StubId::LeaveFaultBytes`]. [`StubId::JumpMiss`]: nothing faults here, and
+    /// no thread can leave, for the instruction may be done but for its jump; this tells which it is.
     pub leave: StubId,
     /// What is to be added to the guest's stack pointer (modulo the word) once the thread has left here: code may be late in moving it.
     pub stack_delta: i32,

@@ -8,7 +8,7 @@ use hokku_ir::backend::{Compiled, FaultSite, LazyState, StubId};
 use crate::wire::{Source, of_signed, put, put_all, put_signed};
 
 /// Where sites lead: numbered by place.
-const LEAVES: [StubId; 3] = [StubId::LeaveFault, StubId::LeaveFaultString, StubId::LeaveFaultBytes];
+const LEAVES: [StubId; 4] = [StubId::LeaveFault, StubId::LeaveFaultString, StubId::LeaveFaultBytes, StubId::JumpMiss];
 /// Bits of the byte that says what is told of a site: number of its stub, number of borrowed registers, what follows.
 const LEAVE: u8 = 3;
 const BORROWED_SHIFT: u32 = 2;

@@ -52,7 +52,8 @@ fn an_interrupt_before_the_run_is_delivered_first() {
 #[test]
 fn interrupts_anywhere_leave_no_trace() {
     const ROUNDS: i32 = 100_000;
-    // Flags over long distances, calls, computed jumps, string instructions, read-modify-write, x87, division: all mixed into r12.
+    // Flags over long distances, calls, computed jumps, returns to elsewhere, string instructions, read-modify-write, x87, division: all mixed
+    // into r12.
     let code = assemble64(|a| {
         guest64!(a
             ; mov ebx, ROUNDS
@@ -72,6 +73,12 @@ fn interrupts_anywhere_leave_no_trace() {
             ; lea rax, [>next]
             ; jmp rax
             ; next:
+            ; call >behind
+            ; hlt
+            ; push rbx
+            ; call >behind_eight
+            ; hlt
+            ; add r12, rsp
             ; mov eax, ebx
             ; xor edx, edx
             ; mov ecx, 7
@@ -103,6 +110,12 @@ fn interrupts_anywhere_leave_no_trace() {
             ; movzx r13d, r13b
             ; add r12, r13
             ; ret
+            ; behind:
+            ; inc QWORD [rsp]
+            ; ret
+            ; behind_eight:
+            ; inc QWORD [rsp]
+            ; ret 8
         );
     });
     on_engines(|engine| {

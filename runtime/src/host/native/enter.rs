@@ -44,8 +44,8 @@ impl Running {
         let code = tables.code_at(pc)?;
         match (code.block_at(pc), code.fault(pc)) {
             (Some(block), _) => Some(SafePoint::Block(block)),
-            (None, Some(site)) => Some(SafePoint::Site(site)),
-            (None, None) => None,
+            (None, Some(site)) if site.leave != StubId::JumpMiss => Some(SafePoint::Site(site)),
+            _ => None,
         }
     }
 
