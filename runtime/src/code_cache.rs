@@ -67,8 +67,16 @@ impl Outline {
         self.ranges.iter().map(|r| u64::from(r.1)).sum()
     }
 
-    fn touches(&self, page: u64) -> bool {
-        self.ranges.iter().any(|&(start, len)| start.0 < page + PAGE_SIZE && page < start.0 + u64::from(len))
+    /// The pages that it was made from.
+    fn pages(&self) -> Vec<u64> {
+        let pages = |&(start, len): &(GuestAddr, u32)| {
+            let end = start.0.saturating_add(u64::from(len));
+            (start.0 & !(PAGE_SIZE - 1)..end).step_by(PAGE_SIZE as usize)
+        };
+        let mut pages: Vec<u64> = self.ranges.iter().flat_map(pages).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        pages
     }
 }
 
@@ -239,13 +247,14 @@ impl Tables {
         pages.iter().all(|&(page, ticket)| memory.code_ticket_holds(GuestAddr(page), ticket))
     }
 
-    /// Enters the translation of a region, which was read from `pages` and [`Self::is_fresh`]. The entry block's key leads here from now on,
+    /// Enters the translation of a region, whose pages are [`Self::is_fresh`]. The entry block's key leads here from now on,
     /// and so do those of the other blocks that have no translation yet.
-    pub(crate) fn insert(&mut self, outline: &Outline, pages: &[CodePage], code: Code) -> RegionId {
+    pub(crate) fn insert(&mut self, outline: &Outline, code: Code) -> RegionId {
         let id = RegionId(self.next_id);
         self.next_id += 1;
         self.made += 1;
-        let used: Vec<u64> = pages.iter().map(|p| p.0).filter(|&p| outline.touches(p)).collect();
+        // Also those that could not be read, which nobody watches.
+        let used = outline.pages();
         for &page in &used {
             self.by_page.entry(page).or_default().push(id);
         }

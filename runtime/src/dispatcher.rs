@@ -123,8 +123,11 @@ impl Thread {
             Trap::Fetch if self.team.mode == CpuMode::Long64 && !at.is_canonical() => FaultKind::Protection,
             Trap::Fetch => match self.fetch_fault(at, next) {
                 Some(fault) => FaultKind::Page(fault),
-                // Another thread has made the code accessible meanwhile.
-                None => return Resume::Continue,
+                // The code was made accessible since it was translated.
+                None => {
+                    self.drop_stale(next);
+                    return Resume::Continue;
+                }
             },
             Trap::Stale => {
                 self.drop_stale(at);
@@ -166,7 +169,7 @@ impl Thread {
         self.raise(at, kind)
     }
 
-    /// The code at `at` is not what was translated.
+    /// The code at `at` is not what was translated, or found missing.
     fn drop_stale(&mut self, at: GuestAddr) {
         let blocks = self.team.drop_stale(at);
         if let Some(jit) = &self.jit {

@@ -106,7 +106,8 @@ impl Thread {
                     break Flow::Stopped { at: GuestAddr(self.cpu.rip) };
                 }
                 Flow::Jump { .. } | Flow::Stopped { .. } => {}
-                Flow::Fault { fault: EvalFault::Trap(Trap::Stale), .. } => {
+                // What could not be read may be there now.
+                Flow::Fault { fault: EvalFault::Trap(Trap::Stale), .. } | Flow::Trap { trap: Trap::Fetch, .. } => {
                     self.interpreter.recent.forget(&key);
                     break flow;
                 }
@@ -177,6 +178,6 @@ fn install(team: &Team, key: BlockKey) {
         Stats::add(counts.guest_bytes, outline.bytes());
         Stats::add(counts.guest_instructions, outline.instructions);
         let prepared = Prepared::new(&translation.region);
-        tables.insert(&outline, &translation.pages, Code::Interp(Arc::new(prepared)));
+        tables.insert(&outline, Code::Interp(Arc::new(prepared)));
     }
 }

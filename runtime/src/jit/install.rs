@@ -135,7 +135,7 @@ pub(super) fn improve(team: &Team, key: BlockKey) {
 
 /// Places `fresh` and enters it into the tables; `None` where there is no room. Code of the second tier takes over from that of the first.
 fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fresh) -> Option<RegionId> {
-    let Fresh { outline, pages, compiled, faults, tier, name } = fresh;
+    let Fresh { outline, compiled, faults, tier, name, .. } = fresh;
     let at = tables.host.as_mut()?.place(backend, compiled, team.tiering.threshold)?;
     let code = JitCode::new(at, std::mem::take(compiled), std::mem::take(faults), *tier);
     Stats::add(&team.stats.table_bytes, code.table_bytes() as u64);
@@ -147,7 +147,7 @@ fn enter(team: &Team, backend: &dyn Backend, tables: &mut Tables, fresh: &mut Fr
     let better = if *tier == Tier::Second { &*outline.block_pcs } else { &[] };
     let keys = better.iter().map(|&pc| BlockKey { pc, ..key });
     let before: Vec<_> = keys.map(|key| (key, tables.find(&key).map(|(id, _)| id))).collect();
-    let id = tables.insert(outline, pages, Code::Jit(Box::new(code)));
+    let id = tables.insert(outline, Code::Jit(Box::new(code)));
     tables.by_host.insert(at, id);
     link_forward(team, backend, tables, id, key);
     for (key, before) in before {

@@ -1,6 +1,7 @@
 /* Writes code and runs it, rewrites it while it may have been translated, and changes an instruction in a loop. */
 #include "check.h"
 #include <OS.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 typedef int (*function)(void);
@@ -97,6 +98,36 @@ static void check_remapping(void)
 	CHECK(((function)(void*)code)() == 8 && munmap(code, 2 * 4096) == 0);
 }
 
+static unsigned char* missing;
+static int missing_value, missed;
+
+static void provide(int signal)
+{
+	(void)signal;
+	missed++;
+	int protection = PROT_READ | PROT_WRITE | PROT_EXEC;
+	unsigned char* page = missing + 4096;
+	CHECK(mmap(page, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
+	memcpy(page, (unsigned char*)&missing_value + 1, 3);
+	page[3] = 0xc3;
+	write_constant(page + 128, missing_value);
+}
+
+/* Code that is missing when it is reached, and is there when it is reached again: all of it, or the end of an instruction. */
+static void check_missing(void)
+{
+	missing = map_code();
+	CHECK(signal(SIGSEGV, provide) != SIG_ERR);
+	for (missing_value = 70000; missing_value < 70005; missing_value++) {
+		write_constant(missing + 4096 - 2, missing_value);
+		for (int offset = -2; offset <= 128; offset += 130) {
+			CHECK(munmap(missing + 4096, 4096) == 0);
+			CHECK(((function)(void*)(missing + 4096 + offset))() == missing_value);
+		}
+	}
+	CHECK(missed == 10 && signal(SIGSEGV, SIG_DFL) != SIG_ERR && munmap(missing, 2 * 4096) == 0);
+}
+
 int main(int argc, char** argv)
 {
 	unsigned char* code = map_code();
@@ -106,6 +137,7 @@ int main(int argc, char** argv)
 	if (argc < 2 || strcmp(argv[1], "--no-clone") != 0)
 		check_two_mappings();
 	check_remapping();
-	printf("smc: rewriting, own instruction, two mappings, remapping\nok\n");
+	check_missing();
+	printf("smc: rewriting, own instruction, two mappings, remapping, missing code\nok\n");
 	return 0;
 }
