@@ -1,5 +1,6 @@
 //! Runs the `hokku` command under test.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 /// No test waits for this; a command that takes as long hangs. Emulated hosts are slow.
 fn hangs() -> Duration {
-    Duration::from_secs(if hokku_runtime::host::program::is_emulated() { 900 } else { 120 })
+    Duration::from_secs(if hokku_runtime::host::program::is_emulated() { 600 } else { 120 })
 }
 
 /// How the command ended.
@@ -45,10 +46,10 @@ pub(crate) fn root(arch: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guest/prebuilt").join(arch)
 }
 
-/// The `hokku` command, with a translation cache that all tests share.
+/// The `hokku` command, with a translation cache that all tests share; it leads a process group, which its forked teams are in.
 pub(crate) fn command() -> Command {
     let mut command = hokku_runtime::host::program::command_for(Path::new(env!("CARGO_BIN_EXE_hokku")));
-    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).process_group(0);
     command
 }
 
@@ -76,22 +77,45 @@ pub(crate) fn hokku_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> E
     let err = err.join().expect("the reader ends");
     let status = child.wait().expect("hokku can be waited for");
     drop(done);
-    watcher.join().expect("the watcher ends");
-    assert_ne!(status.signal(), Some(libc::SIGKILL), "hokku {args:?} hangs\n{out}\n{err}");
+    let hanging = watcher.join().expect("the watcher ends");
+    assert!(hanging.is_none(), "hokku {args:?} hangs\n{out}\n{err}\n{}", hanging.unwrap_or_default());
     let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
     Ended { code, out, err }
 }
 
-/// Kills process `id` unless what is returned first is dropped in time; the second is to be joined after that.
-fn kill_if_it_hangs(id: i32) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+/// Kills the process group `id` unless what is returned first is dropped in time: a team that hangs keeps the pipes of its parents open. The
+/// second is to be joined after that, and gives what hung.
+fn kill_if_it_hangs(id: i32) -> (mpsc::Sender<()>, thread::JoinHandle<Option<String>>) {
     let (done, watch) = mpsc::channel();
     let watcher = thread::spawn(move || {
-        if watch.recv_timeout(hangs()) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let hangs = watch.recv_timeout(hangs()) == Err(mpsc::RecvTimeoutError::Timeout);
+        hangs.then(|| {
+            let threads = threads_of(id);
             // SAFETY: the child has not been waited for, so the id is still its own.
-            unsafe { libc::kill(id, libc::SIGKILL) };
-        }
+            unsafe { libc::kill(-id, libc::SIGKILL) };
+            threads
+        })
     });
     (done, watcher)
+}
+
+/// A line for each thread of the process group `group`: its process, its name and state, and the host call that it is in.
+fn threads_of(group: i32) -> String {
+    let folders = |path: &Path| fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    // Where it is gone meanwhile there is nothing to tell.
+    let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let in_group = |process: &PathBuf| {
+        let stat = text(process.join("stat"));
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2)) == Some(&group.to_string())
+    };
+    let threads = folders(Path::new("/proc")).filter(in_group).flat_map(|process| folders(&process.join("task")));
+    let line = |thread: PathBuf| {
+        let (stat, call) = (text(thread.join("stat")), text(thread.join("syscall")));
+        let (name, state) = stat.rsplit_once(')').unwrap_or_default();
+        let state = state.split_whitespace().next().unwrap_or_default();
+        format!("{}: {name}) {state}: {call}", thread.display())
+    };
+    threads.map(line).collect()
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
@@ -131,7 +155,8 @@ pub(crate) fn hokku_signalled(args: &[&str], word: &str, signal: i32) -> Ended {
     let rest = lines.map_while(Result::ok).last().unwrap_or_default();
     let status = child.wait().expect("hokku can be waited for");
     drop(done);
-    watcher.join().expect("the watcher ends");
+    let hanging = watcher.join().expect("the watcher ends");
+    assert!(hanging.is_none(), "hokku {args:?} hangs\n{}", hanging.unwrap_or_default());
     let code = status.code().or(status.signal().map(|s| 128 + s)).expect("a process ends by exit or signal");
     Ended { code, out: String::new(), err: rest }
 }
