@@ -1,9 +1,9 @@
 //! Which function translates which instruction.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use hokku_ir::CpuFeatures;
-use iced_x86::{Code, EncodingKind};
+use iced_x86::{Code, Decoder, DecoderOptions, EncodingKind};
 
 use crate::emit::Translator;
 use crate::families;
@@ -52,6 +52,16 @@ const ENTRIES: usize = 5120;
 
 /// Entries by the number of the `Code`, each filled in when it is first asked for: start-up costs nothing.
 static TABLE: [OnceLock<Entry>; ENTRIES] = [const { OnceLock::new() }; ENTRIES];
+/// Held while an entry is filled in.
+static FILLING: Mutex<()> = Mutex::new(());
+
+/// Sets up the decoder, and keeps other threads from setting up anything until the guard is dropped: for forks. In the child, what another
+/// thread was setting up would never be ready.
+pub fn hold() -> impl Drop {
+    // Its tables are made for the first one.
+    let _ = Decoder::new(64, &[], DecoderOptions::NONE);
+    FILLING.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn ask(code: Code) -> Option<Translator> {
     if !matches!(code.encoding(), EncodingKind::Legacy | EncodingKind::VEX) || code == Code::INVALID {
@@ -63,7 +73,10 @@ fn ask(code: Code) -> Option<Translator> {
 fn entry(code: Code) -> Entry {
     let make = || Entry { translator: ask(code), needs: needs(code).ok(), without: without(code).and_then(ask) };
     match TABLE.get(code as usize) {
-        Some(entry) => *entry.get_or_init(make),
+        Some(known) => *known.get().unwrap_or_else(|| {
+            let _filling = FILLING.lock().unwrap_or_else(|e| e.into_inner());
+            known.get_or_init(make)
+        }),
         None => make(),
     }
 }

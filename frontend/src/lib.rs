@@ -25,5 +25,6 @@ mod translate;
 pub use coverage::{Counts, Coverage, Status, by_extension, coverage, is_translated, known_as, markdown};
 pub use decode::{CodeSource, WINDOW};
 pub use discover::Limits;
+pub use dispatch::hold;
 pub use faults::{FaultingAccess, faulting_access, undo_transfer};
 pub use translate::{reuse, translate};

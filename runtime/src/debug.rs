@@ -48,6 +48,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Debugging {
+    /// Keeps breakpoints and watches as they are until the guards are dropped.
+    pub(crate) fn hold(&self) -> (impl Drop + '_, impl Drop + '_) {
+        (lock(&self.breakpoints), lock(&self.watches))
+    }
+
     pub(crate) fn has_breakpoint(&self, at: GuestAddr) -> bool {
         self.has_breakpoints() && lock(&self.breakpoints).contains(&at)
     }

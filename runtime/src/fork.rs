@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use crate::host::arch;
 use crate::jit::CodeCopy;
+use crate::perf_map::PerfMap;
 use crate::team::Team;
 use crate::thread::Thread;
 
@@ -17,6 +18,7 @@ impl Thread {
         let (result, copy) = {
             let team = &self.team;
             // In the order in which they are taken elsewhere. What another thread holds when the process is copied stays locked in the child.
+            let _symbols = team.symbols.hold();
             let _world = team.world.hold();
             let tables = team.code.lock();
             let _disk = team.disk_cache.as_ref().map(|disk| disk.hold());
@@ -24,7 +26,13 @@ impl Thread {
             let _memory = team.memory.hold();
             let _threads = team.threads.hold();
             let _optimiser = team.optimiser.hold();
+            let _debug = team.debug.hold();
+            let _stats = team.stats.hold();
             let _accesses = arch::guest_access::hold();
+            let _front_end = hokku_frontend::hold();
+            let _map = team.perf_map.as_ref().map(PerfMap::hold);
+            // Messages are written with anything held.
+            let _messages = std::io::stderr().lock();
             // The map that is written for `perf` tells of code that its own process has placed.
             let copy = tables.host.as_ref().map(|host| host.copy(team.perf_map.is_none()));
             (fork(), copy)

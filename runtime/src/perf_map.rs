@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// `/tmp/perf-PID.map`, one line per region.
 #[derive(Debug)]
@@ -21,17 +21,26 @@ impl PerfMap {
         File::create(format!("/tmp/perf-{}.map", std::process::id()))
     }
 
+    /// Keeps lines from being added until the guard is dropped.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// Goes on with the file of this process, which is a child of the one before.
     pub(crate) fn renew(&self) {
         match Self::open() {
-            Ok(file) => *self.file.lock().unwrap_or_else(|e| e.into_inner()) = file,
+            Ok(file) => *self.lock() = file,
             Err(error) => tracing::warn!("cannot create the perf map: {error}"),
         }
     }
 
     /// Adds `len` bytes of code at host address `at`.
     pub(crate) fn add(&self, at: u64, len: u64, name: &impl Display) {
-        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        let mut file = self.lock();
         if let Err(error) = writeln!(file, "{at:x} {len:x} guest {name}") {
             tracing::warn!("cannot write the perf map: {error}");
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hokku_ir::backend::Tier;
@@ -31,7 +31,7 @@ macro_rules! counters {
             pub fn report(&self) -> StatsReport {
                 StatsReport {
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    callouts: self.callouts.lock().unwrap_or_else(|e| e.into_inner()).clone(),
+                    callouts: self.lock().clone(),
                 }
             }
         }
@@ -150,9 +150,18 @@ impl Stats {
         Self::add(counter, u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// Keeps callouts from being counted until the guard is dropped.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.callouts.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// Adds a thread's callouts.
     pub(crate) fn add_callouts(&self, counts: &BTreeMap<&'static str, u64>) {
-        let mut all = self.callouts.lock().unwrap_or_else(|e| e.into_inner());
+        let mut all = self.lock();
         for (op, n) in counts {
             *all.entry(op).or_default() += n;
         }

@@ -105,9 +105,11 @@ impl World {
         Stopped { world: self, _one: one }
     }
 
-    /// Keeps other threads from stopping the world until the guard is dropped.
-    pub(crate) fn hold(&self) -> impl Drop + '_ {
-        self.stopper.lock().unwrap_or_else(|e| e.into_inner())
+    /// Keeps other threads from stopping the world until the guards are dropped.
+    pub(crate) fn hold(&self) -> (impl Drop + '_, impl Drop + '_) {
+        let stopper = self.stopper.lock().unwrap_or_else(|e| e.into_inner());
+        // One that has left late may still be telling the stopper before.
+        (stopper, self.left.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
     /// Announces that `thread` enters translated code; says whether it may. If not, it is outside, and has waited for the end of a stop.

@@ -1,7 +1,7 @@
 //! The bridge as the runtime sees it.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hokku_ir::{GuestAddr, SyscallKind};
 use hokku_runtime::{FaultCause, FaultKind, GuestFault, Personality, Resume, Thread};
@@ -13,7 +13,6 @@ use crate::args::{Shown, ThreadId};
 use crate::call::{Call, Flow, local};
 use crate::calling::{ArgWords, Entry, RetWord, X86_VECTOR, number, set_result};
 use crate::crash;
-use crate::declare::Syscall;
 use crate::deliver::before_user_code;
 use crate::numbers::Numbers;
 use crate::table::TABLE;
@@ -30,18 +29,19 @@ pub struct HaikuPersonality {
     pub numbers: Numbers,
     /// Where calls are traced to.
     pub tracer: Option<Tracer>,
-    /// Calls that were missing and have been told of.
-    missed: Mutex<BTreeSet<&'static str>>,
+    /// Calls, by row, that were missing and have been told of.
+    missed: Vec<AtomicBool>,
 }
 
 impl HaikuPersonality {
     /// The kernel for `team`.
     pub fn new(team: Arc<TeamState>, numbers: Numbers, tracer: Option<Tracer>) -> Self {
-        HaikuPersonality { team, numbers, tracer, missed: Mutex::default() }
+        HaikuPersonality { team, numbers, tracer, missed: TABLE.iter().map(|_| AtomicBool::default()).collect() }
     }
 
-    fn missing(&self, call: &Syscall, words: ArgWords, cx: &Shown<'_>) -> RetWord {
-        if lock(&self.missed).insert(call.name) {
+    fn missing(&self, row: usize, words: ArgWords, cx: &Shown<'_>) -> RetWord {
+        let call = &TABLE[row];
+        if !self.missed[row].swap(true, Ordering::Relaxed) {
             let args = (call.show)(words, cx);
             let args: Vec<String> =
                 call.args.iter().zip(args).map(|(arg, (value, _))| format!("{} = {value}", arg.name)).collect();
@@ -68,7 +68,7 @@ impl HaikuPersonality {
         let mut in_progress = Call { thread, team: &self.team, me, flow: Flow::Return };
         let result = match call.run {
             Some(run) => run(&mut in_progress, words),
-            None => self.missing(call, words, &Shown { memory: in_progress.memory(), mode }),
+            None => self.missing(row, words, &Shown { memory: in_progress.memory(), mode }),
         };
         let flow = in_progress.flow;
         if let (Some(tracer), Some(begun)) = (&self.tracer, begun) {

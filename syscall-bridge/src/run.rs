@@ -283,7 +283,7 @@ fn numbers(files: &dyn Paths, mode: CpuMode, loader_path: &str, loader: &[u8]) -
 pub(crate) fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Tracer>, StartError> {
     match strace {
         None => Ok(None),
-        Some(Strace::Stderr) => Ok(Some(Tracer::stderr())),
+        Some(Strace::Stderr) => Ok(Some(Tracer::Stderr)),
         Some(Strace::File(path)) => {
             let mut path = path.clone();
             if !first {
@@ -293,7 +293,7 @@ pub(crate) fn tracer(strace: Option<&Strace>, first: bool) -> Result<Option<Trac
             }
             let file = std::fs::File::create(&path)
                 .map_err(|error| StartError::Trace { path: path.display().to_string(), error })?;
-            Ok(Some(Tracer::file(file)))
+            Ok(Some(Tracer::File(file)))
         }
     }
 }

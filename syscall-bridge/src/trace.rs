@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::Mutex;
 
 use hokku_ir::CpuMode;
 use hokku_runtime::GuestMemory;
@@ -11,15 +10,12 @@ use crate::abi::Status;
 use crate::args::{Shown, ThreadId};
 use crate::calling::{ArgWords, RetWord};
 use crate::declare::{ShownArg, Syscall};
-use crate::team::waiting::lock;
 
 /// Where lines go.
-pub struct Tracer {
-    to: Mutex<Target>,
-}
-
-enum Target {
+pub enum Tracer {
+    /// To the standard error output.
     Stderr,
+    /// To a file.
     File(File),
 }
 
@@ -29,16 +25,6 @@ pub struct Begun {
 }
 
 impl Tracer {
-    /// Traces to the standard error output.
-    pub fn stderr() -> Self {
-        Tracer { to: Mutex::new(Target::Stderr) }
-    }
-
-    /// Traces to a file.
-    pub fn file(file: File) -> Self {
-        Tracer { to: Mutex::new(Target::File(file)) }
-    }
-
     /// Looks at the arguments before the call changes what they point to.
     pub fn begin(&self, call: &Syscall, words: ArgWords, memory: &GuestMemory, mode: CpuMode) -> Begun {
         let shown = (call.show)(words, &Shown { memory, mode });
@@ -69,9 +55,10 @@ impl Tracer {
     fn write(&self, line: &str) {
         let line = format!("{line}\n");
         // A trace that cannot be written has nobody to be told of it.
-        let _ = match &mut *lock(&self.to) {
-            Target::Stderr => std::io::stderr().lock().write_all(line.as_bytes()),
-            Target::File(file) => file.write_all(line.as_bytes()),
+        let _ = match self {
+            Tracer::Stderr => std::io::stderr().lock().write_all(line.as_bytes()),
+            // In one piece, so that lines of several threads do not mix.
+            Tracer::File(file) => (&*file).write_all(line.as_bytes()),
         };
     }
 }

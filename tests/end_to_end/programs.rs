@@ -64,6 +64,7 @@ self_checking!(
     codechange,
     codestorm,
     forkexec,
+    forkstorm,
     format,
     jumps,
     loadimage,

@@ -112,6 +112,11 @@ impl Symbols {
         self.images.write().unwrap_or_else(|e| e.into_inner()).retain(|i| i.start != start.0);
     }
 
+    /// Keeps others from reading symbols until the guard is dropped.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.images.write().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// `at` in words.
     pub fn name(&self, at: GuestAddr) -> NamedAddress {
         let images = self.images.read().unwrap_or_else(|e| e.into_inner());

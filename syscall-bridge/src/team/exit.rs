@@ -117,6 +117,11 @@ impl Exit {
         lock(&self.status).is_some()
     }
 
+    /// Locks this for a fork.
+    pub(super) fn quiesce(&self) -> impl Sized + '_ {
+        lock(&self.status)
+    }
+
     /// How the team has ended.
     pub fn take(&self) -> Option<ExitStatus> {
         lock(&self.status).take()

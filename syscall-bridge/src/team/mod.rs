@@ -169,6 +169,7 @@ impl TeamState {
 
     /// Locks everything that a forked team must find free, in the order in which locks are taken.
     pub fn quiesce(&self) -> impl Sized + '_ {
+        waiting::settle();
         (
             self.timers.quiesce(),
             self.threads.quiesce(),
@@ -181,6 +182,7 @@ impl TeamState {
             lock(&self.images),
             lock(&self.signals),
             lock(&self.command_line),
+            self.exit.quiesce(),
         )
     }
 

@@ -243,6 +243,7 @@ impl Ports {
     /// Forgets all: a forked team starts without ports.
     pub(super) fn clear(&self) {
         lock(&self.table).clear();
+        self.watchers.clear();
     }
 }
 

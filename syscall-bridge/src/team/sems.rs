@@ -232,6 +232,7 @@ impl Sems {
     /// Forgets all: a forked team starts without semaphores.
     pub(super) fn clear(&self) {
         lock(&self.table).clear();
+        self.watchers.clear();
     }
 }
 

@@ -225,6 +225,7 @@ impl Threads {
         *table = Table::default();
         table.living.insert(survivor.id().0, Arc::clone(survivor));
         table.main = Some(Arc::clone(survivor));
+        self.watchers.clear();
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) fn several_processors() -> bool {
     *SEVERAL.get_or_init(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1))
 }
 
+/// Finds out what is found out once: a process that is forked meanwhile would wait for that for ever.
+pub(super) fn settle() {
+    several_processors();
+}
+
 /// Where one thread waits. Whoever changes what the thread may be waiting for calls [`Parker::wake`].
 #[derive(Default)]
 pub struct Parker {

@@ -34,6 +34,12 @@ impl Watchers {
     pub(super) fn quiesce(&self) -> impl Sized + '_ {
         lock(&self.parkers)
     }
+
+    /// Forgets all: in a forked team nobody waits.
+    pub(super) fn clear(&self) {
+        lock(&self.parkers).clear();
+        self.count.store(0, Ordering::SeqCst);
+    }
 }
 
 /// A thread's being told.

@@ -1,6 +1,6 @@
 //! The guest's file descriptors: numbers of its own (design D15), each for an open file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::open_file::OpenFile;
@@ -93,6 +93,32 @@ impl FdTable {
     pub(super) fn remove_where(&mut self, mut out: impl FnMut(i32, &Descriptor) -> bool) -> Vec<Descriptor> {
         let gone: Vec<i32> = self.open.iter().filter(|(n, d)| out(**n, d)).map(|(n, _)| *n).collect();
         gone.into_iter().filter_map(|n| self.open.remove(&n)).collect()
+    }
+
+    /// Each open file once.
+    pub(super) fn files(&self) -> Vec<Arc<OpenFile>> {
+        let files: HashMap<_, _> = self.open.values().map(|d| (Arc::as_ptr(&d.file), &d.file)).collect();
+        files.into_values().map(Arc::clone).collect()
+    }
+
+    /// In a forked child, where the threads are gone that were using files when the process was forked: these end with their last descriptor.
+    pub(super) fn forget_lost_users(&mut self) {
+        let mut known = HashMap::new();
+        for descriptor in self.open.values() {
+            *known.entry(Arc::as_ptr(&descriptor.file)).or_insert(0) += 1;
+        }
+        let mut renewed = HashMap::new();
+        for Descriptor { file, .. } in self.open.values() {
+            let at = Arc::as_ptr(file);
+            if Arc::strong_count(file) > known[&at] && !renewed.contains_key(&at) {
+                renewed.extend(file.without_lost_users().map(|own| (at, Arc::new(own))));
+            }
+        }
+        for Descriptor { file, .. } in self.open.values_mut() {
+            if let Some(own) = renewed.get(&Arc::as_ptr(file)) {
+                *file = Arc::clone(own);
+            }
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i32, &Descriptor)> {

@@ -67,9 +67,21 @@ impl LinuxFiles {
         self.table().insert(0, Arc::new(file), flags)
     }
 
-    /// Locks what a forked child must find free; gives the guards.
-    pub(super) fn quiesce(&self) -> impl Sized + '_ {
-        (self.table(), lock(&self.cwd), lock(&self.nodes))
+    /// Locks what a forked child must find free, and calls `fork`; in the child, the files have this process's users only.
+    pub(super) fn fork<E>(&self, fork: impl FnOnce() -> Result<i32, E>) -> Result<i32, E> {
+        let mut table = self.table();
+        let forked = {
+            let files = table.files();
+            // Before the others, which whoever reads a directory takes.
+            let _files: Vec<_> = files.iter().map(|file| file.quiesce()).collect();
+            let _rest = (lock(&self.cwd), lock(&self.nodes));
+            fork()
+        };
+        if let Ok(0) = forked {
+            table.forget_lost_users();
+            drop(table.remove_where(|_, d| d.flags.clofork));
+        }
+        forked
     }
 
     fn start(&self, dir: i32) -> SysResult<Arc<Dir>> {

@@ -80,6 +80,31 @@ impl OpenFile {
         }
     }
 
+    /// Locks this for a fork.
+    pub(super) fn quiesce(&self) -> impl Sized + '_ {
+        let stream = match &self.kind {
+            Kind::Directory(_, stream) => Some(lock(stream)),
+            _ => None,
+        };
+        (stream, lock(&self.mode))
+    }
+
+    /// In a forked child: the same open file without the threads that were using it in the parent. As they never end that here, the host's
+    /// file would stay open when the last descriptor is closed. `None`: that harms nothing, or others than threads use it, too.
+    pub(super) fn without_lost_users(&self) -> Option<OpenFile> {
+        let kind = match self.kind {
+            Kind::Regular => Kind::Regular,
+            Kind::Stream => Kind::Stream,
+            Kind::Socket => Kind::Socket,
+            Kind::Directory(..) => return None,
+        };
+        if Arc::strong_count(&self.host) > 1 {
+            return None;
+        }
+        let host = Arc::new(super::raw::taken_from(Arc::clone(&self.host)));
+        Some(OpenFile { host, kind, mode: Mutex::new(self.mode()), borrowed: self.borrowed })
+    }
+
     pub(super) fn mode(&self) -> OpenMode {
         *lock(&self.mode)
     }

@@ -145,20 +145,19 @@ impl Processes for LinuxProcesses {
 
     fn fork(&self) -> SysResult<Option<TeamId>> {
         ALONE.store(false, Ordering::Relaxed);
-        let loaded = lock(&self.loaded);
-        let quiet = self.files.quiesce();
+        let quiet = (lock(&self.loaded), lock(&self.starter));
         // SAFETY: the caller holds every lock of ours, so that the child, which has this thread only, finds them usable; the C library takes
         // care of its own.
-        let pid = unsafe { libc::fork() };
-        drop((loaded, quiet));
-        match pid {
-            -1 => Err(std::io::Error::last_os_error().into()),
+        let forked = self.files.fork(|| match unsafe { libc::fork() } {
+            -1 => Err(std::io::Error::last_os_error()),
+            pid => Ok(pid),
+        });
+        drop(quiet);
+        match forked? {
             0 => {
                 self.own.store(own_id(), Ordering::Relaxed);
                 lock(&self.loaded).clear();
                 *lock(&self.starter) = None;
-                let closed = self.files.table().remove_where(|_, d| d.flags.clofork);
-                drop(closed);
                 Ok(None)
             }
             pid => Ok(Some(TeamId(pid))),

@@ -53,6 +53,16 @@ pub(super) fn inherited(fd: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(borrowed, FIRST_PRIVATE_FD)
 }
 
+/// The descriptor of `owner`, which is not used any more but may not end: nobody else closes it from here on.
+pub(super) fn taken_from(owner: std::sync::Arc<std::os::fd::OwnedFd>) -> std::os::fd::OwnedFd {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    let fd = owner.as_raw_fd();
+    // Its count never reaches zero now.
+    std::mem::forget(owner);
+    // SAFETY: the descriptor is open, since `owner` was there until now, and will not be closed by it.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }
+}
+
 /// Takes over a descriptor that the process which started this one left for it.
 pub(super) fn take_over(fd: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
