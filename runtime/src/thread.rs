@@ -295,7 +295,7 @@ pub(crate) fn spawn(
             let _ = report.send(Err(error));
         }
     };
-    crate::host::threads::spawn_for_guest(name, HOST_STACK, run)
+    crate::host::threads::spawn(name, HOST_STACK, run)
         .map_err(|error| StartError::Host { what: "start a host thread", error })?;
     started.recv().unwrap_or_else(|_| {
         Err(StartError::Host { what: "start a host thread", error: std::io::ErrorKind::Interrupted.into() })

@@ -20,7 +20,7 @@ pub mod program;
 mod random;
 mod system;
 pub(crate) mod thread_memory;
-pub(crate) mod threads;
+pub mod threads;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) mod unix_clock;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

@@ -3,13 +3,16 @@
 use std::ffi::{CString, c_void};
 use std::io::Error;
 use std::mem::MaybeUninit;
-use std::thread::Builder;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Faults of the thread's own accesses to guest memory: they must reach their handler.
 const OWN_SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// Starts a host thread called `name` on which no signal is handled that the process gets; says whether it could.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
+/// Bytes of stack of the translator's own threads.
+const OWN_STACK: usize = 2 << 20;
+
+/// Starts a host thread called `name` on which no signal is handled that the process gets; says whether it could. A panic ends this thread alone.
+pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
     let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigfillset` makes a valid set, and `pthread_sigmask` writes the old one; both live until the calls have returned.
@@ -22,7 +25,11 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         assert_eq!(failed, 0, "blocking signals");
     }
     // The new thread starts with the mask of this one, so no signal can slip in.
-    let started = Builder::new().name(name.to_owned()).spawn(body).is_ok();
+    let contained = || {
+        // The panic has been told of.
+        let _ = catch_unwind(AssertUnwindSafe(body));
+    };
+    let started = spawn(name, OWN_STACK, contained).is_ok();
     // SAFETY: the set that the first call has written.
     unsafe {
         let failed = libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
@@ -31,7 +38,7 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
     started
 }
 
-/// What a guest thread's host thread is to do.
+/// What a host thread is to do.
 struct Start {
     name: CString,
     body: Box<dyn FnOnce() + Send>,
@@ -40,13 +47,16 @@ struct Start {
 /// Bytes of a thread's name that Linux keeps.
 const NAME_BYTES: usize = 15;
 
-/// Starts a host thread called `name`, up to a zero in it, with `stack` bytes of stack, for a guest thread. A panic of its own ends the process.
+/// Starts a host thread called `name`, up to a zero in it, with `stack` bytes of stack. A panic of its own ends the process.
 ///
 /// Not one of Rust's library: that holds a lock of its own while such a thread starts or ends, and a fork by another thread at that time would
 /// leave it locked in the child.
-pub(crate) fn spawn_for_guest(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+///
+/// # Errors
+/// The host's, where it has no room for another thread.
+pub fn spawn(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     extern "C" fn run(start: *mut c_void) -> *mut c_void {
-        // SAFETY: the box that `spawn_for_guest` has given up for this thread.
+        // SAFETY: the box that `spawn` has given up for this thread.
         let start = unsafe { Box::from_raw(start.cast::<Start>()) };
         // SAFETY: names this thread by a string that ends with zero.
         unsafe { libc::pthread_setname_np(libc::pthread_self(), start.name.as_ptr()) };

@@ -83,7 +83,7 @@ impl Optimiser {
         }
         if !work.running {
             let (shared, team) = (Arc::clone(&self.work), Arc::downgrade(team));
-            work.running = crate::host::threads::spawn("hokku optimiser", move || run(&shared, &team));
+            work.running = crate::host::threads::spawn_without_signals("hokku optimiser", move || run(&shared, &team));
             if !work.running {
                 // The guest goes on in the code that it has.
                 return;

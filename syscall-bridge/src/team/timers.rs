@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
+use hokku_runtime::host::threads;
+
 use super::TeamState;
 use super::threads::ThreadState;
 use super::waiting::lock;
@@ -17,6 +19,8 @@ use crate::abi::{Status, SysResult, Word};
 use crate::args::ThreadId;
 use crate::kernel::Kernel;
 
+/// Bytes of stack of the timer thread.
+const STACK: usize = 256 << 10;
 /// Most timers that a team may make.
 const MAX_TIMERS: usize = 32;
 /// Shorter intervals are served in steps of about this length. Unit: microseconds.
@@ -281,7 +285,7 @@ impl Timers {
     fn start_serving(&self) -> SysResult {
         let team = self.team.get().cloned().unwrap_or_default();
         let shared = Arc::clone(&self.shared);
-        std::thread::Builder::new().name("timers".to_owned()).spawn(move || serve(&shared, &team))?;
+        threads::spawn("timers", STACK, move || serve(&shared, &team))?;
         Ok(())
     }
 

@@ -3,8 +3,7 @@
 //! All host signals that a guest may want are blocked in every thread; one host thread takes them out and hands them to the team. Signals that
 //! the processor raises (faults) are the runtime's.
 
-use std::sync::{Arc, Barrier};
-
+use hokku_runtime::host::threads;
 use rustix::process::{Pid, Signal as HostSignal};
 
 use crate::abi::signal::{Signal, code};
@@ -128,27 +127,18 @@ pub fn ignored_from_start() -> u64 {
 
 /// Starts the thread that hands host signals to `deliver`. All threads must hold them back already.
 pub fn forward(deliver: impl Fn(SigInfo) + Send + 'static) -> SysResult {
-    // Returns when the thread is there: Rust's library holds a lock while it starts one, which a fork at that time would leave locked in the child.
-    let started = Arc::new(Barrier::new(2));
-    let starts = Arc::clone(&started);
-    std::thread::Builder::new()
-        .name("hokku-signals".to_owned())
-        .stack_size(64 << 10)
-        .spawn(move || {
-            starts.wait();
-            let set = forwarded_set();
-            loop {
-                // SAFETY: `siginfo_t` is plain data, for which zero is a value.
-                let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-                // SAFETY: both pointers are to valid objects of the right types.
-                if unsafe { libc::sigwaitinfo(&set, &mut info) } > 0 {
-                    deliver(haiku_info(&info));
-                }
+    let wait = move || {
+        let set = forwarded_set();
+        loop {
+            // SAFETY: `siginfo_t` is plain data, for which zero is a value.
+            let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+            // SAFETY: both pointers are to valid objects of the right types.
+            if unsafe { libc::sigwaitinfo(&set, &mut info) } > 0 {
+                deliver(haiku_info(&info));
             }
-        })
-        .map_err(|_| Status::B_NO_MORE_THREADS)?;
-    started.wait();
-    Ok(())
+        }
+    };
+    threads::spawn("hokku-signals", 64 << 10, wait).map_err(|_| Status::B_NO_MORE_THREADS)
 }
 
 fn haiku_info(host: &libc::siginfo_t) -> SigInfo {
